@@ -1,0 +1,101 @@
+#include "core/text.h"
+
+#include "core/error.h"
+
+#include <string.h>
+
+enum { SHOWN_CHARACTERS = 80 };
+
+static const char NAME_FIRST[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+static const char NAME_REST[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+static const char ACCOUNT_FIRST[] = "abcdefghijklmnopqrstuvwxyz_";
+static const char ACCOUNT_REST[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+
+static bool is_hidden(gunichar c)
+{
+  enum { ZWNJ = 0x200c, ZWJ = 0x200d };
+  if (c == ZWNJ || c == ZWJ)
+    return false;
+  GUnicodeType type = g_unichar_type(c);
+  return type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT || type == G_UNICODE_SURROGATE ||
+         type == G_UNICODE_LINE_SEPARATOR || type == G_UNICODE_PARAGRAPH_SEPARATOR || (c & 0xfffe) == 0xfffe;
+}
+
+char *text_dup_visible(const char *text, int max_characters)
+{
+  GString *out = g_string_new(NULL);
+  for (int n = 0; *text && n < max_characters; n++) {
+    gunichar c = g_utf8_get_char_validated(text, -1);
+    bool valid = c < (gunichar)-2;
+    if (!valid)
+      g_string_append_printf(out, "<%02X>", (unsigned char)*text);
+    else if (is_hidden(c))
+      g_string_append_printf(out, "<U+%04X>", c);
+    else
+      g_string_append_unichar(out, c);
+    text += valid ? g_unichar_to_utf8(c, NULL) : 1;
+  }
+  if (*text)
+    g_string_append(out, "…");
+  return g_string_free(out, FALSE);
+}
+
+static bool is_spelled(const char *text, const char *first, const char *rest, size_t max)
+{
+  return strchr(first, *text) && strlen(text) <= max && strspn(text, rest) == strlen(text);
+}
+
+static bool spelling_check(const char *field, const char *text, bool right, const char *limit, GError **err)
+{
+  if (!text || !*text)
+    return error_false(err, REASON_MISSING_FIELD, "field", field, NULL);
+  if (right)
+    return true;
+  g_autofree char *shown = text_dup_visible(text, SHOWN_CHARACTERS);
+  return error_false(err, REASON_BAD_NAME, "field", field, "value", shown, "limit", limit, NULL);
+}
+
+bool name_check(const char *field, const char *text, GError **err)
+{
+  bool right = text && *text && is_spelled(text, NAME_FIRST, NAME_REST, NAME_MAX_BYTES);
+  return spelling_check(field, text, right, "[a-z0-9][a-z0-9-]{0,62}", err);
+}
+
+bool account_check(const char *field, const char *text, GError **err)
+{
+  bool right = text && *text && is_spelled(text, ACCOUNT_FIRST, ACCOUNT_REST, ACCOUNT_MAX_BYTES) && strcmp(text, "root") != 0;
+  return spelling_check(field, text, right, "[a-z_][a-z0-9_-]{0,31}, not root", err);
+}
+
+static bool hidden_check(const char *field, const char *text, GError **err)
+{
+  for (const char *c = text; *c; c = g_utf8_next_char(c)) {
+    if (!is_hidden(g_utf8_get_char(c)))
+      continue;
+    g_autofree char *character = g_strdup_printf("U+%04X", g_utf8_get_char(c));
+    g_autofree char *position = g_strdup_printf("%ld", g_utf8_pointer_to_offset(text, c) + 1);
+    return error_false(err, REASON_TEXT_HIDDEN, "field", field, "character", character, "position", position, NULL);
+  }
+  return true;
+}
+
+bool text_check(const char *field, const char *text, int max_characters, GError **err)
+{
+  if (!text)
+    return error_false(err, REASON_MISSING_FIELD, "field", field, NULL);
+  if (!g_utf8_validate(text, -1, NULL))
+    return error_false(err, REASON_TEXT_NOT_UTF8, "field", field, NULL);
+  if (!hidden_check(field, text, err))
+    return false;
+  long length = g_utf8_strlen(text, -1);
+  if (length <= max_characters)
+    return true;
+  g_autofree char *value = g_strdup_printf("%ld characters", length);
+  g_autofree char *limit = g_strdup_printf("%d", max_characters);
+  return error_false(err, REASON_TOO_LARGE, "what", field, "value", value, "limit", limit, NULL);
+}
+
+bool title_check(const char *field, const char *text, GError **err)
+{
+  return text_check(field, text, TITLE_MAX_CHARACTERS, err);
+}

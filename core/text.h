@@ -1,0 +1,26 @@
+/* What a name and what free text may be: the one check that every room asks before it keeps text of a person, a file or the wire.
+ * Names become file, domain, host and path names, so they are narrow; titles are for people, so they are wide, but hold
+ * nothing that hides, reorders or breaks a line. Pure; any thread. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+enum { NAME_MAX_BYTES = 63, ACCOUNT_MAX_BYTES = 32, TITLE_MAX_CHARACTERS = 200 };
+
+/* True where text is [a-z0-9][a-z0-9-]{0,62}: a DNS label that can't be taken for an option, a path or a number with a sign.
+ * field names it for people ("pool", "--name"). Errors: MISSING_FIELD (NULL or empty), BAD_NAME. */
+bool name_check(const char *field, const char *text, GError **err);
+
+/* True where text is the name of a guest's account, [a-z_][a-z0-9_-]{0,31} (useradd(8)) and not "root". Errors as name_check. */
+bool account_check(const char *field, const char *text, GError **err);
+
+/* True where text is UTF-8 of at most 200 characters without control, bidirectional, invisible and line-breaking ones; it may be
+ * empty. ZWJ and ZWNJ are taken: scripts and emoji need them. Errors: MISSING_FIELD (NULL), TEXT_NOT_UTF8, TEXT_HIDDEN, TOO_LARGE. */
+bool title_check(const char *field, const char *text, GError **err);
+/* The same with a limit of the caller's. */
+bool text_check(const char *field, const char *text, int max_characters, GError **err);
+
+/* A copy of at most max_characters of text that is safe on a terminal and in a log: what text_check refuses reads <U+202E>, and a
+ * byte that is not UTF-8 <FF>. Owned by the caller. */
+char *text_dup_visible(const char *text, int max_characters);
