@@ -1,0 +1,306 @@
+/* The nouns of Sarang as field tables, and the model: every live object in memory, with the indexes that decisions need. One thread owns a Model.
+ * Objects in it are immutable and shared with the published snapshot: model_edit() makes the copy that may be changed, once a batch. */
+#pragma once
+
+#include "core/schema.h"
+
+/* NOUN, "noun", "plural", Struct: hosts, storages … in the order in which a store loads them */
+#define NOUNS(X) \
+  X(CONTROLLER, "controller", "controllers", Controller) \
+  X(HOST, "host", "hosts", Host) \
+  X(STORAGE, "storage", "storages", Storage) \
+  X(IMAGE, "image", "images", Image) \
+  X(TEMPLATE, "template", "templates", Template) \
+  X(POOL, "pool", "pools", Pool) \
+  X(USER, "user", "users", User) \
+  X(TOKEN, "token", "tokens", Token) \
+  X(DESKTOP, "desktop", "desktops", Desktop) \
+  X(SESSION, "session", "sessions", Session) \
+  X(TICKET, "ticket", "tickets", Ticket) \
+  X(RELAY, "relay", "relays", Relay) \
+  X(TASK, "task", "tasks", Task) \
+  X(RECEIPT, "receipt", "receipts", Receipt) \
+  X(EVENT, "event", "events", Event)
+
+typedef enum {
+#define X(name, noun, plural, Struct) NOUN_##name,
+  NOUNS(X)
+#undef X
+  N_NOUNS
+} Noun;
+
+extern const Schema schemas[N_NOUNS];
+/* NOUN_… of "desktop" or "desktops"; N_NOUNS where there is none. */
+Noun noun_find(const char *text);
+
+/* ── states ─────────────────────────────────────────────────────────────── */
+#define HOST_STATES(X) \
+  X(HOST_ENROLLING, "enrolling") X(HOST_UP, "up") X(HOST_DRAINING, "draining") X(HOST_MAINTENANCE, "maintenance") \
+  X(HOST_UNREACHABLE, "unreachable") X(HOST_FENCED, "fenced")
+ENUM_DECLARE(HostState, host_state, HOST_STATES, N_HOST_STATES)
+
+#define DESKTOP_STATES(X) \
+  X(DESKTOP_DEFINED, "defined") X(DESKTOP_PROVISIONING, "provisioning") X(DESKTOP_WAIT_READY, "wait-ready") \
+  X(DESKTOP_AVAILABLE, "available") X(DESKTOP_ASSIGNED, "assigned") X(DESKTOP_USED, "used") X(DESKTOP_RESETTING, "resetting") \
+  X(DESKTOP_ERROR, "error") X(DESKTOP_QUARANTINED, "quarantined") X(DESKTOP_MAINTENANCE, "maintenance") X(DESKTOP_LOST, "lost") \
+  X(DESKTOP_RETIRING, "retiring")
+ENUM_DECLARE(DesktopState, desktop_state, DESKTOP_STATES, N_DESKTOP_STATES)
+
+#define POWER_STATES(X) \
+  X(POWER_UNKNOWN, "unknown") X(POWER_OFF, "off") X(POWER_ON, "on") X(POWER_SUSPENDED, "suspended") X(POWER_SAVED, "saved") \
+  X(POWER_CRASHED, "crashed")
+ENUM_DECLARE(PowerState, power_state, POWER_STATES, N_POWER_STATES)
+
+#define SESSION_STATES(X) \
+  X(SESSION_REQUESTED, "requested") X(SESSION_QUEUED, "queued") X(SESSION_OFFERED, "offered") X(SESSION_ASSIGNED, "assigned") \
+  X(SESSION_CONNECTING, "connecting") X(SESSION_ACTIVE, "active") X(SESSION_DISCONNECTED, "disconnected") \
+  X(SESSION_WARNED, "warned") X(SESSION_ENDING, "ending") X(SESSION_ENDED, "ended")
+ENUM_DECLARE(SessionState, session_state, SESSION_STATES, N_SESSION_STATES)
+
+#define TASK_STATES(X) \
+  X(TASK_PENDING, "pending") X(TASK_RUNNING, "running") X(TASK_WAITING, "waiting") X(TASK_UNDOING, "undoing") \
+  X(TASK_DONE, "done") X(TASK_FAILED, "failed") X(TASK_CANCELLED, "cancelled")
+ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
+
+#define TASK_KINDS(X) \
+  X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
+  X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
+
+#define POWER_VERBS(X) \
+  X(VERB_START, "start") X(VERB_SHUTDOWN, "shutdown") X(VERB_REBOOT, "reboot") X(VERB_RESET, "reset") X(VERB_DESTROY, "destroy") \
+  X(VERB_SUSPEND, "suspend") X(VERB_RESUME, "resume") X(VERB_SAVE, "save") X(VERB_RESTORE, "restore")
+ENUM_DECLARE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
+
+#define IMAGE_STATES(X) X(IMAGE_IMPORTING, "importing") X(IMAGE_READY, "ready") X(IMAGE_FAILED, "failed") X(IMAGE_DELETING, "deleting")
+ENUM_DECLARE(ImageState, image_state, IMAGE_STATES, N_IMAGE_STATES)
+#define IMAGE_FORMATS(X) X(FORMAT_QCOW2, "qcow2") X(FORMAT_RAW, "raw")
+ENUM_DECLARE(ImageFormat, image_format, IMAGE_FORMATS, N_IMAGE_FORMATS)
+
+#define POOL_KINDS(X) X(POOL_FLOATING, "floating") X(POOL_DEDICATED, "dedicated")
+ENUM_DECLARE(PoolKind, pool_kind, POOL_KINDS, N_POOL_KINDS)
+#define POOL_STATES(X) X(POOL_READY, "ready") X(POOL_RESTRAINED, "restrained") X(POOL_PAUSED, "paused") X(POOL_DELETING, "deleting")
+ENUM_DECLARE(PoolState, pool_state, POOL_STATES, N_POOL_STATES)
+#define DISK_MODES(X) X(DISK_OVERLAY, "overlay") X(DISK_COPY, "copy")
+ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
+#define PERSONALISE_MODES(X) X(PERSONALISE_AGENT, "agent") X(PERSONALISE_NONE, "none")
+ENUM_DECLARE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
+#define CLIPBOARD_MODES(X) \
+  X(CLIPBOARD_BOTH, "both") X(CLIPBOARD_TO_GUEST, "to-guest") X(CLIPBOARD_FROM_GUEST, "from-guest") X(CLIPBOARD_NONE, "none")
+ENUM_DECLARE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
+
+#define ROLES(X) X(ROLE_USER, "user") X(ROLE_VIEWER, "viewer") X(ROLE_OPERATOR, "operator") X(ROLE_ADMINISTRATOR, "administrator")
+ENUM_DECLARE(Role, role, ROLES, N_ROLES)
+#define TOKEN_KINDS(X) X(TOKEN_LOGIN, "login") X(TOKEN_API, "api")
+ENUM_DECLARE(TokenKind, token_kind, TOKEN_KINDS, N_TOKEN_KINDS)
+
+#define END_REASONS(X) \
+  X(END_NONE, "none") X(END_BY_USER, "by-user") X(END_BY_OPERATOR, "by-operator") X(END_TIMEOUT, "disconnected-too-long") \
+  X(END_FAILED, "failed") X(END_HOST_LOST, "host-lost") X(END_POOL_DELETED, "pool-deleted") X(END_CANCELLED, "cancelled")
+ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
+
+/* ── fields: F(type, name, flags, names, min, max, help) ────────────────── */
+
+/* The one row about ourselves: who we are to the hosts, and how far each kind of number has been handed out. */
+#define CONTROLLER_FIELDS(F) \
+  F(TEXT, uuid, 0, NULL, 0, 36, "marks what is ours on the hosts") \
+  F(INT, numbers, 0, NULL, 0, INT64_MAX, "no object's number at or above this was ever handed out")
+
+#define HOST_FIELDS(F) \
+  F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host, or fake:NAME") \
+  F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
+  F(TEXT, console_address, F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
+  F(INT, vcpus, F_IN | F_CHANGE | F_COL, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
+  F(INT, memory_mib, F_IN | F_CHANGE | F_COL, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
+  F(INT, starts, F_IN | F_CHANGE | F_WIDE, NULL, 1, 64, "desktops that may be starting at the same time (default 4)") \
+  F(TEXT, uuid, F_WIDE, NULL, 0, 36, "as the host tells it") \
+  F(TEXT, hostname, F_WIDE, NULL, 0, 255, "as the host tells it") \
+  F(TEXT, virt_type, F_COL, NULL, 0, 16, "kvm, qemu (no acceleration), xen or test") \
+  F(TEXT, hypervisor, F_WIDE, NULL, 0, 64, "hypervisor and version") \
+  F(INT, host_cpus, F_WIDE, NULL, 0, INT64_MAX, "CPUs of the machine") \
+  F(INT, host_memory_mib, F_WIDE, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is not up") \
+  F(TIME, seen, F_WIDE, NULL, 0, 0, "when it answered last")
+
+#define STORAGE_FIELDS(F) \
+  F(TEXT, path, F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
+  F(TEXT, controller_path, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
+  F(LIST, hosts, F_IN | F_CHANGE | F_COL, NULL, 0, 10000, "hosts that have it; empty = all, it is shared") \
+  F(INT, total_bytes, F_WIDE, NULL, 0, INT64_MAX, "size of the file system in bytes") \
+  F(INT, free_bytes, F_COL, NULL, 0, INT64_MAX, "free in bytes") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it cannot be used")
+
+/* One version of an image; its name is FAMILY@VERSION. */
+#define IMAGE_FIELDS(F) \
+  F(REF, family, F_IN | F_NEED | F_NAME, NULL, 0, 63, "what its versions are called together") \
+  F(INT, version, F_COL, NULL, 1, INT64_MAX, "counts up with each import") \
+  F(ENUM, state, F_COL, &image_state_names, 0, 0, "importing, ready, failed or deleting") \
+  F(ENUM, format, F_IN | F_NEED | F_COL, &image_format_names, 0, 0, "qcow2 or raw; never guessed") \
+  F(LIST, storages, F_IN | F_NEED | F_COL, NULL, 0, 1000, "storages that hold a copy") \
+  F(TEXT, source, F_IN | F_NEED | F_WIDE, NULL, 0, 4096, "file it is imported from, on the controller") \
+  F(TEXT, kernel, F_IN | F_WIDE, NULL, 0, 4096, "kernel to boot directly, a file on the hosts") \
+  F(TEXT, initrd, F_IN | F_WIDE, NULL, 0, 4096, "its initial RAM disk, a file on the hosts") \
+  F(TEXT, volume, F_WIDE, NULL, 0, 255, "name of its volume") \
+  F(TEXT, sha256, F_WIDE, NULL, 0, 64, "of the source's bytes") \
+  F(INT, size_bytes, F_WIDE, NULL, 0, INT64_MAX, "of the file in bytes") \
+  F(INT, virtual_bytes, F_COL, NULL, 0, INT64_MAX, "size of the disk it holds in bytes") \
+  F(REF, task, F_WIDE, NULL, 0, 63, "what works on it") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it failed")
+
+/* One version of a template; its name is FAMILY@VERSION. */
+#define TEMPLATE_FIELDS(F) \
+  F(REF, family, F_IN | F_NEED | F_NAME | F_COL, NULL, 0, 63, "what its versions are called together") \
+  F(INT, version, F_COL, NULL, 1, INT64_MAX, "counts up with each change") \
+  F(TEXT, title_en, F_COL, NULL, 0, 200, "for people, in English") \
+  F(TEXT, title_ko, F_WIDE, NULL, 0, 200, "for people, in Korean") \
+  F(TEXT, xml, F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
+  F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
+
+#define POOL_FIELDS(F) \
+  F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_WIDE, NULL, 0, 200, "for people") \
+  F(ENUM, kind, F_IN | F_COL, &pool_kind_names, 0, 0, "floating (reset after use) or dedicated (stays its owner's)") \
+  F(ENUM, state, F_COL, &pool_state_names, 0, 0, "ready, restrained (growth stopped by errors), paused or deleting") \
+  F(REF, template, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 80, "template; a version by NAME@N, else the newest") \
+  F(REF, image, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 80, "image; a version by NAME@N, else the newest that is ready") \
+  F(LIST, storages, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1000, "storages it may use; empty = where the image is") \
+  F(LIST, hosts, F_IN | F_CHANGE | F_WIDE, NULL, 0, 10000, "hosts it may use; empty = all") \
+  F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
+  F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent or none") \
+  F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \
+  F(INT, min, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops that always exist") \
+  F(INT, spare, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops kept available beyond those in use") \
+  F(INT, max, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 100000, "desktops it may have at most") \
+  F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 512, "virtual CPUs of a desktop; 0 = as the template says") \
+  F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 24, "memory of a desktop in MiB; 0 = as the template says") \
+  F(TEXT, network, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \
+  F(JSON, parameters, F_IN | F_CHANGE, NULL, 0, 65536, "values for the template's parameters") \
+  F(LIST, users, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100000, "who may use it; empty = everyone") \
+  F(INT, disconnected_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may stay disconnected before it ends; 0 = for ever") \
+  F(INT, errors, F_WIDE, NULL, 0, INT64_MAX, "failures that count for the brake") \
+  F(TIME, errors_since, 0, NULL, 0, 0, "when the first of them was") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is restrained")
+
+#define USER_FIELDS(F) \
+  F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "the person's name") \
+  F(ENUM, role, F_IN | F_CHANGE | F_COL, &role_names, 0, 0, "user, viewer, operator or administrator") \
+  F(TEXT, password_hash, F_SECRET, NULL, 0, 128, "argon2id; absent = no login by password") \
+  F(TEXT, guest_hash, F_SECRET, NULL, 0, 128, "crypt(3) hash set in guests; absent = no password there") \
+  F(LIST, ssh_keys, F_IN | F_CHANGE, NULL, 0, 64, "public keys put into the person's desktops") \
+  F(TEXT, locale, F_IN | F_CHANGE | F_WIDE, NULL, 0, 32, "such as ko_KR.UTF-8") \
+  F(BOOL, disabled, F_IN | F_CHANGE | F_COL, NULL, 0, 0, "may not log in; tokens and consoles end")
+
+#define TOKEN_FIELDS(F) \
+  F(REF, user, F_IN | F_NAME | F_COL, NULL, 0, 63, "whose it is") \
+  F(ENUM, kind, F_COL, &token_kind_names, 0, 0, "login (a browser's) or api") \
+  F(TEXT, title, F_IN | F_TITLE | F_COL, NULL, 0, 200, "what it is for") \
+  F(TEXT, hash, F_SECRET, NULL, 0, 64, "SHA-256 of the secret, hexadecimal") \
+  F(TIME, expires, F_COL, NULL, 0, 0, "when it ends") \
+  F(TIME, used, F_WIDE, NULL, 0, 0, "when it was used last, to the hour")
+
+#define DESKTOP_FIELDS(F) \
+  F(REF, pool, F_COL, NULL, 0, 63, "the pool it belongs to") \
+  F(ENUM, state, F_COL, &desktop_state_names, 0, 0, "where it is in its life") \
+  F(ENUM, power, F_COL, &power_state_names, 0, 0, "as last seen on its host") \
+  F(ENUM, want_power, F_WIDE, &power_state_names, 0, 0, "as it should be") \
+  F(REF, host, F_COL, NULL, 0, 63, "the host it lives on") \
+  F(REF, storage, F_WIDE, NULL, 0, 63, "the storage of its disk") \
+  F(REF, template, F_WIDE, NULL, 0, 80, "template version it was made from") \
+  F(REF, image, F_WIDE, NULL, 0, 80, "image version its disk stands on") \
+  F(INT, clone, F_WIDE, NULL, 0, INT64_MAX, "generation of its disk: a reset makes the next") \
+  F(INT, vcpus, F_WIDE, NULL, 0, 512, "claimed on its host") \
+  F(INT, memory_mib, F_WIDE, NULL, 0, 1 << 24, "claimed on its host, in MiB") \
+  F(REF, owner, F_COL, NULL, 0, 63, "whose it is, in a dedicated pool") \
+  F(TEXT, session, F_COL, NULL, 0, 63, "the session that holds it") \
+  F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
+  F(BOOL, touched, F_WIDE, NULL, 0, 0, "a person's account, input or files may be in it: only a proven reset clears this") \
+  F(BOOL, retire, 0, NULL, 0, 0, "to be destroyed as soon as nobody holds it") \
+  F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
+  F(JSON, evidence, F_WIDE, NULL, 0, 8192, "proof of its last reset") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is in error, lost or quarantined")
+
+#define SESSION_FIELDS(F) \
+  F(REF, user, F_IN | F_NAME | F_COL, NULL, 0, 63, "whose it is") \
+  F(REF, pool, F_IN | F_NEED | F_NAME | F_COL, NULL, 0, 63, "where the desktop comes from") \
+  F(ENUM, state, F_COL, &session_state_names, 0, 0, "where it is in its life") \
+  F(TEXT, desktop, F_COL, NULL, 0, 63, "the desktop it holds") \
+  F(REF, host, F_COL, NULL, 0, 63, "the host of that desktop") \
+  F(ENUM, reason, F_WIDE, &end_reason_names, 0, 0, "why it ended") \
+  F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
+  F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
+  F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \
+  F(TIME, disconnected, F_WIDE, NULL, 0, 0, "when its person left last") \
+  F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong")
+
+/* Named by the SHA-256 of its 256 random bits, hexadecimal; the bits themselves are never kept. */
+#define TICKET_FIELDS(F) \
+  F(REF, user, 0, NULL, 0, 63, "who asked for it") \
+  F(TEXT, session, 0, NULL, 0, 63, "what it opens") \
+  F(TEXT, desktop, 0, NULL, 0, 63, "what it opens") \
+  F(REF, protocol, 0, NULL, 0, 16, "vnc") \
+  F(REF, origin, 0, NULL, 0, 255, "the page it was given to; absent = a native viewer") \
+  F(TIME, expires, 0, NULL, 0, 0, "after which it opens nothing")
+
+/* A console that a gateway holds open. */
+#define RELAY_FIELDS(F) \
+  F(TEXT, session, F_COL, NULL, 0, 63, "whose console it is") \
+  F(REF, user, F_COL, NULL, 0, 63, "who sits there") \
+  F(TEXT, desktop, F_COL, NULL, 0, 63, "what it shows") \
+  F(REF, gateway, F_WIDE, NULL, 0, 63, "which gateway holds it") \
+  F(BOOL, open, F_COL, NULL, 0, 0, "the gateway said so") \
+  F(TIME, seen, F_WIDE, NULL, 0, 0, "when the gateway named it last")
+
+#define TASK_FIELDS(F) \
+  F(ENUM, kind, F_COL, &task_kind_names, 0, 0, "what is done") \
+  F(ENUM, state, F_COL, &task_state_names, 0, 0, "pending, running, waiting (for its next try), undoing, done, failed or cancelled") \
+  F(REF, noun, F_WIDE, NULL, 0, 16, "to which kind of object") \
+  F(TEXT, object, F_COL, NULL, 0, 80, "to which object") \
+  F(REF, step, F_COL, NULL, 0, 32, "the step it is at") \
+  F(INT, step_index, 0, NULL, 0, 64, "its place in the list of steps") \
+  F(INT, attempt, F_WIDE, NULL, 0, 1000, "how often that step was begun") \
+  F(INT, progress_pct, F_WIDE, NULL, 0, 100, "of a step that can tell, else 0") \
+  F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task") \
+  F(REF, user, F_WIDE, NULL, 0, 63, "who asked for it; absent = Sarang itself") \
+  F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is tried again") \
+  F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
+  F(JSON, error, F_COL, NULL, 0, 4096, "what the last try said")
+
+/* The answer to a request that came with an idempotency key, named by SHA-256 of user and key. */
+#define RECEIPT_FIELDS(F) \
+  F(TEXT, request, 0, NULL, 0, 64, "SHA-256 of verb, name and body") \
+  F(INT, status, 0, NULL, 0, 599, "HTTP status of the answer") \
+  F(TEXT, noun, 0, NULL, 0, 16, "what was answered") \
+  F(TEXT, object, 0, NULL, 0, 80, "what was answered")
+
+#define EVENT_FIELDS(F) \
+  F(INT, number, F_COL, NULL, 0, INT64_MAX, "counts up without gaps") \
+  F(REF, kind, F_COL, NULL, 0, 64, "what happened, such as desktop.available") \
+  F(REF, noun, F_WIDE, NULL, 0, 16, "to which kind of object") \
+  F(TEXT, object, F_COL, NULL, 0, 80, "to which object") \
+  F(REF, user, F_COL, NULL, 0, 63, "whose doing it was; absent = Sarang itself") \
+  F(JSON, detail, F_WIDE, NULL, 0, 4096, "numbers and reasons")
+
+#define X(NAME, noun, plural, Struct) typedef struct { Object head; NAME##_FIELDS(FIELD_MEMBER_) } Struct;
+NOUNS(X)
+#undef X
+
+/* ── the model ──────────────────────────────────────────────────────────── */
+
+/* One change of a batch: object as it is afterwards (a reference), or its end. */
+typedef struct {
+  Noun noun;
+  enum { CHANGE_PUT, CHANGE_DELETE, CHANGE_ARCHIVE } how;  /* archived: kept as history, no longer in the model */
+  Object *object;  /* for DELETE and ARCHIVE as it last was */
+} Change;
+
+/* What must become durable together. Changes of one object appear once. */
+typedef struct {
+  int64_t sequence;    /* 1, 2, 3 …: which batch this is since the store was made */
+  GArray *changes;     /* of Change; owns a reference each */
+} Batch;
+
+Batch *batch_new(int64_t sequence);
+void batch_free(Batch *batch);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Batch, batch_free)
+
+typedef struct Model Model;
