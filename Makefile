@@ -19,7 +19,7 @@ build/packages.stamp: .ci/packages.txt .ci/install-packages /var/lib/dpkg/status
 	@touch $@
 deps: build/packages.stamp
 
-LIBS := glib-2.0 gio-unix-2.0 libvirt libxml-2.0 libssh2 sqlite3 jansson libmicrohttpd gnutls libcurl \
+LIBS := glib-2.0 gio-unix-2.0 libvirt libvirt-qemu libxml-2.0 libssh2 sqlite3 jansson libmicrohttpd gnutls libcurl \
         libsodium yaml-0.1 smartcols
 build/flags.mk: build/packages.stamp Makefile
 	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(LIBS))"; echo "PKG_LIBS := $$(pkg-config --libs $(LIBS))"; \

@@ -1,0 +1,284 @@
+/* The hypervisor family: one connection to one host, and what can be asked of it there. libvirt (KVM/QEMU, Xen, libvirt's own
+ * test driver) and fake (everything in memory, for tests, simulation and scale) are its drivers. It moves no disks, makes no
+ * XML and knows no desktop: it takes whole domain XML, and tells facts.
+ *
+ * Threads. Every verb blocks until the host has answered and may be called by several threads at once on one connection.
+ * Nothing here limits how long: libvirt cannot be interrupted. Callers therefore go through drivers/runtime/lanes.h, which
+ * gives each call a deadline and each host threads of its own; only tests call verbs directly. The sink is called on an event
+ * thread, must return at once and must not call back.
+ *
+ * Ownership. Strings handed in are borrowed for the call. What comes out belongs to the caller: host_facts_clear(),
+ * domain_facts_free(), domain_console_clear(), g_bytes_unref(), g_free(). A connection belongs to whoever opened it; close it
+ * when no call is running on it.
+ *
+ * Level, not edge. Events only say "look again": their order means nothing (Xen reports a reboot as started, then stopped).
+ * After HYPERVISOR_LOST every verb fails with HOST_UNREACHABLE; close the connection and open another.
+ *
+ * Idempotent. A verb's promise is an end state: start of a running domain, destroy of an off or missing one, undefine of a
+ * missing one and define of the same uuid again succeed. What cannot be told (a host that does not answer, a state libvirt does
+ * not know) is an error.
+ *
+ * Foreign domains, those without our owner metadata or with another controller's, are listed and looked at, never changed:
+ * every changing verb reads the owner afresh and refuses with FOREIGN. That and UNSUPPORTED (a NULL slot, or a capability the
+ * flavour lacks) are decided in hypervisor.c alone; drivers need not look.
+ *
+ * Errors, any verb: HOST_UNREACHABLE (connection lost or never made), HYPERVISOR_LOGIN (not let in), NOT_FOUND (kind "domain"),
+ * FOREIGN, UNSUPPORTED, HYPERVISOR_REFUSED (the rest, with libvirt's own words); verbs name what they add. Passwords are in no
+ * error and no log. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/names.h"
+
+/* The owner element that makes a domain ours, a child of <metadata>:
+ *   <sarang:owner xmlns:sarang="urn:sarang:owner:1" controller="UUID" desktop="d-17" generation="3"/> */
+#define DOMAIN_OWNER_XMLNS "urn:sarang:owner:1"
+#define DOMAIN_OWNER_ELEMENT "owner"
+
+enum { UUID_TEXT_BYTES = 37, VNC_PASSWORD_MAX_BYTES = 8, SPICE_PASSWORD_MAX_BYTES = 60 };
+
+/* ── flavours: what a kind of hypervisor can do, as data ────────────────── */
+
+#define CAPABILITIES(X) \
+  X(CAN_RESET, "reset") X(CAN_SUSPEND, "suspend") X(CAN_SAVE, "save") X(CAN_AGENT, "agent") \
+  X(CAN_CONSOLE_PASSWORD, "console password") \
+  X(CAN_SCREENSHOT, "screenshot") X(CAN_SERIAL, "serial console") X(CAN_BULK_STATE, "state of all domains in one call") \
+  X(CAN_DEFINE_VALIDATED, "validation of domain XML by the host") X(CAN_NVRAM, "UEFI variables and TPM state")
+ENUM_DECLARE(Capability, capability, CAPABILITIES, N_CAPABILITIES)
+
+#define VIRT_TYPES(X) X(VIRT_QEMU, "qemu") X(VIRT_KVM, "kvm") X(VIRT_XEN, "xen") X(VIRT_TEST, "test")
+ENUM_DECLARE(VirtType, virt_type, VIRT_TYPES, N_VIRT_TYPES)
+
+#define FLAVOURS(X) X(FLAVOUR_QEMU, "qemu") X(FLAVOUR_XEN, "xen") X(FLAVOUR_TEST, "test") X(FLAVOUR_FAKE, "fake")
+ENUM_DECLARE(FlavourKind, flavour, FLAVOURS, N_FLAVOURS)
+
+/* why_not[c] is NULL where the flavour can do c, else one English clause for `host explain` and the docs. */
+typedef struct {
+  FlavourKind kind;
+  const char *title;  /* "KVM/QEMU by libvirt" */
+  const char *why_not[N_CAPABILITIES];
+} HypervisorFlavour;
+
+extern const HypervisorFlavour hypervisor_flavours[N_FLAVOURS];
+
+/* ── facts ──────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  char *hostname;
+  char uuid[UUID_TEXT_BYTES];  /* of the host; lower case */
+  FlavourKind flavour;
+  int cpus;                    /* logical CPUs of the machine */
+  int64_t memory_mib;
+  char *hypervisor;            /* "QEMU 7.2.22" */
+  char *libvirt;               /* "9.0.0" */
+  unsigned virt_types;         /* bits 1 << VIRT_…: what the host offers; only a guest that came up proves that KVM works */
+  char boot_id[UUID_TEXT_BYTES];  /* of the running kernel; "" for remote hosts: libvirt has no call for it */
+} HostFacts;
+
+void host_facts_clear(HostFacts *facts);
+
+/* Wire names are those of the desktop's power. CRASHED: ended by a fault, or panicked and kept; SAVED: off, with a managed
+ * save. */
+#define DOMAIN_STATES(X) \
+  X(DOMAIN_OFF, "off") X(DOMAIN_ON, "on") X(DOMAIN_SUSPENDED, "suspended") X(DOMAIN_SAVED, "saved") X(DOMAIN_CRASHED, "crashed")
+ENUM_DECLARE(DomainState, domain_state, DOMAIN_STATES, N_DOMAIN_STATES)
+
+/* Of the guest agent's channel. UNKNOWN: a list does not tell; NONE: the domain has no such channel, or is not running. */
+#define DOMAIN_AGENTS(X) \
+  X(AGENT_UNKNOWN, "unknown") X(AGENT_NONE, "none") X(AGENT_SILENT, "silent") X(AGENT_CONNECTED, "connected")
+ENUM_DECLARE(DomainAgent, domain_agent, DOMAIN_AGENTS, N_DOMAIN_AGENTS)
+
+#define CONSOLE_PROTOCOLS(X) X(CONSOLE_VNC, "vnc") X(CONSOLE_SPICE, "spice")
+ENUM_DECLARE(ConsoleProtocol, console_protocol, CONSOLE_PROTOCOLS, N_CONSOLE_PROTOCOLS)
+
+/* Where the host listens for a console: address and port as the host sees them ("127.0.0.1"), or path of a unix socket there. */
+typedef struct {
+  ConsoleProtocol protocol;
+  char *address;  /* NULL where path is set */
+  int port;       /* 0 where path is set */
+  char *path;
+} DomainConsole;
+
+void domain_console_clear(DomainConsole *console);
+
+/* From the owner element; controller and desktop NULL, generation 0 where the domain has none. */
+typedef struct {
+  char *controller, *desktop;
+  int64_t generation;
+  bool ours;  /* controller is the connection's own */
+} DomainOwner;
+
+void domain_owner_clear(DomainOwner *owner);
+
+typedef struct {
+  char uuid[UUID_TEXT_BYTES];  /* lower case */
+  char *name;
+  DomainState state;
+  bool has_saved;       /* a managed save image, which the next start would resume */
+  DomainOwner owner;
+  int vcpus;            /* as defined */
+  int64_t memory_mib;   /* as defined */
+  DomainAgent agent;
+  GArray *consoles;     /* of DomainConsole, owned; NULL in a list, and while the domain is off */
+} DomainFacts;
+
+void domain_facts_free(DomainFacts *facts);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainFacts, domain_facts_free)
+
+/* ── events ─────────────────────────────────────────────────────────────── */
+
+/* DOMAIN_CHANGED: state, definition, metadata or agent of uuid changed, or it came or went. SERIAL: uuid wrote to its serial
+ * line (said once, again after the next hypervisor_serial()). LOST: the connection is gone; detail says why. */
+#define HYPERVISOR_EVENTS(X) \
+  X(HYPERVISOR_DOMAIN_CHANGED, "domain-changed") X(HYPERVISOR_SERIAL, "serial") X(HYPERVISOR_LOST, "lost")
+ENUM_DECLARE(HypervisorEventKind, hypervisor_event, HYPERVISOR_EVENTS, N_HYPERVISOR_EVENTS)
+
+typedef struct {
+  HypervisorEventKind kind;
+  char uuid[UUID_TEXT_BYTES];  /* "" for LOST */
+  const char *detail;          /* borrowed, or NULL */
+} HypervisorEvent;
+
+/* event may be NULL: no events are wanted (and none are asked of the host). It may be called until hypervisor_close() has
+ * returned. */
+typedef struct {
+  void (*event)(void *owner, const HypervisorEvent *event);
+  void *owner;
+} HypervisorSink;
+
+/* ── connections ────────────────────────────────────────────────────────── */
+
+typedef struct Hypervisor Hypervisor;
+
+typedef struct {
+  const char *uri;        /* see hypervisor_uri_check() */
+  const char *host;       /* what people call the host: goes into errors; NULL = the URI */
+  const char *controller; /* uuid of this controller: decides what is ours */
+  bool allow_plain_tcp;   /* qemu+tcp and xen+tcp: neither encrypted nor authenticated; for labs */
+  HypervisorSink sink;
+} HypervisorOptions;
+
+/* Accepts qemu:///system, qemu:///session, xen:///, test:///default, test:///FILE, fake:NAME, and the transports +unix, +tls,
+ * +tcp of the first two families, with the parameters that transport knows. BAD_URI names what is wrong: unknown scheme, a
+ * password, a parameter such as `command` or `no_verify`, plain TCP that is not allowed. Pure. */
+bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err);
+
+/* May take long (libvirt's open has no time-out of its own: 39 s were seen with a cable pulled). BAD_URI. */
+bool hypervisor_open(const HypervisorOptions *options, Hypervisor **ret_hypervisor, GError **err);
+/* Ends events and serial collection, then frees. Never waits for the host. NULL is ignored. */
+void hypervisor_close(Hypervisor *hypervisor);
+const HypervisorFlavour *hypervisor_flavour(const Hypervisor *hypervisor);
+
+/* ── verbs ──────────────────────────────────────────────────────────────── */
+
+/* Also the probe: it succeeds ⇔ the host answers. */
+bool hypervisor_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err);
+
+/* Every domain of the host as DomainFacts * (agent UNKNOWN, no consoles): one bulk call for states, one for managed saves, and
+ * a call a domain only for those this connection has not met since their last definition. The array frees its elements. */
+bool hypervisor_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err);
+
+/* One domain, with agent and consoles. */
+bool hypervisor_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err);
+
+/* Makes or replaces the domain of the XML's uuid; a running one takes it at its next start. xml must hold uuid, name and our
+ * owner element. With validate the host checks it against its own schema first (tens of ms). BAD_DOMAIN_XML, DOMAIN_NAME_TAKEN
+ * (a domain of that name has another uuid: the error has both), FOREIGN (the uuid is there and not ours). */
+bool hypervisor_define(Hypervisor *hypervisor, const char *xml, bool validate, GError **err);
+
+/* START        running, resumed from a managed save if there is one; a crashed one that the host still holds is destroyed
+ * first.
+ * SHUTDOWN     asks the guest through its agent when one is connected, else by ACPI; returns when asked, not when off.
+ * SHUTDOWN_ACPI asks by ACPI (Xen: by its own control line).
+ * REBOOT       as SHUTDOWN, and the guest comes back: asks only.    RESET    as the reset button.    DESTROY   as the plug: off
+ * at return.
+ * SUSPEND      paused in memory.  RESUME: runs.  SAVE: to a managed save, off at return.  RESTORE: as START, but needs a
+ * managed save. FORGET_SAVED drops a managed save; ok where there is none. */
+#define DOMAIN_VERBS(X) \
+  X(DOMAIN_START, "start") X(DOMAIN_SHUTDOWN, "shutdown") X(DOMAIN_SHUTDOWN_ACPI, "shutdown-acpi") X(DOMAIN_REBOOT, "reboot") \
+  X(DOMAIN_RESET, "reset") X(DOMAIN_DESTROY, "destroy") X(DOMAIN_SUSPEND, "suspend") X(DOMAIN_RESUME, "resume") \
+  X(DOMAIN_SAVE, "save") X(DOMAIN_RESTORE, "restore") X(DOMAIN_FORGET_SAVED, "forget-saved")
+ENUM_DECLARE(DomainVerb, domain_verb, DOMAIN_VERBS, N_DOMAIN_VERBS)
+
+/* DOMAIN_STATE where the verb makes no sense in the domain's state (reset of an off one), NO_SAVED_STATE (RESTORE), DISK_IN_USE
+ * (START: another process holds its disk), NEEDS_DESTROY (SHUTDOWN of one whose guest cannot be asked). DESTROY of a missing
+ * domain is ok. */
+bool hypervisor_power(Hypervisor *hypervisor, const char *uuid, DomainVerb verb, GError **err);
+
+/* The whole ladder, blocking for at most patience_us: agent (half of the patience), ACPI (the rest), then NEEDS_DESTROY: a
+ * person, or a rule a person made, decides about pulling the plug. Ok where the domain is off. Give it an agent lane: it may
+ * wait for minutes. */
+bool hypervisor_shutdown(Hypervisor *hypervisor, const char *uuid, int64_t patience_us, GError **err);
+
+/* Forgets the domain with its managed save, UEFI variables and TPM state. DOMAIN_STATE while it is running. */
+bool hypervisor_undefine(Hypervisor *hypervisor, const char *uuid, GError **err);
+
+/* What opens a console, once given to the host. */
+typedef struct {
+  ConsoleProtocol protocol;
+  const char *password;  /* VNC 1..8 bytes, all significant; SPICE 1..60; letters and digits */
+  int valid_s;           /* from now, by the host's clock: hosts need their time right */
+} ConsoleKey;
+
+/* Sets password and expiry of the running domain's console and tells where it listens. The last key set is the only one.
+ * BAD_VALUE for a password that does not fit, DOMAIN_STATE while off, NOT_FOUND (kind "console"). */
+bool hypervisor_console(Hypervisor *hypervisor, const char *uuid, const ConsoleKey *key, DomainConsole *ret_console,
+                        GError **err);
+
+/* The first screen as a picture: PNG or PPM (P6), at most 64 MiB. DOMAIN_STATE while off. */
+bool hypervisor_screenshot(Hypervisor *hypervisor, const char *uuid, GBytes **ret_picture, GError **err);
+
+/* One guest agent command, JSON in and out; the answer is at most 16 MiB and not checked: see drivers/guest/guest.h. timeout_s
+ * ≥ 1. NO_AGENT where none is connected, AGENT_REFUSED with the agent's own words, TIMEOUT. */
+bool hypervisor_agent(Hypervisor *hypervisor, const char *uuid, const char *json, int timeout_s, char **ret_json, GError **err);
+
+/* What a running domain wrote to its first serial line since collection began, at most the last 64 KiB. */
+typedef struct {
+  GBytes *text;     /* raw bytes of the guest */
+  int64_t start;    /* how many bytes of this run came before text (dropped, or below `from`) */
+  int64_t end;      /* start + size: give it as `from` the next time */
+  bool open;        /* being collected now; false while the domain is off */
+} SerialText;
+
+void serial_text_clear(SerialText *text);
+
+/* Begins to collect (asked for an off domain: from its very first byte at the next START through this connection), and answers
+ * what came from byte `from` on. Never waits for the guest; HYPERVISOR_SERIAL says when there is more. Collection ends with the
+ * run, with hypervisor_close(), and with from < 0. SERIAL_BUSY: someone else has the console open. */
+bool hypervisor_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
+
+/* ── drivers ────────────────────────────────────────────────────────────── */
+
+/* A driver's verbs; NULL = the driver cannot. They are called by hypervisor.c after its checks. owner() reads afresh, from the
+ * host itself. */
+typedef struct {
+  const char *name;
+  bool (*open)(const HypervisorOptions *options, FlavourKind flavour, Hypervisor **ret_hypervisor, GError **err);
+  void (*close)(Hypervisor *hypervisor);
+  bool (*host)(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err);
+  bool (*list)(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err);
+  bool (*look)(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err);
+  bool (*owner)(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_owner, GError **err);
+  bool (*define)(Hypervisor *hypervisor, const char *xml, bool validate, GError **err);
+  bool (*power)(Hypervisor *hypervisor, const char *uuid, DomainVerb verb, GError **err);
+  bool (*undefine)(Hypervisor *hypervisor, const char *uuid, GError **err);
+  bool (*console)(Hypervisor *hypervisor, const char *uuid, const ConsoleKey *key, DomainConsole *ret_console, GError **err);
+  bool (*screenshot)(Hypervisor *hypervisor, const char *uuid, GBytes **ret_picture, GError **err);
+  bool (*agent)(Hypervisor *hypervisor, const char *uuid, const char *json, int timeout_s, char **ret_json, GError **err);
+  bool (*serial)(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
+} HypervisorDriver;
+
+/* Every driver of the family. */
+extern const HypervisorDriver hypervisor_libvirt, hypervisor_fake;
+
+/* What a driver's connection begins with; hypervisor_open() fills it after the driver's open. */
+struct Hypervisor {
+  const HypervisorDriver *driver;
+  const HypervisorFlavour *flavour;
+  char *host, *controller;
+  HypervisorSink sink;
+};
