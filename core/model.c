@@ -27,10 +27,10 @@ static const Field HOST_table[] = { HOST_FIELDS(FIELD_ROW_) };
 #define STRUCT Storage
 static const Field STORAGE_table[] = { STORAGE_FIELDS(FIELD_ROW_) };
 #undef STRUCT
-#define STRUCT Image
+#define STRUCT ImageVersion
 static const Field IMAGE_table[] = { IMAGE_FIELDS(FIELD_ROW_) };
 #undef STRUCT
-#define STRUCT Template
+#define STRUCT TemplateVersion
 static const Field TEMPLATE_table[] = { TEMPLATE_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Pool

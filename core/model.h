@@ -1,5 +1,5 @@
-/* The nouns of Sarang as field tables, and the model: every live object in memory, with the indexes that decisions need. One thread owns a Model.
- * Objects in it are immutable and shared with the published snapshot: model_edit() makes the copy that may be changed, once a batch. */
+/* The nouns of Sarang as field tables, and the batch of changes that goes to the store.
+ * Objects are immutable once a batch is closed; core/state.h holds the live ones. */
 #pragma once
 
 #include "core/schema.h"
@@ -9,8 +9,8 @@
   X(CONTROLLER, "controller", "controllers", Controller) \
   X(HOST, "host", "hosts", Host) \
   X(STORAGE, "storage", "storages", Storage) \
-  X(IMAGE, "image", "images", Image) \
-  X(TEMPLATE, "template", "templates", Template) \
+  X(IMAGE, "image", "images", ImageVersion) \
+  X(TEMPLATE, "template", "templates", TemplateVersion) \
   X(POOL, "pool", "pools", Pool) \
   X(USER, "user", "users", User) \
   X(TOKEN, "token", "tokens", Token) \
@@ -64,7 +64,7 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
-  X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+  X(TASK_RECOVER, "recover") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \
@@ -153,6 +153,10 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, version, F_COL, NULL, 1, INT64_MAX, "counts up with each change") \
   F(TEXT, title_en, F_COL, NULL, 0, 200, "for people, in English") \
   F(TEXT, title_ko, F_WIDE, NULL, 0, 200, "for people, in Korean") \
+  F(INT, vcpus, F_COL, NULL, 0, 512, "virtual CPUs it gives where a pool says nothing else") \
+  F(INT, memory_mib, F_COL, NULL, 0, 1 << 24, "memory in MiB it gives where a pool says nothing else") \
+  F(INT, ready_s, F_WIDE, NULL, 0, 86400, "seconds a desktop may take to be ready") \
+  F(TEXT, autologin, F_WIDE, NULL, 0, 63, "account that may be logged in while nobody has the desktop") \
   F(TEXT, xml, F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
 
@@ -225,6 +229,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, desktop, F_COL, NULL, 0, 63, "the desktop it holds") \
   F(REF, host, F_COL, NULL, 0, 63, "the host of that desktop") \
   F(ENUM, reason, F_WIDE, &end_reason_names, 0, 0, "why it ended") \
+  F(BOOL, ready, F_COL, NULL, 0, 0, "its desktop may be connected to") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
   F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
   F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \
@@ -261,7 +266,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, progress_pct, F_WIDE, NULL, 0, 100, "of a step that can tell, else 0") \
   F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task") \
   F(REF, user, F_WIDE, NULL, 0, 63, "who asked for it; absent = Sarang itself") \
-  F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is tried again") \
+  F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is looked at again: its next try, or the end of its step's time") \
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
   F(JSON, error, F_COL, NULL, 0, 4096, "what the last try said")
 
@@ -284,7 +289,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 NOUNS(X)
 #undef X
 
-/* ── the model ──────────────────────────────────────────────────────────── */
+/* ── what becomes durable together ──────────────────────────────────────── */
 
 /* One change of a batch: object as it is afterwards (a reference), or its end. */
 typedef struct {
@@ -303,4 +308,3 @@ Batch *batch_new(int64_t sequence);
 void batch_free(Batch *batch);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Batch, batch_free)
 
-typedef struct Model Model;

@@ -220,7 +220,9 @@ static void append_field(GString *out, const Object *object, const Field *f)
 
 void object_append_json(const Schema *schema, const Object *object, GString *out)
 {
-  g_string_append(out, "{\"name\":");
+  g_string_append(out, "{\"id\":");
+  json_append_text(out, object->name);
+  g_string_append(out, ",\"name\":");
   json_append_text(out, object->name);
   g_string_append(out, ",\"generation\":");
   append_int(out, object->generation);

@@ -1,0 +1,485 @@
+#include "core/state.h"
+
+#include "core/lifecycle.h"
+
+typedef struct {
+  Object *object;
+  int change;      /* its place in the open batch; -1 = not in it */
+  bool indexed;
+  int64_t due_us;  /* as filed in the timers; 0 = not filed */
+  GList *link;     /* in its pool's queue */
+} Slot;
+
+typedef struct {
+  PoolUse use;
+  GQueue available, waiting;  /* of Slot */
+  GHashTable *desktops;       /* set of names */
+} PoolIndex;
+
+typedef struct {
+  HostUse use;
+  GHashTable *desktops;
+} HostIndex;
+
+struct State {
+  GHashTable *slots[N_NOUNS];  /* object's name → Slot */
+  GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
+  GHashTable *user_sessions, *session_relays;  /* name → set of names */
+  GTree *timers;               /* Slot by due_us, then address */
+  GPtrArray *unsettled;        /* Slots that left the indexes */
+  Batch *batch;
+};
+
+static void slot_free(void *slot)
+{
+  Slot *s = slot;
+  object_unref(&schemas[s->object->noun], s->object);
+  g_free(s);
+}
+
+static void pool_index_free(void *index)
+{
+  PoolIndex *p = index;
+  g_queue_clear(&p->available);
+  g_queue_clear(&p->waiting);
+  g_hash_table_unref(p->desktops);
+  g_free(p);
+}
+
+static void host_index_free(void *index)
+{
+  g_hash_table_unref(((HostIndex *)index)->desktops);
+  g_free(index);
+}
+
+static int timer_compare(const void *a, const void *b, void *data)
+{
+  const Slot *x = a, *y = b;
+  if (x->due_us != y->due_us)
+    return x->due_us < y->due_us ? -1 : 1;
+  return x->object->noun != y->object->noun ? x->object->noun - y->object->noun : strcmp(x->object->name, y->object->name);
+}
+
+static GHashTable *set_new(void)
+{
+  return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+State *state_new(void)
+{
+  State *state = g_new0(State, 1);
+  for (Noun n = 0; n < N_NOUNS; n++)
+    state->slots[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, slot_free);
+  state->pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, pool_index_free);
+  state->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_index_free);
+  state->user_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+  state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+  state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
+  state->unsettled = g_ptr_array_new();
+  state->batch = batch_new(0);
+  return state;
+}
+
+void state_free(State *state)
+{
+  if (!state)
+    return;
+  g_tree_unref(state->timers);
+  g_hash_table_unref(state->pools);
+  g_hash_table_unref(state->hosts);
+  g_hash_table_unref(state->user_sessions);
+  g_hash_table_unref(state->session_relays);
+  g_ptr_array_unref(state->unsettled);
+  for (Noun n = 0; n < N_NOUNS; n++)
+    g_hash_table_unref(state->slots[n]);
+  batch_free(state->batch);
+  g_free(state);
+}
+
+/* ── indexes: file and unfile are each other's mirror ─────────────────────── */
+
+static PoolIndex *pool_index(State *state, const char *name)
+{
+  PoolIndex *p = g_hash_table_lookup(state->pools, name);
+  if (p)
+    return p;
+  p = g_new0(PoolIndex, 1);
+  g_queue_init(&p->available);
+  g_queue_init(&p->waiting);
+  p->desktops = set_new();
+  g_hash_table_insert(state->pools, g_strdup(name), p);
+  return p;
+}
+
+static HostIndex *host_index(State *state, const char *name)
+{
+  HostIndex *h = g_hash_table_lookup(state->hosts, name);
+  if (h)
+    return h;
+  h = g_new0(HostIndex, 1);
+  h->desktops = set_new();
+  g_hash_table_insert(state->hosts, g_strdup(name), h);
+  return h;
+}
+
+static void group_change(GHashTable *groups, const char *group, const char *name, bool in)
+{
+  if (!group)
+    return;
+  GHashTable *set = g_hash_table_lookup(groups, group);
+  if (!set) {
+    set = set_new();
+    g_hash_table_insert(groups, g_strdup(group), set);
+  }
+  if (in)
+    g_hash_table_add(set, g_strdup(name));
+  else
+    g_hash_table_remove(set, name);
+  if (!g_hash_table_size(set))
+    g_hash_table_remove(groups, group);
+}
+
+static void name_change(GHashTable *set, const char *name, bool in)
+{
+  if (in)
+    g_hash_table_add(set, g_strdup(name));
+  else
+    g_hash_table_remove(set, name);
+}
+
+static void queue_change(GQueue *queue, Slot *slot, bool in)
+{
+  if (in) {
+    g_queue_push_tail(queue, slot);
+    slot->link = queue->tail;
+  } else {
+    g_queue_delete_link(queue, slot->link);
+    slot->link = NULL;
+  }
+}
+
+static void desktop_index(State *state, Slot *slot, bool in)
+{
+  const Desktop *d = (const Desktop *)slot->object;
+  int one = in ? 1 : -1;
+  PoolIndex *p = pool_index(state, d->pool);
+  p->use.total += one;
+  p->use.by_state[d->state] += one;
+  p->use.owned += d->owner ? one : 0;
+  name_change(p->desktops, d->head.name, in);
+  if (d->state == DESKTOP_AVAILABLE && !d->owner)
+    queue_change(&p->available, slot, in);
+  if (!d->host)
+    return;
+  HostIndex *h = host_index(state, d->host);
+  h->use.desktops += one;
+  h->use.starting += desktop_state_is_starting(d->state) ? one : 0;
+  h->use.vcpus += one * d->vcpus;
+  h->use.memory_mib += one * d->memory_mib;
+  name_change(h->desktops, d->head.name, in);
+}
+
+static void session_index(State *state, Slot *slot, bool in)
+{
+  const Session *s = (const Session *)slot->object;
+  group_change(state->user_sessions, s->user, s->head.name, in);
+  if (s->state != SESSION_REQUESTED)
+    return;
+  PoolIndex *p = pool_index(state, s->pool);
+  p->use.waiting += in ? 1 : -1;
+  queue_change(&p->waiting, slot, in);
+}
+
+static int64_t object_due_us(State *state, const Object *object)
+{
+  switch ((Noun)object->noun) {
+  case NOUN_TASK:
+    return task_due_us((const Task *)object);
+  case NOUN_SESSION: {
+    const Session *s = (const Session *)object;
+    return session_due_us(s, FIND(state, Pool, POOL, s->pool));
+  }
+  case NOUN_POOL:
+    return pool_due_us((const Pool *)object);
+  case NOUN_TICKET:
+    return ((const Ticket *)object)->expires;
+  case NOUN_TOKEN:
+    return ((const Token *)object)->expires;
+  case NOUN_RELAY:
+    return relay_due_us((const Relay *)object);
+  case NOUN_RECEIPT:
+    return object->created_us + RECEIPT_LIFE_US;
+  case NOUN_CONTROLLER:
+  case NOUN_HOST:
+  case NOUN_STORAGE:
+  case NOUN_IMAGE:
+  case NOUN_TEMPLATE:
+  case NOUN_USER:
+  case NOUN_DESKTOP:
+  case NOUN_EVENT:
+  case N_NOUNS:
+    return 0;
+  }
+  return 0;
+}
+
+static void timer_index(State *state, Slot *slot, bool in)
+{
+  if (!in) {
+    if (slot->due_us)
+      g_tree_remove(state->timers, slot);
+    slot->due_us = 0;
+    return;
+  }
+  slot->due_us = object_due_us(state, slot->object);
+  if (slot->due_us)
+    g_tree_insert(state->timers, slot, slot);
+}
+
+static void slot_index(State *state, Slot *slot, bool in)
+{
+  if (slot->indexed == in)
+    return;
+  slot->indexed = in;
+  if (slot->object->noun == NOUN_DESKTOP)
+    desktop_index(state, slot, in);
+  else if (slot->object->noun == NOUN_SESSION)
+    session_index(state, slot, in);
+  else if (slot->object->noun == NOUN_RELAY)
+    group_change(state->session_relays, ((const Relay *)slot->object)->session, slot->object->name, in);
+  timer_index(state, slot, in);
+}
+
+static void settle(State *state)
+{
+  for (guint i = 0; i < state->unsettled->len; i++)
+    slot_index(state, state->unsettled->pdata[i], true);
+  g_ptr_array_set_size(state->unsettled, 0);
+}
+
+static void unsettle(State *state, Slot *slot)
+{
+  if (!slot->indexed)
+    return;
+  slot_index(state, slot, false);
+  g_ptr_array_add(state->unsettled, slot);
+}
+
+/* ── objects ──────────────────────────────────────────────────────────────── */
+
+static Slot *slot_add(State *state, Object *take_object)
+{
+  Slot *slot = g_new0(Slot, 1);
+  slot->object = take_object;
+  slot->change = -1;
+  bool fresh = g_hash_table_insert(state->slots[take_object->noun], take_object->name, slot);
+  g_assert(fresh);
+  g_ptr_array_add(state->unsettled, slot);
+  return slot;
+}
+
+static void slot_note_change(State *state, Slot *slot, int how)
+{
+  GArray *changes = state->batch->changes;
+  if (slot->change < 0) {
+    Change change = { slot->object->noun, CHANGE_PUT, slot->object };
+    object_ref(&schemas[change.noun], change.object);
+    slot->change = changes->len;
+    g_array_append_val(changes, change);
+  }
+  g_array_index(changes, Change, slot->change).how = how;
+}
+
+void state_load(State *state, Object *take_object)
+{
+  slot_add(state, take_object);
+}
+
+static Slot *slot_find(State *state, Noun noun, const char *name)
+{
+  return name ? g_hash_table_lookup(state->slots[noun], name) : NULL;
+}
+
+const Object *state_find(State *state, Noun noun, const char *name)
+{
+  Slot *slot = slot_find(state, noun, name);
+  return slot ? slot->object : NULL;
+}
+
+void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
+{
+  Slot *slot = slot_find(state, noun, name);
+  g_assert(slot);
+  unsettle(state, slot);
+  if (slot->change >= 0)
+    return slot->object;
+  Object *copy = object_dup(&schemas[noun], slot->object);
+  copy->generation++;
+  copy->changed_us = now_us;
+  Object *old = slot->object;
+  slot->object = copy;
+  g_hash_table_steal(state->slots[noun], old->name);  /* the key is the object's own name */
+  g_hash_table_insert(state->slots[noun], copy->name, slot);
+  object_unref(&schemas[noun], old);
+  slot_note_change(state, slot, CHANGE_PUT);
+  return copy;
+}
+
+void *state_add(State *state, Noun noun, const char *name, int64_t now_us)
+{
+  Object *object = object_new(&schemas[noun], noun, name);
+  object->created_us = object->changed_us = now_us;
+  Slot *slot = slot_add(state, object);
+  slot_note_change(state, slot, CHANGE_PUT);
+  return object;
+}
+
+static void slot_remove(State *state, Noun noun, const char *name, int how)
+{
+  Slot *slot = slot_find(state, noun, name);
+  g_assert(slot);
+  slot_index(state, slot, false);
+  g_ptr_array_remove_fast(state->unsettled, slot);
+  slot_note_change(state, slot, how);
+  g_hash_table_remove(state->slots[noun], slot->object->name);
+}
+
+void state_delete(State *state, Noun noun, const char *name)
+{
+  slot_remove(state, noun, name, CHANGE_DELETE);
+}
+
+void state_archive(State *state, Noun noun, const char *name)
+{
+  slot_remove(state, noun, name, CHANGE_ARCHIVE);
+}
+
+Batch *state_take_batch(State *state, int64_t sequence)
+{
+  settle(state);
+  if (!state->batch->changes->len)
+    return NULL;
+  for (guint i = 0; i < state->batch->changes->len; i++) {
+    Change *c = &g_array_index(state->batch->changes, Change, i);
+    Slot *slot = slot_find(state, c->noun, c->object->name);
+    if (slot)
+      slot->change = -1;
+  }
+  Batch *batch = state->batch;
+  batch->sequence = sequence;
+  state->batch = batch_new(0);
+  return batch;
+}
+
+/* ── what the indexes answer ──────────────────────────────────────────────── */
+
+static void add_name(void *name, void *value, void *array)
+{
+  g_ptr_array_add(array, name);
+}
+
+static GPtrArray *names_of(GHashTable *set)
+{
+  GPtrArray *names = g_ptr_array_new();
+  if (set)
+    g_hash_table_foreach(set, add_name, names);
+  return names;
+}
+
+GPtrArray *state_names(State *state, Noun noun)
+{
+  settle(state);
+  return names_of(state->slots[noun]);
+}
+
+int state_count(State *state, Noun noun)
+{
+  return g_hash_table_size(state->slots[noun]);
+}
+
+PoolUse state_pool_use(State *state, const char *pool)
+{
+  settle(state);
+  return pool_index(state, pool)->use;
+}
+
+static const Object *queue_head(GQueue *queue)
+{
+  return queue->head ? ((Slot *)queue->head->data)->object : NULL;
+}
+
+const Desktop *state_pool_available(State *state, const char *pool)
+{
+  settle(state);
+  return (const Desktop *)queue_head(&pool_index(state, pool)->available);
+}
+
+const Session *state_pool_waiting(State *state, const char *pool)
+{
+  settle(state);
+  return (const Session *)queue_head(&pool_index(state, pool)->waiting);
+}
+
+HostUse state_host_use(State *state, const char *host)
+{
+  settle(state);
+  return host_index(state, host)->use;
+}
+
+GPtrArray *state_host_desktops(State *state, const char *host)
+{
+  settle(state);
+  return names_of(host_index(state, host)->desktops);
+}
+
+GPtrArray *state_pool_desktops(State *state, const char *pool)
+{
+  settle(state);
+  return names_of(pool_index(state, pool)->desktops);
+}
+
+GPtrArray *state_user_sessions(State *state, const char *user)
+{
+  settle(state);
+  return names_of(g_hash_table_lookup(state->user_sessions, user));
+}
+
+GPtrArray *state_session_relays(State *state, const char *session)
+{
+  settle(state);
+  return names_of(g_hash_table_lookup(state->session_relays, session));
+}
+
+const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner)
+{
+  g_autoptr(GPtrArray) names = state_pool_desktops(state, pool);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = FIND(state, Desktop, DESKTOP, names->pdata[i]);
+    if (!g_strcmp0(d->owner, owner))
+      return d;
+  }
+  return NULL;
+}
+
+static const Slot *first_timer(State *state)
+{
+  settle(state);
+  GTreeNode *node = g_tree_node_first(state->timers);
+  return node ? g_tree_node_key(node) : NULL;
+}
+
+bool state_next_due(State *state, int64_t now_us, Noun *ret_noun, const char **ret_name)
+{
+  const Slot *slot = first_timer(state);
+  if (!slot || slot->due_us > now_us)
+    return false;
+  *ret_noun = slot->object->noun;
+  *ret_name = slot->object->name;
+  return true;
+}
+
+int64_t state_wake_us(State *state)
+{
+  const Slot *slot = first_timer(state);
+  return slot ? slot->due_us : INT64_MAX;
+}

@@ -1,0 +1,66 @@
+/* The live objects in memory, the indexes that decisions need, and the open batch. One thread owns a State. Objects in it are shared with the
+ * published snapshot and never change: state_edit() replaces one by a private copy, once a batch. An edited object leaves the indexes and
+ * comes back by state_settle(), which every question to an index calls first: so no index can disagree with the objects. */
+#pragma once
+
+#include "core/model.h"
+
+typedef struct State State;
+
+State *state_new(void);
+void state_free(State *state);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(State, state_free)
+
+/* What the store holds at start; takes the reference. Not part of a batch. */
+void state_load(State *state, Object *take_object);
+
+/* A live object, borrowed until the next edit or removal of it; NULL where there is none. */
+const Object *state_find(State *state, Noun noun, const char *name);
+#define FIND(state, Type, NOUN, name) ((const Type *)state_find(state, NOUN_##NOUN, name))
+
+/* The copy that may be changed until the batch is closed, borrowed. The object must exist. now_us goes to its changed time. */
+void *state_edit(State *state, Noun noun, const char *name, int64_t now_us);
+/* A new object of that name, which must be free, borrowed. */
+void *state_add(State *state, Noun noun, const char *name, int64_t now_us);
+void state_delete(State *state, Noun noun, const char *name);
+/* Out of memory, kept in the store as history. */
+void state_archive(State *state, Noun noun, const char *name);
+
+/* Closes the open batch and gives it to the caller; NULL when nothing changed. */
+Batch *state_take_batch(State *state, int64_t sequence);
+
+/* ── what the indexes answer ── */
+
+/* All names of a noun, unordered: borrowed strings, valid until the next change. Owned by the caller. */
+GPtrArray *state_names(State *state, Noun noun);
+int state_count(State *state, Noun noun);
+
+typedef struct {
+  int total, by_state[N_DESKTOP_STATES];
+  int waiting;  /* sessions without a desktop */
+  int owned;    /* desktops with an owner */
+} PoolUse;
+PoolUse state_pool_use(State *state, const char *pool);
+/* The desktop that has been available longest, without an owner; NULL when there is none. */
+const Desktop *state_pool_available(State *state, const char *pool);
+/* The session that has waited longest; NULL when none does. */
+const Session *state_pool_waiting(State *state, const char *pool);
+
+typedef struct {
+  int desktops, starting;  /* starting: provisioning, waiting to be ready, resetting */
+  int64_t vcpus, memory_mib;
+} HostUse;
+HostUse state_host_use(State *state, const char *host);
+/* Names of the desktops on a host, of a pool's desktops, of a user's sessions, of a session's relays; borrowed strings, owned array. */
+GPtrArray *state_host_desktops(State *state, const char *host);
+GPtrArray *state_pool_desktops(State *state, const char *pool);
+GPtrArray *state_user_sessions(State *state, const char *user);
+GPtrArray *state_session_relays(State *state, const char *session);
+/* The owner's desktop in a dedicated pool, or NULL. */
+const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner);
+
+/* The first object whose time has come: its noun and name (borrowed); false when none is due by now_us. The asker must change
+ * or remove it, or it stays first. */
+bool state_next_due(State *state, int64_t now_us, Noun *ret_noun, const char **ret_name);
+/* When the next one is due; INT64_MAX for never. */
+int64_t state_wake_us(State *state);

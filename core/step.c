@@ -1,0 +1,120 @@
+#include "core/step.h"
+
+#include <string.h>
+
+const StepRow step_rows[N_STEPS] = {
+#define X(name, wire, lane, seconds, tries, undo) [STEP_##name] = { wire, ON_##lane, seconds, tries, STEP_##undo },
+  STEPS(X)
+#undef X
+};
+
+StepKind step_find(const char *name)
+{
+  for (StepKind k = 0; k < N_STEPS; k++)
+    if (!g_strcmp0(step_rows[k].name, name))
+      return k;
+  return STEP_NONE;
+}
+
+#define LIST(name, ...) static const StepKind name##_steps[] = { __VA_ARGS__ }
+LIST(provision, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_START, STEP_READY);
+/* the old definition goes with its NVRAM and TPM before the next generation's disk is made */
+LIST(reset, STEP_POWER_OFF, STEP_UNDEFINE, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_DELETE_OLD, STEP_START, STEP_READY, STEP_PROVE);
+LIST(destroy, STEP_POWER_OFF, STEP_UNDEFINE, STEP_DELETE_VOLUMES);
+LIST(personalise, STEP_PERSONALISE);
+LIST(recover, STEP_START, STEP_READY);
+LIST(power, STEP_POWER);
+LIST(import, STEP_IMPORT);
+LIST(image_delete, STEP_DELETE_IMAGE);
+#undef LIST
+
+static const struct { const StepKind *steps; int n; } task_table[N_TASK_KINDS] = {
+#define ROW(KIND, name) [KIND] = { name##_steps, G_N_ELEMENTS(name##_steps) }
+  ROW(TASK_PROVISION, provision), ROW(TASK_RESET, reset), ROW(TASK_DESTROY, destroy), ROW(TASK_PERSONALISE, personalise),
+  ROW(TASK_RECOVER, recover), ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
+#undef ROW
+};
+
+const StepKind *task_steps(TaskKind kind, int *ret_n)
+{
+  *ret_n = task_table[kind].n;
+  return task_table[kind].steps;
+}
+
+static void drop(Noun noun, void *object)
+{
+  object_unref(&schemas[noun], object);
+}
+
+void step_order_free(StepOrder *order)
+{
+  if (!order)
+    return;
+  drop(NOUN_HOST, order->host);
+  drop(NOUN_STORAGE, order->storage);
+  drop(NOUN_DESKTOP, order->desktop);
+  drop(NOUN_POOL, order->pool);
+  drop(NOUN_TEMPLATE, order->template);
+  drop(NOUN_IMAGE, order->image);
+  drop(NOUN_SESSION, order->session);
+  drop(NOUN_USER, order->person);
+  for (guint i = 0; order->storages && i < order->storages->len; i++)
+    drop(NOUN_STORAGE, order->storages->pdata[i]);
+  g_clear_pointer(&order->storages, g_ptr_array_unref);
+  g_free(order->task);
+  g_free(order->controller);
+  g_free(order->domain);
+  g_free(order);
+}
+
+StepResult *step_result_new(const StepOrder *order)
+{
+  StepResult *result = g_new0(StepResult, 1);
+  result->kind = order->kind;
+  result->task = g_strdup(order->task);
+  result->index = order->index;
+  result->attempt = order->attempt;
+  result->call = order->call;
+  return result;
+}
+
+void step_result_free(StepResult *result)
+{
+  if (!result)
+    return;
+  g_clear_error(&result->error);
+  g_free(result->task);
+  g_free(result->evidence);
+  g_free(result->sha256);
+  g_free(result->address);
+  if (result->password)
+    memset(result->password, 0, strlen(result->password));
+  g_free(result->password);
+  g_clear_pointer(&result->picture, g_bytes_unref);
+  g_free(result);
+}
+
+char *desktop_domain_uuid(const char *controller, const char *desktop)
+{
+  g_autoptr(GChecksum) sha = g_checksum_new(G_CHECKSUM_SHA1);
+  g_checksum_update(sha, (const guchar *)controller, -1);
+  g_checksum_update(sha, (const guchar *)"/", 1);
+  g_checksum_update(sha, (const guchar *)desktop, -1);
+  guint8 u[20];
+  gsize n = sizeof u;
+  g_checksum_get_digest(sha, u, &n);
+  u[6] = (u[6] & 0x0f) | 0x50;
+  u[8] = (u[8] & 0x3f) | 0x80;
+  return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4], u[5], u[6],
+                         u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+}
+
+char *desktop_disk_volume(const char *desktop, int64_t clone)
+{
+  return g_strdup_printf("%s.g%" G_GINT64_FORMAT ".qcow2", desktop, clone);
+}
+
+char *desktop_seed_volume(const char *desktop, int64_t clone)
+{
+  return g_strdup_printf("%s.g%" G_GINT64_FORMAT ".seed.img", desktop, clone);
+}

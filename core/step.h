@@ -1,0 +1,103 @@
+/* Steps: what is done to the world, one at a time, by workers. The brain orders a step as a value that holds references to everything it needs, the worker
+ * answers with a result. Both name task, place and attempt, so an answer that comes late or twice is known as such. Steps are idempotent. */
+#pragma once
+
+#include "core/error.h"
+#include "core/model.h"
+
+/* Which workers run it: a host's call threads, a host's agent threads, or workers for files of the controller's own. */
+typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
+
+/* X(NAME, "wire", where, seconds it may take, tries, undone by) */
+#define STEPS(X) \
+  X(CLONE, "clone", HOST, 600, 3, DELETE_VOLUMES)        /* the disk of this generation: overlay or copy */ \
+  X(SEED, "seed", HOST, 30, 3, NONE)                     /* NoCloud seed of this generation */ \
+  X(DEFINE, "define", HOST, 30, 3, UNDEFINE) \
+  X(START, "start", HOST, 90, 3, POWER_OFF) \
+  X(READY, "wait-ready", AGENT, 300, 1, NONE)            /* agent, port or line on the serial console, as the template says */ \
+  X(PERSONALISE, "personalise", AGENT, 60, 2, NONE)      /* the person's account into the guest */ \
+  X(POWER_OFF, "power-off", HOST, 60, 5, NONE)           /* pull the plug */ \
+  X(UNDEFINE, "undefine", HOST, 60, 5, NONE)             /* with NVRAM, TPM and saved memory */ \
+  X(DELETE_OLD, "delete-old", HOST, 60, 3, NONE)         /* volumes of earlier generations */ \
+  X(DELETE_VOLUMES, "delete-volumes", HOST, 60, 5, NONE) /* all volumes of the desktop */ \
+  X(PROVE, "prove", AGENT, 60, 3, NONE)                  /* the evidence that a reset is one */ \
+  X(POWER, "power", HOST, 120, 1, NONE) \
+  X(IMPORT, "import", FILES, 86400, 3, NONE) \
+  X(DELETE_IMAGE, "delete-image", FILES, 600, 3, NONE) \
+  X(CONSOLE, "console", HOST, 10, 1, NONE)               /* a fresh, expiring password; where the console is. No task */ \
+  X(SCREENSHOT, "screenshot", HOST, 20, 1, NONE)         /* no task */ \
+  X(REAP, "reap", HOST, 60, 1, NONE)                     /* a domain of ours that no desktop stands for. No task */
+
+typedef enum {
+#define X(name, ...) STEP_##name,
+  STEPS(X)
+#undef X
+  STEP_NONE,
+  N_STEPS = STEP_NONE
+} StepKind;
+
+typedef struct {
+  const char *name;
+  StepPlace place;
+  int timeout_s, tries;
+  StepKind undo;
+} StepRow;
+
+extern const StepRow step_rows[N_STEPS];
+/* STEP_… of a wire name; STEP_NONE where there is none. */
+StepKind step_find(const char *name);
+
+/* The steps of a kind of task; *ret_n of them. */
+const StepKind *task_steps(TaskKind kind, int *ret_n);
+
+typedef struct {
+  StepKind kind;
+  char *task;            /* whose step it is; NULL for one without a task */
+  int index, attempt;
+  uint64_t call;         /* names it where there is no task */
+  int64_t timeout_us;
+  char *controller;      /* our mark on hosts */
+  /* references; NULL where a step has no use for it */
+  Host *host;
+  Storage *storage;
+  Desktop *desktop;
+  Pool *pool;
+  TemplateVersion *template;
+  ImageVersion *image;
+  Session *session;
+  User *person;
+  GPtrArray *storages;   /* of Storage *: of IMPORT and DELETE_IMAGE */
+  PowerVerb verb;
+  char *domain;          /* of REAP: the domain's UUID */
+} StepOrder;
+
+typedef struct {
+  StepKind kind;
+  char *task;
+  int index, attempt;
+  uint64_t call;
+  bool progress_only;    /* the step goes on */
+  int progress_pct;
+  GError *error;         /* NULL = it worked */
+  PowerState power;      /* as seen afterwards; POWER_UNKNOWN = not looked at */
+  int64_t clone;         /* of PROVE: which generation the evidence is about */
+  char *evidence;        /* of PROVE: JSON */
+  char *sha256;          /* of IMPORT, as the next two */
+  int64_t size_bytes, virtual_bytes;
+  char *address;         /* of CONSOLE, as the next two */
+  int port;
+  char *password;
+  GBytes *picture;       /* of SCREENSHOT: PNG */
+} StepResult;
+
+void step_order_free(StepOrder *order);
+/* An empty result that names order. */
+StepResult *step_result_new(const StepOrder *order);
+void step_result_free(StepResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepOrder, step_order_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepResult, step_result_free)
+
+/* Names that follow from ids alone, so that every try finds the same things. Owned by the caller. */
+char *desktop_domain_uuid(const char *controller, const char *desktop);   /* RFC 4122 version 5 */
+char *desktop_disk_volume(const char *desktop, int64_t clone);             /* d-17.g4.qcow2 */
+char *desktop_seed_volume(const char *desktop, int64_t clone);             /* d-17.g4.seed.img */
