@@ -1,0 +1,224 @@
+"""What the lab's stories stand on: a lab of real hosts, checks that count themselves, waiting with a deadline.
+
+    def story(s):
+        with Lab("power") as lab:
+            with s.check("the guest starts"):
+                lab.virsh("host1", "start", "a")
+                until(lambda: lab.count("host1", "a") >= 2, "the guest counts")
+
+    run(story)
+
+A check that fails says why and the story goes on; one with needed=True ends it. Waiting is polling with a deadline: no sleep
+stands for an event. A lab lives in a directory of its own name, is made anew by each story, and is removed whatever happens;
+what a killed story left is removed by the next one of that name. LAB_KEEP=1 keeps the state of a lab after a failure."""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+BUILD = PROJECT / "build" / os.environ.get("MODE", "release")
+FULL = os.environ.get("LAB_FULL", "0") == "1"
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Failure(Exception):
+    """What was wanted did not come about; its text is for people."""
+
+
+class Stop(Exception):
+    """The rest of the story makes no sense."""
+
+
+def require(condition, text):
+    if not condition:
+        raise Failure(text)
+
+
+def equal(got, wanted, what):
+    require(got == wanted, f"{what} is {got!r}, not {wanted!r}")
+
+
+def until(condition, what, seconds=10):
+    """The first true value of condition(), asked again and again; a Failure raised by it means not yet."""
+    end = time.monotonic() + seconds
+    last = ""
+    while True:
+        try:
+            if value := condition():
+                return value
+        except Failure as e:
+            last = f" ({e})"
+        require(time.monotonic() < end, f"not within {seconds} s: {what}{last}")
+        time.sleep(0.02)
+
+
+def command(*argv, seconds=30, text_in=None, env=None):
+    """Runs a program to its end; Failure with its last words when it does not end well or in time."""
+    argv = [str(a) for a in argv]
+    try:
+        done = subprocess.run(argv, input=text_in, capture_output=True, text=True, timeout=seconds, env=env)
+    except subprocess.TimeoutExpired:
+        raise Failure(f"{shlex.join(argv)} took more than {seconds} s") from None
+    if done.returncode:
+        words = " ".join((done.stderr or done.stdout).split())[-400:]
+        raise Failure(f"{shlex.join(argv)} ended with {done.returncode}: {words}")
+    return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def refused(pattern=""):
+    """What is inside must fail, with a text that pattern is found in."""
+    try:
+        yield
+    except Failure as e:
+        require(re.search(pattern, str(e)), f"was refused with another reason than /{pattern}/: {e}")
+    else:
+        raise Failure("was not refused")
+
+
+class Story:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    @contextlib.contextmanager
+    def check(self, title, needed=False):
+        begin = time.monotonic()
+        try:
+            yield
+        except Exception as e:  # whatever goes wrong inside is this check's failure, and only its own
+            self.failed += 1
+            print(f"FAIL {title}: {e if isinstance(e, Failure) else repr(e)}", flush=True)
+            if needed:
+                raise Stop from None
+        else:
+            self.passed += 1
+            print(f"ok   {title}  ({time.monotonic() - begin:.1f} s)", flush=True)
+
+    def skip(self, title, why):
+        self.skipped += 1
+        print(f"skip {title}: {why}", flush=True)
+
+
+class Lab:
+    """N hosts of its own (or one `--local` host), from up to gone."""
+
+    def __init__(self, name, hosts=2, local=False, cgroups="auto"):
+        self.env = os.environ | {"LAB_NAME": "lab-" + name, "LAB_CGROUPS": cgroups}
+        self.env.pop("LAB_DIR", None)
+        where = command("bash", "-c", '. "$1"; echo "$LAB_DIR"; echo "$lab_tag"', "bash", HERE / "common", env=self.env)
+        self.dir, self.tag = pathlib.Path(where.splitlines()[0]), where.splitlines()[1]
+        self.env["LAB_DIR"] = str(self.dir)
+        self.up_args = ["--local"] if local else [hosts]
+        self.shared = self.dir / "shared"
+
+    def script(self, name, *argv, seconds=90):
+        return command(HERE / name, *argv, seconds=seconds, env=self.env)
+
+    def __enter__(self):
+        self.script("down", "--wipe")
+        try:
+            self.script("up", *self.up_args)
+        except BaseException:
+            self.script("down", "--wipe")
+            raise
+        return self
+
+    def __exit__(self, kind, *_):
+        keep = os.environ.get("LAB_KEEP") == "1" and kind is not None
+        self.script("down", *([] if keep else ["--wipe"]))
+
+    def exec(self, where, *argv, seconds=30, text_in=None):
+        return command(HERE / "exec", where, *argv, seconds=seconds, text_in=text_in, env=self.env)
+
+    def address(self, host):
+        return f"{self.env.get('LAB_NET', '10.77.0')}.{10 + int(host.removeprefix('host'))}"
+
+    def init_pid(self, host):
+        return int((self.dir / "hosts" / host / "init.pid").read_text().split()[0])
+
+    def inside(self, host, path):
+        """A path of a host as seen from here."""
+        return pathlib.Path(f"/proc/{self.init_pid(host)}/root") / path.lstrip("/")
+
+    def connect(self, host, port, seconds=5):
+        """A TCP connection made from the controller's place: a socket stays in the network namespace it was made in."""
+        ctl = int((self.dir / "ctl.pid").read_text().split()[0])
+        with open("/proc/thread-self/ns/net") as home, open(f"/proc/{ctl}/ns/net") as there:
+            require(_libc.setns(there.fileno(), CLONE_NEWNET) == 0, "cannot enter the controller's network namespace")
+            try:
+                return socket.create_connection((self.address(host), port), seconds)
+            except OSError as e:
+                raise Failure(f"no connection to {host}:{port}: {e}") from None
+            finally:
+                _libc.setns(home.fileno(), CLONE_NEWNET)
+
+    # ── plain libvirt, to look at a host past the controller ──
+    def virsh(self, host, *argv, seconds=30):
+        return self.exec("ctl", "virsh", "-q", "-c", f"qemu+tcp://{host}/system", *argv, seconds=seconds)
+
+    def state(self, host, domain):
+        return self.virsh(host, "domstate", domain)
+
+    def serial(self, host, domain):
+        """All that a guest has said on its serial console, of whichever start."""
+        log = self.dir / "hosts" / host / "log-libvirt" / "qemu" / f"{domain}-serial.log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def count(self, host, domain):
+        """Where a micro guest's counter stands; 0 before its first."""
+        counts = re.findall(r"^count (\d+)\r?$", self.serial(host, domain), re.M)
+        return int(counts[-1]) if counts else 0
+
+    def agent(self, host, domain, execute, seconds=5, **arguments):
+        """What the guest's agent returns."""
+        question = json.dumps({"execute": execute, "arguments": arguments} if arguments else {"execute": execute})
+        answer = self.virsh(host, "qemu-agent-command", domain, question, "--timeout", seconds, seconds=seconds + 10)
+        return json.loads(answer)["return"]
+
+    def overlay(self, path, base, form):
+        """A linked clone at path below the shared storage; base is relative to it."""
+        (self.shared / path).parent.mkdir(parents=True, exist_ok=True)
+        command("qemu-img", "create", "-q", "-f", "qcow2", "-b", os.path.relpath(base, pathlib.Path(path).parent), "-F", form,
+                self.shared / path)
+
+    def domain_xml(self, kind, name, **keys):
+        """A file with the XML of a domain."""
+        path = self.dir / f"{name}.xml"
+        path.write_text(command(HERE / "dom-xml", kind, name, *[f"{k}={v}" for k, v in keys.items()]))
+        return path
+
+
+def guests():
+    """The directory of the lab's guests, built if need be."""
+    return pathlib.Path(command(HERE / "guest-build", seconds=600).splitlines()[-1])
+
+
+def _end(number, _frame):
+    sys.exit(128 + number)
+
+
+def run(story):
+    """Runs a story as a program: exit status 0 when something passed and nothing failed."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _end)  # an exit unwinds, and so removes the lab
+    s = Story()
+    try:
+        story(s)
+    except Stop:
+        pass
+    except Failure as e:
+        s.failed += 1
+        print(f"FAIL the story itself: {e}")
+    print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
+    sys.exit(0 if s.passed and not s.failed else 1)

@@ -1,0 +1,54 @@
+"""A small VNC client (RFB 3.8, RFC 6143): logs in and types. sock is a connected socket; it is the caller's."""
+import struct
+import subprocess
+
+from lab import Failure, require
+
+NONE, VNC_AUTH = 1, 2
+KEY_EVENT = 4
+
+
+def _read(sock, size):
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        require(part, "the server closed the connection")
+        data += part
+    return data
+
+
+def _text(sock):
+    return _read(sock, struct.unpack(">I", _read(sock, 4))[0]).decode(errors="replace")
+
+
+def _answer(password, challenge):
+    """DES with the password's bytes bit-reversed as key; OpenSSL 3 has only triple DES, so three times the same key."""
+    key = bytes(int(f"{c:08b}"[::-1], 2) for c in password.encode()[:8].ljust(8, b"\0"))
+    return subprocess.run(["openssl", "enc", "-des-ede3-ecb", "-nopad", "-K", (key * 3).hex()], input=challenge,
+                          stdout=subprocess.PIPE, check=True).stdout
+
+
+def login(sock, password):
+    """The screen's (width, height, name); Failure when the server refuses."""
+    _read(sock, 12)
+    sock.sendall(b"RFB 003.008\n")
+    types = _read(sock, _read(sock, 1)[0])
+    if not types:
+        raise Failure(f"refused: {_text(sock)}")
+    require(VNC_AUTH in types, f"security types are {list(types)}: no password is asked for")
+    sock.sendall(bytes([VNC_AUTH]))
+    sock.sendall(_answer(password, _read(sock, 16)))
+    if struct.unpack(">I", _read(sock, 4))[0] != 0:
+        raise Failure(f"refused: {_text(sock)}")
+    sock.sendall(b"\1")  # shared
+    width, height = struct.unpack(">HH", _read(sock, 4))
+    _read(sock, 16)
+    return width, height, _text(sock)
+
+
+def press(sock, keysyms):
+    """Presses and releases keys one after another; a str is its characters, "\\n" is Return."""
+    for key in keysyms:
+        symbol = key if isinstance(key, int) else 0xFF0D if key == "\n" else ord(key)
+        for down in (1, 0):
+            sock.sendall(struct.pack(">BBxxI", KEY_EVENT, down, symbol))
