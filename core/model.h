@@ -58,7 +58,7 @@ ENUM_DECLARE(PowerState, power_state, POWER_STATES, N_POWER_STATES)
 ENUM_DECLARE(SessionState, session_state, SESSION_STATES, N_SESSION_STATES)
 
 #define TASK_STATES(X) \
-  X(TASK_PENDING, "pending") X(TASK_RUNNING, "running") X(TASK_WAITING, "waiting") X(TASK_UNDOING, "undoing") \
+  X(TASK_PENDING, "pending") X(TASK_RUNNING, "running") X(TASK_WAITING, "waiting") \
   X(TASK_DONE, "done") X(TASK_FAILED, "failed") X(TASK_CANCELLED, "cancelled")
 ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
@@ -156,6 +156,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, vcpus, F_COL, NULL, 0, 512, "virtual CPUs it gives where a pool says nothing else") \
   F(INT, memory_mib, F_COL, NULL, 0, 1 << 24, "memory in MiB it gives where a pool says nothing else") \
   F(INT, ready_s, F_WIDE, NULL, 0, 86400, "seconds a desktop may take to be ready") \
+  F(BOOL, agent, F_WIDE, NULL, 0, 0, "its guests run the guest agent") \
   F(TEXT, autologin, F_WIDE, NULL, 0, 63, "account that may be logged in while nobody has the desktop") \
   F(TEXT, xml, F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
@@ -257,7 +258,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 
 #define TASK_FIELDS(F) \
   F(ENUM, kind, F_COL, &task_kind_names, 0, 0, "what is done") \
-  F(ENUM, state, F_COL, &task_state_names, 0, 0, "pending, running, waiting (for its next try), undoing, done, failed or cancelled") \
+  F(ENUM, state, F_COL, &task_state_names, 0, 0, "pending, running, waiting (for its next try), done, failed or cancelled") \
+  F(BOOL, undoing, F_WIDE, NULL, 0, 0, "it failed, and what it did is being undone") \
   F(REF, noun, F_WIDE, NULL, 0, 16, "to which kind of object") \
   F(TEXT, object, F_COL, NULL, 0, 80, "to which object") \
   F(REF, step, F_COL, NULL, 0, 32, "the step it is at") \

@@ -334,6 +334,30 @@ void *state_add(State *state, Noun noun, const char *name, int64_t now_us)
   return object;
 }
 
+void state_put(State *state, Object *take_object, int64_t now_us)
+{
+  Noun noun = take_object->noun;
+  take_object->changed_us = now_us;
+  if (!slot_find(state, noun, take_object->name)) {
+    take_object->created_us = now_us;
+    Slot *slot = slot_add(state, take_object);
+    slot_note_change(state, slot, CHANGE_PUT);
+    return;
+  }
+  Object *edited = state_edit(state, noun, take_object->name, now_us);
+  Slot *slot = slot_find(state, noun, edited->name);
+  take_object->generation = edited->generation;
+  take_object->created_us = edited->created_us;
+  g_hash_table_steal(state->slots[noun], edited->name);
+  slot->object = take_object;
+  g_hash_table_insert(state->slots[noun], take_object->name, slot);
+  Change *change = &g_array_index(state->batch->changes, Change, slot->change);
+  object_unref(&schemas[noun], change->object);
+  change->object = take_object;
+  object_ref(&schemas[noun], take_object);
+  object_unref(&schemas[noun], edited);
+}
+
 static void slot_remove(State *state, Noun noun, const char *name, int how)
 {
   Slot *slot = slot_find(state, noun, name);

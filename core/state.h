@@ -22,6 +22,8 @@ const Object *state_find(State *state, Noun noun, const char *name);
 void *state_edit(State *state, Noun noun, const char *name, int64_t now_us);
 /* A new object of that name, which must be free, borrowed. */
 void *state_add(State *state, Noun noun, const char *name, int64_t now_us);
+/* Puts an object made elsewhere in place of the one of its name, or as a new one; takes the reference, which must be the only one. */
+void state_put(State *state, Object *take_object, int64_t now_us);
 void state_delete(State *state, Noun noun, const char *name);
 /* Out of memory, kept in the store as history. */
 void state_archive(State *state, Noun noun, const char *name);

@@ -1,0 +1,477 @@
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+enum { NUMBERS_AT_ONCE = 256 };
+
+static void pending_call_free(void *call)
+{
+  g_free(((PendingCall *)call)->object);
+  g_free(call);
+}
+
+static void pending_reply_clear(void *reply)
+{
+  PendingReply *r = reply;
+  answer_free(r->answer);
+  g_free(r->object);
+}
+
+static void pending_order_clear(void *order)
+{
+  PendingOrder *o = order;
+  g_free(o->task);
+  g_free(o->desktop);
+  g_free(o->host);
+  g_free(o->domain);
+}
+
+static void gate_free(void *queue)
+{
+  g_queue_free_full(queue, g_free);
+}
+
+Brain *brain_new(const BrainOptions *options)
+{
+  Brain *b = g_new0(Brain, 1);
+  b->options = *options;
+  b->state = state_new();
+  b->next_call = 1;
+  b->replies = g_array_new(FALSE, FALSE, sizeof(PendingReply));
+  g_array_set_clear_func(b->replies, pending_reply_clear);
+  b->orders = g_array_new(FALSE, FALSE, sizeof(PendingOrder));
+  g_array_set_clear_func(b->orders, pending_order_clear);
+  b->calls = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, pending_call_free);
+  b->dirty_pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  b->running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  b->gates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, gate_free);
+  b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  return b;
+}
+
+void brain_free(Brain *b)
+{
+  if (!b)
+    return;
+  state_free(b->state);
+  g_array_unref(b->replies);
+  g_array_unref(b->orders);
+  g_hash_table_unref(b->calls);
+  g_hash_table_unref(b->dirty_pools);
+  g_hash_table_unref(b->running);
+  g_hash_table_unref(b->gates);
+  g_hash_table_unref(b->orphans);
+  g_free(b->controller);
+  g_free(b->answer_name);
+  g_free(b);
+}
+
+void brain_load(Object *take_object, void *brain)
+{
+  state_load(((Brain *)brain)->state, take_object);
+}
+
+const char *brain_controller(const Brain *b) { return b->controller; }
+const Object *brain_find(Brain *b, Noun noun, const char *name) { return state_find(b->state, noun, name); }
+GPtrArray *brain_names(Brain *b, Noun noun) { return state_names(b->state, noun); }
+
+/* ── small things the other files ask for ─────────────────────────────────── */
+
+char *brain_number(Brain *b, char letter)
+{
+  const Controller *self = GET(b, Controller, CONTROLLER, "controller");
+  if (b->next_number >= self->numbers)
+    EDIT(b, Controller, CONTROLLER, "controller")->numbers = b->next_number + NUMBERS_AT_ONCE;
+  return g_strdup_printf("%c-%" G_GINT64_FORMAT, letter, b->next_number++);
+}
+
+void brain_event(Brain *b, const char *kind, Noun noun, const char *object, const char *user, const char *detail)
+{
+  g_autofree char *name = g_strdup_printf("e-%" G_GINT64_FORMAT, ++b->options.last_event);
+  Event *event = state_add(b->state, NOUN_EVENT, name, b->now_us);
+  event->number = b->options.last_event;
+  ref_set(&event->kind, kind);
+  ref_set(&event->noun, schemas[noun].noun);
+  text_set(&event->object, object);
+  ref_set(&event->user, user);
+  text_set(&event->detail, detail);
+}
+
+char *brain_error_json(const GError *err)
+{
+  g_autoptr(GString) out = g_string_new("{\"code\":");
+  json_append_text(out, reason_wire(error_reason(err)));
+  g_string_append(out, ",\"args\":{");
+  for (const char *const *p = error_args(err); p[0]; p += 2) {
+    if (p != error_args(err))
+      g_string_append_c(out, ',');
+    json_append_text(out, p[0]);
+    g_string_append_c(out, ':');
+    json_append_text(out, p[1]);
+  }
+  g_string_append(out, "},\"text\":");
+  g_autofree char *text = error_text(err, LANG_EN);
+  json_append_text(out, text);
+  g_string_append_c(out, '}');
+  return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about)
+{
+  PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), kind == STEP_REAP ? g_strdup(about) : NULL };
+  g_array_append_val(b->orders, order);
+  PendingCall *call = g_new0(PendingCall, 1);
+  call->reply = b->reply;
+  call->kind = kind;
+  call->object = g_strdup(about);
+  g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
+}
+
+void brain_dirty(Brain *b, const char *pool)
+{
+  if (pool)
+    g_hash_table_add(b->dirty_pools, g_strdup(pool));
+}
+
+const Object *brain_need(Brain *b, Noun noun, const char *name, GError **err)
+{
+  const Object *object = state_find(b->state, noun, name);
+  return object ? object : error_null(err, REASON_NOT_FOUND, "kind", schemas[noun].noun, "name", name ? name : "", NULL);
+}
+
+void answer_object(Brain *b, Answer *answer, int status, const char *name)
+{
+  answer->status = status;
+  g_free(b->answer_name);
+  b->answer_name = g_strdup(name);
+}
+
+const char *request_text(const Request *request, const char *member)
+{
+  return json_string_value(json_object_get(request->body, member));
+}
+
+/* ── requests ─────────────────────────────────────────────────────────────── */
+
+static void reply_add(Brain *b, void *reply, Answer *take_answer, char *take_object)
+{
+  PendingReply r = { reply, take_answer, take_object };
+  g_array_append_val(b->replies, r);
+}
+
+/* What a new object would be: for whom it is asked. */
+static bool asks_for_self(const Request *r)
+{
+  const char *user = request_text(r, "user");
+  return r->caller.user && (!user || !strcmp(user, r->caller.user));
+}
+
+static const char *desktop_holder(Brain *b, const Object *object)
+{
+  const char *name = ((const Desktop *)object)->session;
+  const Session *session = name ? GET(b, Session, SESSION, name) : NULL;
+  return session ? session->user : NULL;
+}
+
+static bool request_allowed(Brain *b, const Request *r, const Object *object, GError **err)
+{
+  const ApiRow *row = &api_rows[r->verb];
+  const char *holder = object && row->noun == NOUN_DESKTOP ? desktop_holder(b, object) : NULL;
+  bool mine = r->name ? object_is_mine(&r->caller, row->noun, object, holder) : asks_for_self(r);
+  g_autoptr(GError) denied = NULL;
+  if (access_check(r->verb, &r->caller, mine, &denied))
+    return true;
+  /* who may not even see it is not told that it is there */
+  bool sees = !r->name || mine || (r->caller.logged_in && r->caller.role != ROLE_USER);
+  if (!sees && r->caller.logged_in)
+    return error_false(err, REASON_NOT_FOUND, "kind", schemas[row->noun].noun, "name", r->name, NULL);
+  g_propagate_error(err, g_steal_pointer(&denied));
+  return false;
+}
+
+static bool request_checked(Brain *b, const Request *r, GError **err)
+{
+  const ApiRow *row = &api_rows[r->verb];
+  const Object *object = r->name ? state_find(b->state, row->noun, r->name) : NULL;
+  if (!request_allowed(b, r, object, err))
+    return false;
+  if (r->name && !object)
+    return error_false(err, REASON_NOT_FOUND, "kind", schemas[row->noun].noun, "name", r->name, NULL);
+  if (!r->expect_generation || !object || r->expect_generation == object->generation)
+    return true;
+  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, object->generation);
+  g_autofree char *expected = g_strdup_printf("%" G_GINT64_FORMAT, r->expect_generation);
+  return error_false(err, REASON_GENERATION, "kind", schemas[row->noun].noun, "name", r->name, "found", found, "expected", expected, NULL);
+}
+
+/* ── receipts: a request that comes again with its key gets the answer it got ── */
+
+static char *receipt_name(const Request *r)
+{
+  g_autofree char *text = g_strdup_printf("%s\n%s", r->caller.user ? r->caller.user : "", r->idempotency_key);
+  return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+}
+
+static char *receipt_request(const Request *r)
+{
+  g_autofree char *body = r->body ? json_dumps(r->body, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+  g_autofree char *text = g_strdup_printf("%d\n%s\n%s", r->verb, r->name ? r->name : "", body ? body : "");
+  return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1);
+}
+
+/* true ⇔ there is a receipt: the answer is made from it, or the request is refused because it is another one. */
+static bool receipt_answered(Brain *b, const Request *r, Answer *answer, GError **err)
+{
+  g_autofree char *name = receipt_name(r);
+  const Receipt *receipt = GET(b, Receipt, RECEIPT, name);
+  if (!receipt)
+    return false;
+  g_autofree char *request = receipt_request(r);
+  if (g_strcmp0(request, receipt->request)) {
+    error_set(err, REASON_RECEIPT_MISMATCH, NULL);
+    return true;
+  }
+  answer->noun = noun_find(receipt->noun);
+  answer_object(b, answer, receipt->status, receipt->object);
+  return true;
+}
+
+static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
+{
+  g_autofree char *name = receipt_name(r);
+  Receipt *receipt = state_add(b->state, NOUN_RECEIPT, name, b->now_us);
+  receipt->request = receipt_request(r);
+  receipt->status = answer->status;
+  text_set(&receipt->noun, schemas[answer->noun].noun);
+  text_set(&receipt->object, b->answer_name);
+}
+
+static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err)
+{
+  if (!brain_verbs[r->verb])
+    return error_false(err, REASON_UNSUPPORTED, "what", api_rows[r->verb].verb, "by", "the controller", NULL);
+  if (!request_checked(b, r, err))
+    return false;
+  answer->noun = api_rows[r->verb].noun;
+  if (r->idempotency_key && receipt_answered(b, r, answer, err))
+    return !*err;
+  if (!brain_verbs[r->verb](b, r, answer, err))
+    return false;
+  if (r->idempotency_key && !b->deferred)
+    receipt_keep(b, r, answer);
+  return true;
+}
+
+static void reconcile_dirty(Brain *b)
+{
+  while (g_hash_table_size(b->dirty_pools)) {
+    GHashTableIter i;
+    void *key;
+    g_hash_table_iter_init(&i, b->dirty_pools);
+    g_hash_table_iter_next(&i, &key, NULL);
+    g_autofree char *name = g_strdup(key);
+    g_hash_table_remove(b->dirty_pools, name);
+    pool_reconcile(b, name);
+  }
+}
+
+void brain_request(Brain *b, Request *take_request, void *reply, int64_t now_us)
+{
+  g_autoptr(Request) r = take_request;
+  b->now_us = now_us;
+  b->reply = reply;
+  b->deferred = false;
+  g_clear_pointer(&b->answer_name, g_free);
+  g_autoptr(Answer) answer = answer_new(200);
+  GError *err = NULL;
+  if (!request_run(b, r, answer, &err)) {
+    reply_add(b, reply, answer_new_error(err), NULL);
+    return;
+  }
+  reconcile_dirty(b);
+  if (!b->deferred)
+    reply_add(b, reply, g_steal_pointer(&answer), g_steal_pointer(&b->answer_name));
+}
+
+/* ── results, observations, time ──────────────────────────────────────────── */
+
+static void screenshot_done(Brain *b, const PendingCall *call, StepResult *result)
+{
+  if (!call->reply)
+    return;
+  if (result->error) {
+    reply_add(b, call->reply, answer_new_error(g_steal_pointer(&result->error)), NULL);
+    return;
+  }
+  Answer *answer = answer_new(200);
+  answer->bytes = g_steal_pointer(&result->picture);
+  reply_add(b, call->reply, answer, NULL);
+}
+
+static void call_done(Brain *b, StepResult *result)
+{
+  PendingCall *call = g_hash_table_lookup(b->calls, &result->call);
+  if (!call)
+    return;
+  if (call->kind == STEP_CONSOLE) {
+    Answer *answer = console_call_done(b, call, result);
+    reply_add(b, call->reply, answer, NULL);
+  } else if (call->kind == STEP_SCREENSHOT) {
+    screenshot_done(b, call, result);
+  } else if (call->kind == STEP_REAP && !result->error) {
+    brain_event(b, "host.orphan-removed", NOUN_HOST, call->object, NULL, NULL);
+  }
+  g_hash_table_remove(b->calls, &result->call);
+}
+
+void brain_result(Brain *b, StepResult *take_result, int64_t now_us)
+{
+  g_autoptr(StepResult) result = take_result;
+  b->now_us = now_us;
+  if (result->task)
+    task_result(b, result);
+  else
+    call_done(b, result);
+  reconcile_dirty(b);
+}
+
+void brain_observe(Brain *b, Observation *take_observation, int64_t now_us)
+{
+  g_autoptr(Observation) seen = take_observation;
+  b->now_us = now_us;
+  if (!GET(b, Host, HOST, seen->host))
+    return;
+  switch (seen->kind) {
+  case SAW_HOST:
+    host_seen(b, seen);
+    break;
+  case SAW_SILENT:
+    host_silent(b, seen->host, seen->error);
+    break;
+  case SAW_DOMAINS:
+  case SAW_DOMAIN:
+  case SAW_NO_DOMAIN:
+    domains_seen(b, seen);
+    break;
+  }
+  reconcile_dirty(b);
+}
+
+static void object_due(Brain *b, Noun noun, const char *name)
+{
+  switch (noun) {
+  case NOUN_TASK:
+    task_due(b, name);
+    return;
+  case NOUN_SESSION:
+    session_due(b, name);
+    return;
+  case NOUN_POOL:
+    pool_due(b, name);
+    return;
+  case NOUN_RELAY:
+    relay_due(b, name);
+    return;
+  case NOUN_TICKET:
+  case NOUN_TOKEN:
+  case NOUN_RECEIPT:
+    state_delete(b->state, noun, name);
+    return;
+  case NOUN_CONTROLLER:
+  case NOUN_HOST:
+  case NOUN_STORAGE:
+  case NOUN_IMAGE:
+  case NOUN_TEMPLATE:
+  case NOUN_USER:
+  case NOUN_DESKTOP:
+  case NOUN_EVENT:
+  case N_NOUNS:
+    g_assert_not_reached();
+  }
+}
+
+void brain_tick(Brain *b, int64_t now_us)
+{
+  b->now_us = now_us;
+  Noun noun;
+  const char *borrowed;
+  while (state_next_due(b->state, now_us, &noun, &borrowed)) {
+    g_autofree char *name = g_strdup(borrowed);
+    object_due(b, noun, name);
+  }
+  reconcile_dirty(b);
+}
+
+static char *uuid_random(Brain *b)
+{
+  uint8_t u[16];
+  b->options.random(b->options.random_data, u, sizeof u);
+  u[6] = (u[6] & 0x0f) | 0x40;
+  u[8] = (u[8] & 0x3f) | 0x80;
+  return g_strdup_printf("%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", u[0], u[1], u[2], u[3], u[4], u[5], u[6],
+                         u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+}
+
+void brain_start(Brain *b, int64_t now_us)
+{
+  b->now_us = now_us;
+  const Controller *self = GET(b, Controller, CONTROLLER, "controller");
+  if (!self) {
+    Controller *fresh = state_add(b->state, NOUN_CONTROLLER, "controller", now_us);
+    fresh->uuid = uuid_random(b);
+    fresh->numbers = 1;
+    self = fresh;
+  }
+  b->controller = g_strdup(self->uuid);
+  b->next_number = self->numbers;
+  tasks_resume(b);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+  brain_tick(b, now_us);
+}
+
+/* ── output ───────────────────────────────────────────────────────────────── */
+
+static void reply_finish(Brain *b, PendingReply *pending, GArray *replies)
+{
+  Answer *answer = g_steal_pointer(&pending->answer);
+  const Object *object = pending->object ? state_find(b->state, answer->noun, pending->object) : NULL;
+  if (object) {
+    object_ref(&schemas[answer->noun], object);
+    answer->object = (Object *)object;
+  }
+  Reply reply = { pending->reply, answer };
+  g_array_append_val(replies, reply);
+}
+
+void brain_take_output(Brain *b, Output *ret_output)
+{
+  Output out = { .replies = g_array_new(FALSE, FALSE, sizeof(Reply)), .orders = g_ptr_array_new() };
+  out.batch = state_take_batch(b->state, b->options.sequence + 1);
+  if (out.batch)
+    b->options.sequence++;
+  for (guint i = 0; i < b->replies->len; i++)
+    reply_finish(b, &g_array_index(b->replies, PendingReply, i), out.replies);
+  g_array_set_size(b->replies, 0);
+  for (guint i = 0; i < b->orders->len; i++) {
+    StepOrder *order = order_make(b, &g_array_index(b->orders, PendingOrder, i));
+    if (order)
+      g_ptr_array_add(out.orders, order);
+  }
+  g_array_set_size(b->orders, 0);
+  out.wake_us = state_wake_us(b->state);
+  *ret_output = out;
+}
+
+void output_clear(Output *output)
+{
+  batch_free(output->batch);
+  for (guint i = 0; output->replies && i < output->replies->len; i++)
+    answer_free(g_array_index(output->replies, Reply, i).answer);
+  g_clear_pointer(&output->replies, g_array_unref);
+  for (guint i = 0; output->orders && i < output->orders->len; i++)
+    step_order_free(output->orders->pdata[i]);
+  g_clear_pointer(&output->orders, g_ptr_array_unref);
+  output->batch = NULL;
+}

@@ -1,0 +1,62 @@
+/* The brain: it decides, and touches nothing. In go requests, results of steps, observations and the time; out come one batch to make durable, and what may
+ * leave only after that: answers and orders. The same brain runs in the daemon, in tests and in the simulator. It keeps no clock, no thread, no
+ * socket; one thread at a time calls it. Given the same inputs it decides the same. */
+#pragma once
+
+#include "core/api.h"
+#include "core/observe.h"
+#include "core/step.h"
+
+typedef struct Brain Brain;
+
+typedef struct {
+  /* n unguessable bytes (in the simulator: repeatable ones) */
+  void (*random)(void *data, uint8_t *bytes, size_t n);
+  void *random_data;
+  int64_t last_event;     /* number of the newest event in the store */
+  int64_t sequence;       /* of the last batch in the store */
+  bool qemu_only;         /* never KVM, whatever a host says */
+} BrainOptions;
+
+/* An answer that may leave once the batch beside it is durable. reply is what the request came with. */
+typedef struct {
+  void *reply;
+  Answer *answer;
+} Reply;
+
+typedef struct {
+  Batch *batch;         /* NULL = nothing to make durable */
+  GArray *replies;      /* of Reply */
+  GPtrArray *orders;    /* of StepOrder * */
+  int64_t wake_us;      /* call brain_tick at this time at the latest; INT64_MAX = not needed */
+} Output;
+
+Brain *brain_new(const BrainOptions *options);
+void brain_free(Brain *brain);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Brain, brain_free)
+
+/* Before brain_start: every live object of the store; takes the reference. A StoreSink. */
+void brain_load(Object *take_object, void *brain);
+/* Once, after loading: takes up what a crash or a stop left, by the ordinary rules. */
+void brain_start(Brain *brain, int64_t now_us);
+
+/* Takes request. Its answer comes in an Output, now or later, exactly once. */
+void brain_request(Brain *brain, Request *take_request, void *reply, int64_t now_us);
+/* Takes result; one that is late, doubled or of an unknown task changes nothing. */
+void brain_result(Brain *brain, StepResult *take_result, int64_t now_us);
+/* Takes observation. */
+void brain_observe(Brain *brain, Observation *take_observation, int64_t now_us);
+/* Time passed. */
+void brain_tick(Brain *brain, int64_t now_us);
+
+/* What came of the calls since the last time. The caller owns it: output_clear. */
+void brain_take_output(Brain *brain, Output *ret_output);
+void output_clear(Output *output);
+
+/* Our mark on hosts; borrowed, set by brain_start. */
+const char *brain_controller(const Brain *brain);
+
+/* A live object, borrowed; for tests, the simulator and the runtime's own thread. */
+const Object *brain_find(Brain *brain, Noun noun, const char *name);
+/* Every live object of a noun: borrowed names, owned array. */
+GPtrArray *brain_names(Brain *brain, Noun noun);

@@ -1,0 +1,165 @@
+/* What the files of the brain share: brain.c (dispatch, output, time), engine.c (tasks), desktops.c, sessions.c, pools.c, hosts.c,
+ * consoles.c and the handlers of verbs. Nobody else includes this. */
+#pragma once
+
+#include "core/brain.h"
+#include "core/lifecycle.h"
+#include "core/state.h"
+
+/* A request whose answer waits for a step without a task. */
+typedef struct {
+  void *reply;
+  StepKind kind;
+  char *object;     /* what it is about, by kind: relay, desktop, domain */
+} PendingCall;
+
+/* An answer being made: its object is looked up when the batch is closed. */
+typedef struct {
+  void *reply;
+  Answer *answer;
+  char *object;
+} PendingReply;
+
+/* An order being made: its objects are looked up when the batch is closed. */
+typedef struct {
+  StepKind kind;
+  char *task;       /* or NULL */
+  uint64_t call;
+  char *desktop, *host, *domain;
+} PendingOrder;
+
+struct Brain {
+  BrainOptions options;
+  State *state;
+  int64_t now_us;
+  int64_t next_number;
+  uint64_t next_call;
+  char *controller;
+  GArray *replies;          /* of PendingReply */
+  GArray *orders;           /* of PendingOrder */
+  GHashTable *calls;        /* call → PendingCall */
+  GHashTable *dirty_pools;  /* set of names: to be reconciled before the output is taken */
+  GHashTable *running;      /* host → how many of its tasks run that start desktops */
+  GHashTable *gates;        /* host → GQueue of task names that wait for such a place */
+  GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
+  void *reply;              /* of the request being handled */
+  bool deferred;            /* its answer comes later */
+  char *answer_name;        /* the object it answers */
+};
+
+/* ── brain.c ── */
+/* The next name of a letter: "d-17". Owned by the caller. */
+char *brain_number(Brain *b, char letter);
+/* An event, kept and numbered. detail: JSON or NULL. */
+void brain_event(Brain *b, const char *kind, Noun noun, const char *object, const char *user, const char *detail);
+/* err as JSON for an object's error field; owned by the caller. */
+char *brain_error_json(const GError *err);
+/* An order without a task; its result comes to the call's own end. */
+void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about);
+void brain_dirty(Brain *b, const char *pool);
+/* A live object or NOT_FOUND. */
+const Object *brain_need(Brain *b, Noun noun, const char *name, GError **err);
+#define NEED(b, Type, NOUN, name, err) ((const Type *)brain_need(b, NOUN_##NOUN, name, err))
+#define GET(b, Type, NOUN, name) FIND((b)->state, Type, NOUN, name)
+#define EDIT(b, Type, NOUN, name) ((Type *)state_edit((b)->state, NOUN_##NOUN, name, (b)->now_us))
+/* The answer's object is name as it is when the batch is closed. */
+void answer_object(Brain *b, Answer *answer, int status, const char *name);
+/* A text member of the request's body, borrowed, or NULL. */
+const char *request_text(const Request *request, const char *member);
+
+/* ── engine.c ── */
+/* Begins a task of kind on an object; its name, borrowed until the task is changed. */
+const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user);
+void task_due(Brain *b, const char *task);
+void task_result(Brain *b, StepResult *result);
+/* Ends it as cancelled without undoing anything: what follows takes over. */
+void task_drop(Brain *b, const char *task);
+/* Stops it, and undoes what it did. */
+void task_cancel(Brain *b, const char *task);
+/* At start: what was running is tried again. */
+void tasks_resume(Brain *b);
+/* Tasks that wait for this host are tried now. */
+void tasks_wake_host(Brain *b, const char *host);
+/* Fills what an order needs from the objects as they are now. */
+StepOrder *order_make(Brain *b, const PendingOrder *pending);
+
+/* ── desktops.c ── */
+/* Moves a desktop along its table; its event is written. A move the table lacks is our own mistake. */
+Desktop *desktop_move(Brain *b, const char *name, DesktopMove move);
+bool desktop_can(const Desktop *desktop, DesktopMove move);
+void desktop_set_error(Brain *b, const char *name, const GError *err);
+/* A new desktop of pool, on its way. */
+void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage *storage);
+/* Nobody holds it any more: back to its pool by the one way that is right for what it has been through. */
+void desktop_release(Brain *b, const char *name);
+/* On its way to being destroyed. */
+void desktop_retire(Brain *b, const char *name);
+/* What follows from a step done, a task done, a task failed. */
+void desktop_step_done(Brain *b, const Task *task, const StepResult *result);
+void desktop_task_done(Brain *b, const Task *task);
+void desktop_task_failed(Brain *b, const Task *task, const GError *err);
+void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
+void desktop_lose(Brain *b, const char *name, const GError *err);
+void desktop_find(Brain *b, const char *name);
+
+/* ── sessions.c ── */
+/* The pool's waiting sessions take what is available. */
+void sessions_serve(Brain *b, const char *pool);
+void session_personalised(Brain *b, const char *desktop, const GError *err);
+void session_end(Brain *b, const char *name, EndReason reason, const char *user);
+void session_due(Brain *b, const char *name);
+
+/* ── consoles.c ── */
+void relay_due(Brain *b, const char *name);
+/* The answer to the gateway, owned by the caller. */
+Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result);
+/* A ticket for session, as JSON members ("ticket":…) of an answer; owned by the caller. */
+char *ticket_make(Brain *b, const Session *session, const char *user, const char *origin);
+
+/* ── pools.c ── */
+void pool_reconcile(Brain *b, const char *name);
+void pool_failed(Brain *b, const char *name, const GError *err);
+void pool_due(Brain *b, const char *name);
+/* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of each host. */
+bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
+/* The version that NAME or NAME@N stands for: the newest that is usable. NOT_FOUND, IMAGE_NOT_READY. */
+const ImageVersion *image_resolve(Brain *b, const char *name, GError **err);
+const TemplateVersion *template_resolve(Brain *b, const char *name, GError **err);
+
+/* ── hosts.c ── */
+void host_seen(Brain *b, const Observation *seen);
+void host_silent(Brain *b, const char *name, const GError *err);
+void domains_seen(Brain *b, const Observation *seen);
+void host_check_empty(Brain *b, const char *name);
+
+/* ── verbs: NULL where a verb is not the brain's ── */
+typedef bool (*VerbFn)(Brain *b, const Request *request, Answer *answer, GError **err);
+extern const VerbFn brain_verbs[N_API_VERBS];
+/* A new object of the request's fields, not kept yet, after its name was checked; NULL with an error. */
+void *verb_new_object(Brain *b, const Request *r, Noun noun, const char *name, GError **err);
+/* A copy of the request's object with the request's changes, not kept yet; NULL with an error. */
+void *verb_changed_object(Brain *b, const Request *r, Noun noun, GError **err);
+void verb_keep(Brain *b, Noun noun, void *take_object);
+/* Drops what was not kept; false, so that a failing handler can end with it. */
+bool verb_drop(Noun noun, void *object);
+bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_session_end(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gateway_sync(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_template_add(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_activate(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_fence(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_remove(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_change(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_pause(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_resume(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err);

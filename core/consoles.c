@@ -1,0 +1,265 @@
+/* Consoles: tickets, the relays that gateways hold, and which of them must be cut. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+enum { TICKET_BYTES = 32 };
+
+/* ── tickets ──────────────────────────────────────────────────────────────── */
+
+/* base64url without padding (RFC 4648, section 5) */
+static char *base64url(const uint8_t *bytes, size_t n)
+{
+  char *text = g_base64_encode(bytes, n);
+  g_strdelimit(text, "+", '-');
+  g_strdelimit(text, "/", '_');
+  text[strcspn(text, "=")] = 0;
+  return text;
+}
+
+char *ticket_make(Brain *b, const Session *session, const char *user, const char *origin)
+{
+  uint8_t bits[TICKET_BYTES];
+  b->options.random(b->options.random_data, bits, sizeof bits);
+  g_autofree char *secret = base64url(bits, sizeof bits);
+  g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
+  Ticket *ticket = state_add(b->state, NOUN_TICKET, name, b->now_us);
+  ref_set(&ticket->user, user);
+  text_set(&ticket->session, session->head.name);
+  text_set(&ticket->desktop, session->desktop);
+  ref_set(&ticket->protocol, "vnc");
+  ref_set(&ticket->origin, origin);
+  ticket->expires = b->now_us + TICKET_LIFE_S * SECOND_US;
+  char *json = g_strdup_printf("{\"ticket\":\"%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", secret, TICKET_LIFE_S);
+  memset(secret, 0, strlen(secret));
+  return json;
+}
+
+bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Session *s = GET(b, Session, SESSION, r->name);
+  const char *protocol = request_text(r, "protocol");
+  if (protocol && strcmp(protocol, "vnc"))
+    return error_false(err, REASON_BAD_VALUE, "field", "protocol", "value", protocol, "limit", "vnc", NULL);
+  if (!session_state_is_live(s->state) || !s->ready)
+    return error_false(err, REASON_SESSION_NOT_READY, "session", r->name, "state", session_state_name(s->state), NULL);
+  answer_object(b, a, 201, r->name);
+  a->json = ticket_make(b, s, r->caller.user, request_text(r, "origin"));
+  return true;
+}
+
+/* ── a gateway trades a ticket ────────────────────────────────────────────── */
+
+static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError **err)
+{
+  const Session *s = ticket ? GET(b, Session, SESSION, ticket->session) : NULL;
+  const Desktop *d = s && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
+  const User *user = ticket ? GET(b, User, USER, ticket->user) : NULL;
+  bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->ready &&
+               !g_strcmp0(d->session, s->head.name) && !g_strcmp0(ticket->desktop, s->desktop);
+  bool local = ticket && !user && !g_strcmp0(ticket->user, "root");
+  if (!known || (user ? user->disabled : !local) || g_strcmp0(ticket->protocol, request_text(r, "protocol")) ||
+      g_strcmp0(ticket->origin, request_text(r, "origin")))
+    return error_false(err, REASON_BAD_TICKET, NULL);
+  if (d->power != POWER_ON || d->state == DESKTOP_LOST)
+    return error_false(err, REASON_DESKTOP_OFF, "desktop", d->head.name, "state", power_state_name(d->power), NULL);
+  return true;
+}
+
+static Relay *relay_add(Brain *b, const Ticket *ticket)
+{
+  g_autofree char *name = brain_number(b, 'r');
+  Relay *relay = state_add(b->state, NOUN_RELAY, name, b->now_us);
+  text_set(&relay->session, ticket->session);
+  ref_set(&relay->user, ticket->user);
+  text_set(&relay->desktop, ticket->desktop);
+  return relay;
+}
+
+bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *secret = request_text(r, "ticket");
+  g_autofree char *name = secret ? g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1) : NULL;
+  const Ticket *ticket = name ? GET(b, Ticket, TICKET, name) : NULL;
+  if (!ticket_fits(b, ticket, r, err))
+    return false;
+  Relay *relay = relay_add(b, ticket);
+  g_autofree char *session = g_strdup(ticket->session);
+  g_autofree char *desktop = g_strdup(ticket->desktop);
+  state_delete(b->state, NOUN_TICKET, name); /* single use, whatever comes of it */
+  Session *s = EDIT(b, Session, SESSION, session);
+  SessionState to;
+  if (session_next(s->state, SESSION_REDEEM, &to, NULL))
+    s->state = to;
+  /* here bytes of a person may begin, and nothing later could be durable before them */
+  Desktop *d = EDIT(b, Desktop, DESKTOP, desktop);
+  d->touched = true;
+  if (d->state == DESKTOP_ASSIGNED)
+    desktop_move(b, desktop, MOVE_USE);
+  brain_call(b, STEP_CONSOLE, desktop, d->host, relay->head.name);
+  b->deferred = true;
+  return true;
+}
+
+static void relay_closed(Brain *b, const char *name);
+
+Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result)
+{
+  const Relay *relay = GET(b, Relay, RELAY, call->object);
+  if (result->error || !relay) {
+    if (relay)
+      relay_closed(b, call->object);
+    GError *err = g_steal_pointer(&result->error);
+    if (!err)
+      error_set(&err, REASON_BAD_TICKET, NULL);
+    return answer_new_error(err);
+  }
+  const Session *s = GET(b, Session, SESSION, relay->session);
+  const Pool *pool = s ? GET(b, Pool, POOL, s->pool) : NULL;
+  json_t *target = json_pack("{ss ss ss ss ss ss si ss sb ss}", "relay", call->object, "session", relay->session, "user", relay->user,
+                             "protocol", "vnc", "via", "direct", "host", result->address, "port", result->port, "password",
+                             result->password, "view_only", 0, "clipboard", clipboard_mode_name(pool ? pool->clipboard : CLIPBOARD_NONE));
+  Answer *answer = answer_new(200);
+  answer->noun = NOUN_RELAY;
+  answer->json = json_dumps(target, JSON_COMPACT);
+  json_decref(target);
+  return answer;
+}
+
+/* ── what gateways tell ───────────────────────────────────────────────────── */
+
+static void relay_opened(Brain *b, const char *name, const char *gateway)
+{
+  Relay *relay = EDIT(b, Relay, RELAY, name);
+  relay->open = true;
+  relay->seen = b->now_us;
+  ref_set(&relay->gateway, gateway);
+  const Session *s = GET(b, Session, SESSION, relay->session);
+  SessionState to;
+  if (!s || !session_next(s->state, SESSION_OPEN, &to, NULL))
+    return;
+  Session *open = EDIT(b, Session, SESSION, relay->session);
+  if (open->state != (int)to)
+    brain_event(b, "session.active", NOUN_SESSION, open->head.name, open->user, NULL);
+  open->state = to;
+  open->connected = b->now_us;
+}
+
+static void relay_closed(Brain *b, const char *name)
+{
+  g_autofree char *session = g_strdup(GET(b, Relay, RELAY, name)->session);
+  state_delete(b->state, NOUN_RELAY, name);
+  g_autoptr(GPtrArray) others = state_session_relays(b->state, session);
+  const Session *s = GET(b, Session, SESSION, session);
+  SessionState to;
+  if (others->len || !s || !session_next(s->state, SESSION_CLOSE, &to, NULL))
+    return;
+  Session *closed = EDIT(b, Session, SESSION, session);
+  closed->state = to;
+  closed->disconnected = b->now_us;
+  brain_event(b, "session.disconnected", NOUN_SESSION, session, closed->user, NULL);
+}
+
+void relay_due(Brain *b, const char *name)
+{
+  relay_closed(b, name); /* redeemed, but the gateway never said that it opened */
+}
+
+static const char *entry_name(json_t *entry)
+{
+  return json_is_string(entry) ? json_string_value(entry) : json_string_value(json_object_get(entry, "relay"));
+}
+
+static bool list_has(json_t *list, const char *name)
+{
+  size_t i;
+  json_t *entry;
+  json_array_foreach(list, i, entry)
+    if (!g_strcmp0(entry_name(entry), name))
+      return true;
+  return false;
+}
+
+static bool user_may_watch(Brain *b, const char *name)
+{
+  const User *user = GET(b, User, USER, name);
+  return user ? !user->disabled : !strcmp(name, "root");
+}
+
+static bool relay_must_go(Brain *b, const Relay *relay)
+{
+  const Session *s = GET(b, Session, SESSION, relay->session);
+  return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user);
+}
+
+static void sync_closed(Brain *b, json_t *closed)
+{
+  size_t i;
+  json_t *entry;
+  json_array_foreach(closed, i, entry) {
+    const char *name = entry_name(entry);
+    if (name && GET(b, Relay, RELAY, name))
+      relay_closed(b, name);
+  }
+}
+
+static void sync_opened(Brain *b, json_t *opened, const char *gateway)
+{
+  size_t i;
+  json_t *entry;
+  json_array_foreach(opened, i, entry) {
+    const char *name = entry_name(entry);
+    const Relay *relay = name ? GET(b, Relay, RELAY, name) : NULL;
+    if (relay && !relay->open)
+      relay_opened(b, name, gateway);
+  }
+}
+
+/* With a full list: what it does not name is closed. Returns what must be cut, a JSON array. */
+static json_t *sync_compare(Brain *b, const char *gateway, json_t *open)
+{
+  json_t *cut = json_array();
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_RELAY);
+  g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++) {
+    const Relay *relay = GET(b, Relay, RELAY, names->pdata[i]);
+    if (!relay->open || g_strcmp0(relay->gateway, gateway))
+      continue;
+    if (open && !list_has(open, relay->head.name))
+      g_ptr_array_add(gone, g_strdup(relay->head.name));
+    else if (relay_must_go(b, relay))
+      json_array_append_new(cut, json_pack("{ss ss}", "relay", relay->head.name, "reason", "session-ended"));
+  }
+  for (guint i = 0; i < gone->len; i++)
+    relay_closed(b, gone->pdata[i]);
+  return cut;
+}
+
+/* Relays that the gateway holds and we never heard of, or no longer know. */
+static void cut_unknown(Brain *b, json_t *open, json_t *cut)
+{
+  size_t i;
+  json_t *entry;
+  json_array_foreach(open, i, entry) {
+    const char *name = entry_name(entry);
+    if (name && !GET(b, Relay, RELAY, name))
+      json_array_append_new(cut, json_pack("{ss ss}", "relay", name, "reason", "unknown"));
+  }
+}
+
+bool verb_gateway_sync(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *gateway = request_text(r, "gateway");
+  if (!gateway || strlen(gateway) > 63)
+    return error_false(err, REASON_MISSING_FIELD, "field", "gateway", NULL);
+  json_t *open = json_is_true(json_object_get(r->body, "full")) ? json_object_get(r->body, "open") : NULL;
+  sync_opened(b, json_object_get(r->body, "opened"), gateway);
+  sync_opened(b, open, gateway);
+  sync_closed(b, json_object_get(r->body, "closed"));
+  json_t *cut = sync_compare(b, gateway, open);
+  cut_unknown(b, open, cut);
+  json_t *answer = json_pack("{so sb}", "cut", cut, "full", 0);
+  a->json = json_dumps(answer, JSON_COMPACT);
+  json_decref(answer);
+  return true;
+}

@@ -1,0 +1,364 @@
+/* Desktops: how they come, what they go through, and the one way back to being available. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+bool desktop_can(const Desktop *desktop, DesktopMove move)
+{
+  DesktopState to;
+  return desktop_next(desktop->state, move, &to, NULL);
+}
+
+Desktop *desktop_move(Brain *b, const char *name, DesktopMove move)
+{
+  Desktop *d = EDIT(b, Desktop, DESKTOP, name);
+  DesktopState to;
+  if (!desktop_next(d->state, move, &to, NULL))
+    g_error("desktop %s: a desktop that is %s cannot %s", name, desktop_state_name(d->state), desktop_move_name(move));
+  if (to == DESKTOP_AVAILABLE && !d->owner && (d->touched || d->session))
+    g_error("desktop %s would be handed out dirty", name);
+  if (to != (DesktopState)d->state)
+    d->since = b->now_us;
+  d->state = to;
+  g_autofree char *kind = g_strconcat("desktop.", desktop_state_name(to), NULL);
+  brain_event(b, kind, NOUN_DESKTOP, name, NULL, NULL);
+  brain_dirty(b, d->pool);
+  return d;
+}
+
+void desktop_set_error(Brain *b, const char *name, const GError *err)
+{
+  Desktop *d = EDIT(b, Desktop, DESKTOP, name);
+  g_free(d->error);
+  d->error = brain_error_json(err);
+}
+
+void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage *storage)
+{
+  const ImageVersion *image = image_resolve(b, pool->image, NULL);
+  const TemplateVersion *template = template_resolve(b, pool->template, NULL);
+  g_autofree char *name = brain_number(b, 'd');
+  Desktop *d = state_add(b->state, NOUN_DESKTOP, name, b->now_us);
+  ref_set(&d->pool, pool->head.name);
+  ref_set(&d->host, host->head.name);
+  ref_set(&d->storage, storage->head.name);
+  ref_set(&d->template, template->head.name);
+  ref_set(&d->image, image->head.name);
+  d->clone = 1;
+  d->vcpus = pool->vcpus ? pool->vcpus : template->vcpus;
+  d->memory_mib = pool->memory_mib ? pool->memory_mib : template->memory_mib;
+  d->want_power = POWER_ON;
+  d->since = b->now_us;
+  desktop_move(b, name, MOVE_PROVISION);
+  task_begin(b, TASK_PROVISION, NOUN_DESKTOP, name, NULL);
+}
+
+void desktop_retire(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d->state == DESKTOP_RETIRING || !desktop_can(d, MOVE_RETIRE))
+    return;
+  task_drop(b, d->task);
+  Desktop *retiring = desktop_move(b, name, MOVE_RETIRE);
+  retiring->want_power = POWER_OFF;
+  text_set(&retiring->session, NULL);
+  task_begin(b, TASK_DESTROY, NOUN_DESKTOP, name, NULL);
+}
+
+static void desktop_reset(Brain *b, const char *name)
+{
+  task_drop(b, GET(b, Desktop, DESKTOP, name)->task);
+  Desktop *d = desktop_move(b, name, MOVE_RESET);
+  d->clone++;  /* everything of the next generation has other names than the last one's */
+  d->want_power = POWER_ON;
+  g_clear_pointer(&d->evidence, g_free);
+  g_clear_pointer(&d->error, g_free);
+  task_begin(b, TASK_RESET, NOUN_DESKTOP, name, NULL);
+}
+
+/* Without an agent nothing in the guest can bear witness: such a desktop is destroyed and replaced. */
+static bool desktop_can_prove(Brain *b, const Desktop *d)
+{
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  return t && t->agent;
+}
+
+void desktop_release(Brain *b, const char *name)
+{
+  Desktop *d = EDIT(b, Desktop, DESKTOP, name);
+  text_set(&d->session, NULL);
+  if (d->state == DESKTOP_LOST || d->state == DESKTOP_RETIRING || d->state == DESKTOP_ERROR)
+    return;
+  if (d->owner && !d->retire) {
+    if (d->state == DESKTOP_USED)
+      desktop_move(b, name, MOVE_KEEP);
+  } else if (d->retire || (d->touched && !desktop_can_prove(b, d))) {
+    desktop_retire(b, name);
+  } else if (d->touched) {
+    desktop_reset(b, name);
+  } else {
+    task_drop(b, d->task);
+    desktop_move(b, name, MOVE_CANCEL);
+  }
+}
+
+/* ── what follows from steps and tasks ────────────────────────────────────── */
+
+void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
+{
+  const Desktop *seen = GET(b, Desktop, DESKTOP, task->object);
+  if (!seen)
+    return;
+  if (result->power != POWER_UNKNOWN && (int)result->power != seen->power)
+    EDIT(b, Desktop, DESKTOP, task->object)->power = result->power;
+  if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
+    desktop_move(b, task->object, MOVE_STARTED);
+  if (result->kind == STEP_PROVE && result->clone == seen->clone && result->evidence)
+    text_set(&EDIT(b, Desktop, DESKTOP, task->object)->evidence, result->evidence);
+}
+
+static void desktop_became_free(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d->retire) {
+    desktop_retire(b, name);
+    return;
+  }
+  g_autofree char *pool = g_strdup(d->pool);
+  sessions_serve(b, pool);
+}
+
+static void reset_done(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (!d->evidence) {
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_NO_PROOF, "desktop", name, NULL);
+    desktop_set_error(b, name, err);
+    desktop_move(b, name, MOVE_FAIL);
+    desktop_retire(b, name);
+    return;
+  }
+  EDIT(b, Desktop, DESKTOP, name)->touched = false;
+  desktop_move(b, name, MOVE_PROVEN);
+  desktop_became_free(b, name);
+}
+
+void desktop_task_done(Brain *b, const Task *task)
+{
+  g_autofree char *name = g_strdup(task->object);
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d->error)
+    g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
+  switch ((TaskKind)task->kind) {
+  case TASK_PROVISION:
+  case TASK_RECOVER:
+    desktop_move(b, name, MOVE_READY);
+    desktop_became_free(b, name);
+    return;
+  case TASK_RESET:
+    reset_done(b, name);
+    return;
+  case TASK_DESTROY: {
+    g_autofree char *host = g_strdup(d->host);
+    brain_dirty(b, d->pool);
+    brain_event(b, "desktop.gone", NOUN_DESKTOP, name, NULL, NULL);
+    state_delete(b->state, NOUN_DESKTOP, name);
+    host_check_empty(b, host);
+    return;
+  }
+  case TASK_PERSONALISE:
+    session_personalised(b, name, NULL);
+    return;
+  case TASK_POWER:
+  case TASK_IMPORT:
+  case TASK_IMAGE_DELETE:
+  case N_TASK_KINDS:
+    return;
+  }
+}
+
+/* The agent named a person: nobody gets this desktop, and an operator looks at it. */
+static void desktop_quarantine(Brain *b, const char *name, const GError *err)
+{
+  desktop_set_error(b, name, err);
+  desktop_move(b, name, MOVE_SUSPECT);
+}
+
+void desktop_task_failed(Brain *b, const Task *task, const GError *err)
+{
+  g_autofree char *name = g_strdup(task->object);
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  desktop_set_error(b, name, err);
+  switch ((TaskKind)task->kind) {
+  case TASK_PROVISION: {
+    /* what it made is undone already: nothing of it is left */
+    g_autofree char *pool = g_strdup(d->pool);
+    g_autofree char *host = g_strdup(d->host);
+    brain_event(b, "desktop.failed", NOUN_DESKTOP, name, NULL, d->error);
+    state_delete(b->state, NOUN_DESKTOP, name);
+    pool_failed(b, pool, err);
+    brain_dirty(b, pool);
+    host_check_empty(b, host);
+    return;
+  }
+  case TASK_RESET:
+    if (error_is(err, REASON_GUEST_NOT_CLEAN)) {
+      desktop_quarantine(b, name, err);
+      return;
+    }
+    G_GNUC_FALLTHROUGH;
+  case TASK_RECOVER:
+    pool_failed(b, d->pool, err);
+    desktop_move(b, name, MOVE_FAIL);
+    desktop_retire(b, name);
+    return;
+  case TASK_PERSONALISE:
+    session_personalised(b, name, err);
+    return;
+  case TASK_POWER:
+  case TASK_DESTROY:
+  case TASK_IMPORT:
+  case TASK_IMAGE_DELETE:
+  case N_TASK_KINDS:
+    return;
+  }
+}
+
+/* ── what is seen on hosts ────────────────────────────────────────────────── */
+
+static void desktop_recover(Brain *b, const char *name)
+{
+  desktop_move(b, name, MOVE_RECOVER);
+  task_begin(b, TASK_RECOVER, NOUN_DESKTOP, name, NULL);
+}
+
+/* seen is NULL where the host has no such domain. */
+void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  PowerState power = seen ? seen->power : POWER_OFF;
+  if (d->power != (int)power) {
+    EDIT(b, Desktop, DESKTOP, name)->power = power;
+    g_autofree char *kind = g_strconcat("desktop.power-", power_state_name(power), NULL);
+    brain_event(b, kind, NOUN_DESKTOP, name, NULL, NULL);
+    d = GET(b, Desktop, DESKTOP, name);
+  }
+  if (d->task || d->state != DESKTOP_AVAILABLE || d->owner)
+    return; /* a task knows better; a person's desktop is theirs to power */
+  if (!seen)
+    desktop_retire(b, name);
+  else if (power != POWER_ON)
+    desktop_recover(b, name);
+}
+
+void desktop_lose(Brain *b, const char *name, const GError *err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  bool held = d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
+  if (!held)
+    return; /* a task is at work; it waits for the host */
+  desktop_set_error(b, name, err);
+  Desktop *lost = desktop_move(b, name, MOVE_LOSE);
+  lost->power = POWER_UNKNOWN;
+}
+
+/* Its host is back: looked at as if the controller had just started. */
+void desktop_find(Brain *b, const char *name)
+{
+  Desktop *d = EDIT(b, Desktop, DESKTOP, name);
+  if (d->state != DESKTOP_LOST)
+    return;
+  g_clear_pointer(&d->error, g_free);
+  if (d->session || d->owner)
+    desktop_move(b, name, d->touched && d->session ? MOVE_FOUND_USED : MOVE_FOUND_HELD);
+  else if (d->touched && desktop_can_prove(b, d))
+    desktop_reset(b, name);
+  else if (d->touched || d->retire)
+    desktop_retire(b, name);
+  else
+    desktop_recover(b, name);
+}
+
+/* ── verbs ────────────────────────────────────────────────────────────────── */
+
+static PowerVerb verb_of(ApiVerb verb)
+{
+  PowerVerb power = VERB_START;
+  bool known = power_verb_parse(api_rows[verb].verb, &power);
+  g_assert(known);
+  return power;
+}
+
+static PowerState wanted_after(PowerVerb verb)
+{
+  switch (verb) {
+  case VERB_SHUTDOWN:
+  case VERB_DESTROY:
+    return POWER_OFF;
+  case VERB_SUSPEND:
+    return POWER_SUSPENDED;
+  case VERB_SAVE:
+    return POWER_SAVED;
+  case VERB_START:
+  case VERB_REBOOT:
+  case VERB_RESET:
+  case VERB_RESUME:
+  case VERB_RESTORE:
+  case N_POWER_VERBS:
+    return POWER_ON;
+  }
+  return POWER_ON;
+}
+
+bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  const Task *busy = d->task ? GET(b, Task, TASK, d->task) : NULL;
+  if (busy)
+    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(busy->kind), NULL);
+  if (d->state != DESKTOP_ASSIGNED && d->state != DESKTOP_USED && d->state != DESKTOP_MAINTENANCE && d->state != DESKTOP_QUARANTINED)
+    return error_false(err, REASON_DESKTOP_NOT_HELD, "desktop", r->name, "state", desktop_state_name(d->state), NULL);
+  PowerVerb verb = verb_of(r->verb);
+  EDIT(b, Desktop, DESKTOP, r->name)->want_power = wanted_after(verb);
+  const char *task = task_begin(b, TASK_POWER, NOUN_DESKTOP, r->name, r->caller.user);
+  EDIT(b, Task, TASK, task)->verb = verb;
+  a->noun = NOUN_TASK;
+  answer_object(b, a, 202, task);
+  return true;
+}
+
+bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  DesktopState to;
+  if (d->state == DESKTOP_MAINTENANCE) {
+    EDIT(b, Desktop, DESKTOP, r->name)->touched = true; /* whatever was done to it */
+    desktop_reset(b, r->name);
+  } else if (!desktop_next(d->state, MOVE_MAINTAIN, &to, err)) {
+    return false;
+  } else {
+    desktop_move(b, r->name, MOVE_MAINTAIN);
+  }
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  if (d->session)
+    EDIT(b, Desktop, DESKTOP, r->name)->retire = true;
+  else
+    desktop_retire(b, r->name);
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
+bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  brain_call(b, STEP_SCREENSHOT, r->name, d->host, r->name);
+  b->deferred = true;
+  return true;
+}

@@ -1,0 +1,442 @@
+/* Tasks: a list of steps on one object, journalled before and after each. A step's result is taken once; a task goes on after a crash because it
+ * stands in the store as it was. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+enum { GRACE_S = 15, BACKOFF_FIRST_S = 1, BACKOFF_MOST_S = 60, STARTS_DEFAULT = 4, SILENT_RETRY_S = 5 };
+
+/* Tasks that end with a desktop booting: a host runs only some of them at a time. */
+static bool kind_starts_desktops(TaskKind kind)
+{
+  return kind == TASK_PROVISION || kind == TASK_RESET || kind == TASK_RECOVER;
+}
+
+/* Never given up: what they clean away must not stay. */
+static bool kind_goes_on_for_ever(TaskKind kind)
+{
+  return kind == TASK_DESTROY || kind == TASK_IMAGE_DELETE;
+}
+
+static const char *task_host(Brain *b, const Task *task)
+{
+  const Desktop *d = task->noun && !strcmp(task->noun, "desktop") ? GET(b, Desktop, DESKTOP, task->object) : NULL;
+  return d ? d->host : NULL;
+}
+
+/* How long a step may take: the template knows how long its guests boot. */
+static int64_t step_time_s(Brain *b, const Task *task, StepKind step)
+{
+  const Desktop *d = step == STEP_READY ? GET(b, Desktop, DESKTOP, task->object) : NULL;
+  const TemplateVersion *t = d ? GET(b, TemplateVersion, TEMPLATE, d->template) : NULL;
+  return t && t->ready_s ? t->ready_s : step_rows[step].timeout_s;
+}
+
+static StepKind task_step(const Task *task)
+{
+  int n;
+  const StepKind *steps = task_steps(task->kind, &n);
+  StepKind step = task->step_index < n ? steps[task->step_index] : STEP_NONE;
+  return task->undoing && step != STEP_NONE ? step_rows[step].undo : step;
+}
+
+/* ── places on a host ─────────────────────────────────────────────────────── */
+
+static int running_on(Brain *b, const char *host)
+{
+  return GPOINTER_TO_INT(g_hash_table_lookup(b->running, host));
+}
+
+static void running_change(Brain *b, const char *host, int by)
+{
+  g_hash_table_replace(b->running, g_strdup(host), GINT_TO_POINTER(running_on(b, host) + by));
+}
+
+/* true ⇔ the task has a place; else it waits at the host's gate. */
+static bool gate_pass(Brain *b, const Task *task)
+{
+  const char *host = task_host(b, task);
+  if (!kind_starts_desktops(task->kind) || !host)
+    return true;
+  const Host *h = GET(b, Host, HOST, host);
+  if (running_on(b, host) < (h && h->starts ? h->starts : STARTS_DEFAULT)) {
+    running_change(b, host, 1);
+    return true;
+  }
+  GQueue *gate = g_hash_table_lookup(b->gates, host);
+  if (!gate) {
+    gate = g_queue_new();
+    g_hash_table_insert(b->gates, g_strdup(host), gate);
+  }
+  g_queue_push_tail(gate, g_strdup(task->head.name));
+  return false;
+}
+
+static void task_advance(Brain *b, const char *name);
+
+static void gate_leave(Brain *b, const Task *task)
+{
+  const char *host = task_host(b, task);
+  if (!kind_starts_desktops(task->kind) || !host || task->state == TASK_PENDING)
+    return;
+  running_change(b, host, -1);
+  GQueue *gate = g_hash_table_lookup(b->gates, host);
+  g_autofree char *next = gate ? g_queue_pop_head(gate) : NULL;
+  const Task *waiting = next ? GET(b, Task, TASK, next) : NULL;
+  if (!waiting || waiting->state != TASK_PENDING)
+    return;
+  running_change(b, host, 1);
+  task_advance(b, next);
+}
+
+/* ── the life of a task ───────────────────────────────────────────────────── */
+
+static void object_set_task(Brain *b, const Task *task, const char *value)
+{
+  Noun noun = noun_find(task->noun);
+  if (!state_find(b->state, noun, task->object))
+    return;
+  if (noun == NOUN_DESKTOP)
+    text_set(&EDIT(b, Desktop, DESKTOP, task->object)->task, value);
+  else if (noun == NOUN_IMAGE)
+    ref_set(&EDIT(b, ImageVersion, IMAGE, task->object)->task, value);
+}
+
+static void image_task_done(Brain *b, const Task *task)
+{
+  if (task->kind == TASK_IMAGE_DELETE) {
+    state_delete(b->state, NOUN_IMAGE, task->object);
+    return;
+  }
+  EDIT(b, ImageVersion, IMAGE, task->object)->state = IMAGE_READY;
+  brain_event(b, "image.ready", NOUN_IMAGE, task->object, task->user, NULL);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+}
+
+static void image_task_failed(Brain *b, const Task *task, const GError *err)
+{
+  ImageVersion *image = EDIT(b, ImageVersion, IMAGE, task->object);
+  image->state = IMAGE_FAILED;
+  g_free(image->error);
+  image->error = brain_error_json(err);
+  brain_event(b, "image.failed", NOUN_IMAGE, task->object, task->user, image->error);
+}
+
+static void task_end(Brain *b, const char *name, TaskState state)
+{
+  gate_leave(b, GET(b, Task, TASK, name));
+  Task *task = EDIT(b, Task, TASK, name);
+  task->state = state;
+  task->ended = b->now_us;
+  task->next_try = 0;
+  object_set_task(b, task, NULL);
+}
+
+static void task_finish(Brain *b, const char *name)
+{
+  task_end(b, name, TASK_DONE);
+  const Task *task = GET(b, Task, TASK, name);
+  if (!strcmp(task->noun, "desktop"))
+    desktop_task_done(b, task);
+  else if (!strcmp(task->noun, "image"))
+    image_task_done(b, task);
+}
+
+static void task_give_up(Brain *b, const char *name, const GError *err)
+{
+  task_end(b, name, TASK_FAILED);
+  const Task *task = GET(b, Task, TASK, name);
+  if (!strcmp(task->noun, "desktop"))
+    desktop_task_failed(b, task, err);
+  else if (!strcmp(task->noun, "image"))
+    image_task_failed(b, task, err);
+}
+
+/* The stored error of a task, for the end of an undoing. */
+static GError *task_error(const Task *task)
+{
+  json_auto_t *json = task->error ? json_loads(task->error, 0, NULL) : NULL;
+  const char *code = json_string_value(json_object_get(json, "code"));
+  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
+  const char *key;
+  json_t *value;
+  json_object_foreach(json_object_get(json, "args"), key, value) {
+    g_ptr_array_add(pairs, (char *)key);
+    g_ptr_array_add(pairs, (char *)json_string_value(value));
+  }
+  g_ptr_array_add(pairs, NULL);
+  return error_new_from_pairs(code ? code : "unknown", (const char *const *)pairs->pdata);
+}
+
+/* Orders the step at hand; past the last one (or before the first, when undoing) the task ends. */
+static void task_advance(Brain *b, const char *name)
+{
+  Task *task = EDIT(b, Task, TASK, name);
+  while (task->undoing && task->step_index >= 0 && task_step(task) == STEP_NONE)
+    task->step_index--;
+  if (task->step_index < 0) {
+    g_autoptr(GError) err = task_error(task);
+    task_give_up(b, name, err);
+    return;
+  }
+  StepKind step = task_step(task);
+  if (step == STEP_NONE) {
+    task_finish(b, name);
+    return;
+  }
+  task->state = TASK_RUNNING;
+  task->attempt++;
+  task->progress_pct = 0;
+  ref_set(&task->step, step_rows[step].name);
+  PendingOrder order = { step, g_strdup(name), 0, NULL, NULL, NULL };
+  g_array_append_val(b->orders, order);
+  /* a worker answers in time; this is for the answer that never comes */
+  task->next_try = b->now_us + (step_time_s(b, task, step) + GRACE_S) * SECOND_US;
+}
+
+const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
+{
+  g_autofree char *name = brain_number(b, 't');
+  Task *task = state_add(b->state, NOUN_TASK, name, b->now_us);
+  task->kind = kind;
+  ref_set(&task->noun, schemas[noun].noun);
+  text_set(&task->object, object);
+  ref_set(&task->user, user);
+  object_set_task(b, task, name);
+  const char *kept = task->head.name;
+  if (gate_pass(b, task))
+    task_advance(b, kept);
+  return GET(b, Task, TASK, name)->head.name;
+}
+
+static void task_wait(Brain *b, Task *task, int64_t seconds)
+{
+  task->state = TASK_WAITING;
+  task->next_try = b->now_us + seconds * SECOND_US;
+}
+
+static int64_t backoff_s(int64_t attempt)
+{
+  int64_t s = BACKOFF_FIRST_S << MIN(attempt - 1, 6);
+  return MIN(s, BACKOFF_MOST_S);
+}
+
+static void object_set_error(Brain *b, const Task *task, const GError *err)
+{
+  if (!strcmp(task->noun, "desktop") && GET(b, Desktop, DESKTOP, task->object))
+    desktop_set_error(b, task->object, err);
+}
+
+/* Trying again unchanged cannot help: what was asked is wrong, not the world. */
+static bool error_is_final(const GError *err)
+{
+  ErrorClass c = error_class(err);
+  return c == CLASS_INVALID || c == CLASS_TOO_LARGE || c == CLASS_UNSUPPORTED || c == CLASS_DENIED;
+}
+
+static void task_step_failed(Brain *b, const char *name, const GError *err)
+{
+  Task *task = EDIT(b, Task, TASK, name);
+  StepKind step = task_step(task);
+  g_free(task->error);
+  task->error = brain_error_json(err);
+  object_set_error(b, task, err);
+  bool silent = error_class(err) == CLASS_UNREACHABLE;
+  bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
+  if (silent && step_rows[step].place != ON_FILES && (for_ever || task->kind == TASK_RESET)) {
+    task_wait(b, task, SILENT_RETRY_S);
+    return;
+  }
+  if (for_ever || (task->attempt < step_rows[step].tries && !error_is_final(err))) {
+    task_wait(b, task, backoff_s(task->attempt));
+    return;
+  }
+  task->undoing = true;
+  task->attempt = 0;
+  task_advance(b, name);
+}
+
+static void task_step_worked(Brain *b, const char *name, const StepResult *result)
+{
+  Task *task = EDIT(b, Task, TASK, name);
+  bool undoing = task->undoing;
+  if (!undoing)
+    g_clear_pointer(&task->error, g_free);
+  task->attempt = 0;
+  if (!undoing && !strcmp(task->noun, "desktop"))
+    desktop_step_done(b, task, result);
+  if (!undoing && result->kind == STEP_IMPORT) {
+    ImageVersion *image = EDIT(b, ImageVersion, IMAGE, task->object);
+    text_set(&image->sha256, result->sha256);
+    image->size_bytes = result->size_bytes;
+    image->virtual_bytes = result->virtual_bytes;
+  }
+  if (task_state_is_final(task->state))
+    return; /* what the step brought to light ended the task */
+  task->step_index += undoing ? -1 : 1;
+  task_advance(b, name);
+}
+
+void task_result(Brain *b, StepResult *result)
+{
+  const Task *task = GET(b, Task, TASK, result->task);
+  bool expected = task && task->state == TASK_RUNNING && task->step_index == result->index &&
+                  task->attempt == result->attempt && task_step(task) == result->kind;
+  if (!expected)
+    return;
+  if (result->progress_only) {
+    Task *running = EDIT(b, Task, TASK, result->task);
+    running->progress_pct = result->progress_pct;
+    running->next_try = b->now_us + (step_time_s(b, running, result->kind) + GRACE_S) * SECOND_US;
+    return;
+  }
+  g_autofree char *name = g_strdup(result->task);
+  if (result->error)
+    task_step_failed(b, name, result->error);
+  else
+    task_step_worked(b, name, result);
+}
+
+void task_due(Brain *b, const char *name)
+{
+  const Task *task = GET(b, Task, TASK, name);
+  if (task_state_is_final(task->state)) {
+    state_archive(b->state, NOUN_TASK, name);
+    return;
+  }
+  /* a step in flight whose time and grace are over; one that waited for its next try is simply begun */
+  if (task->state != TASK_RUNNING) {
+    task_advance(b, name);
+    return;
+  }
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_TIMEOUT, "what", step_rows[task_step(task)].name, "limit", "its time", NULL);
+  task_step_failed(b, name, err);
+}
+
+void task_drop(Brain *b, const char *name)
+{
+  const Task *task = name ? GET(b, Task, TASK, name) : NULL;
+  if (task && !task_state_is_final(task->state))
+    task_end(b, task->head.name, TASK_CANCELLED);
+}
+
+void task_cancel(Brain *b, const char *name)
+{
+  Task *task = EDIT(b, Task, TASK, name);
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_CANCELLED, "what", task_kind_name(task->kind), NULL);
+  g_free(task->error);
+  task->error = brain_error_json(err);
+  task->undoing = true;
+  task->attempt = 0;
+  task_advance(b, name);
+}
+
+void tasks_wake_host(Brain *b, const char *host)
+{
+  g_autoptr(GPtrArray) desktops = state_host_desktops(b->state, host);
+  for (guint i = 0; i < desktops->len; i++) {
+    const Desktop *d = GET(b, Desktop, DESKTOP, desktops->pdata[i]);
+    const Task *task = d->task ? GET(b, Task, TASK, d->task) : NULL;
+    if (task && task->state == TASK_WAITING)
+      EDIT(b, Task, TASK, d->task)->next_try = b->now_us;
+  }
+}
+
+static void task_resume(Brain *b, const char *name)
+{
+  const Task *task = GET(b, Task, TASK, name);
+  if (task_state_is_final(task->state))
+    return;
+  if (task->state == TASK_PENDING) {
+    if (gate_pass(b, task))
+      task_advance(b, name);
+    return;
+  }
+  const char *host = task_host(b, task);
+  if (host && kind_starts_desktops(task->kind))
+    running_change(b, host, 1);
+  if (task->state == TASK_WAITING)
+    return; /* its time comes */
+  /* nobody knows how far the step came: it is begun again, as the same attempt */
+  Task *again = EDIT(b, Task, TASK, name);
+  if (again->attempt > 0)
+    again->attempt--;
+  task_advance(b, name);
+}
+
+void tasks_resume(Brain *b)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TASK);
+  g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++)
+    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
+  for (guint i = 0; i < copies->len; i++)
+    task_resume(b, copies->pdata[i]);
+}
+
+/* ── orders ───────────────────────────────────────────────────────────────── */
+
+static void *grab(Brain *b, Noun noun, const char *name)
+{
+  const Object *object = name ? state_find(b->state, noun, name) : NULL;
+  if (object)
+    object_ref(&schemas[noun], object);
+  return (void *)object;
+}
+
+static void order_add_desktop(Brain *b, StepOrder *order, const char *name)
+{
+  order->desktop = grab(b, NOUN_DESKTOP, name);
+  if (!order->desktop)
+    return;
+  order->host = grab(b, NOUN_HOST, order->desktop->host);
+  order->storage = grab(b, NOUN_STORAGE, order->desktop->storage);
+  order->pool = grab(b, NOUN_POOL, order->desktop->pool);
+  order->template = grab(b, NOUN_TEMPLATE, order->desktop->template);
+  order->image = grab(b, NOUN_IMAGE, order->desktop->image);
+  order->session = grab(b, NOUN_SESSION, order->desktop->session);
+  order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
+}
+
+static void order_add_image(Brain *b, StepOrder *order, const char *name)
+{
+  order->image = grab(b, NOUN_IMAGE, name);
+  order->storages = g_ptr_array_new();
+  for (char **s = order->image ? order->image->storages : NULL; s && *s; s++) {
+    Storage *storage = grab(b, NOUN_STORAGE, *s);
+    if (storage)
+      g_ptr_array_add(order->storages, storage);
+  }
+}
+
+StepOrder *order_make(Brain *b, const PendingOrder *pending)
+{
+  const Task *task = pending->task ? GET(b, Task, TASK, pending->task) : NULL;
+  if (pending->task && (!task || task_state_is_final(task->state)))
+    return NULL;
+  StepOrder *order = g_new0(StepOrder, 1);
+  order->kind = pending->kind;
+  order->task = g_strdup(pending->task);
+  order->call = pending->call;
+  order->controller = g_strdup(b->controller);
+  order->timeout_us = (task ? step_time_s(b, task, pending->kind) : step_rows[pending->kind].timeout_s) * SECOND_US;
+  order->domain = g_strdup(pending->domain);
+  if (task) {
+    order->index = task->step_index;
+    order->attempt = task->attempt;
+    order->verb = task->verb;
+    if (!strcmp(task->noun, "image"))
+      order_add_image(b, order, task->object);
+    else
+      order_add_desktop(b, order, task->object);
+  } else if (pending->desktop) {
+    order_add_desktop(b, order, pending->desktop);
+  }
+  if (!order->host && pending->host)
+    order->host = grab(b, NOUN_HOST, pending->host);
+  return order;
+}

@@ -1,0 +1,242 @@
+/* Hosts: enrolling them, what is seen of them, and what their loss means. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+enum { ORPHAN_GRACE_S = 30 };
+
+static bool host_move(Brain *b, const char *name, HostMove move, GError **err)
+{
+  const Host *h = GET(b, Host, HOST, name);
+  HostState to;
+  if (!host_next(h->state, move, &to, err))
+    return false;
+  if (to == (HostState)h->state)
+    return true;
+  EDIT(b, Host, HOST, name)->state = to;
+  g_autofree char *kind = g_strconcat("host.", host_state_name(to), NULL);
+  brain_event(b, kind, NOUN_HOST, name, NULL, NULL);
+  return true;
+}
+
+static void all_pools_dirty(Brain *b)
+{
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+}
+
+static GPtrArray *desktops_on(Brain *b, const char *host)
+{
+  g_autoptr(GPtrArray) names = state_host_desktops(b->state, host);
+  GPtrArray *copies = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++)
+    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
+  return copies;
+}
+
+static bool facts_same(const Host *h, const Observation *seen)
+{
+  return !g_strcmp0(h->hostname, seen->hostname) && !g_strcmp0(h->uuid, seen->uuid) && !g_strcmp0(h->virt_type, seen->virt_type) &&
+         !g_strcmp0(h->hypervisor, seen->hypervisor) && h->host_cpus == seen->cpus && h->host_memory_mib == seen->memory_mib && !h->error;
+}
+
+static void facts_keep(Brain *b, const Observation *seen)
+{
+  Host *h = EDIT(b, Host, HOST, seen->host);
+  text_set(&h->hostname, seen->hostname);
+  text_set(&h->uuid, seen->uuid);
+  text_set(&h->virt_type, seen->virt_type);
+  text_set(&h->hypervisor, seen->hypervisor);
+  h->host_cpus = seen->cpus;
+  h->host_memory_mib = seen->memory_mib;
+  h->seen = b->now_us;
+  g_clear_pointer(&h->error, g_free);
+}
+
+void host_seen(Brain *b, const Observation *seen)
+{
+  const Host *h = GET(b, Host, HOST, seen->host);
+  bool back = !host_state_is_reachable(h->state) && h->state != HOST_MAINTENANCE;
+  if (!facts_same(h, seen))
+    facts_keep(b, seen);
+  if (!back)
+    return;
+  host_move(b, seen->host, HOST_SEEN, NULL);
+  g_autoptr(GPtrArray) names = desktops_on(b, seen->host);
+  for (guint i = 0; i < names->len; i++)
+    desktop_find(b, names->pdata[i]);
+  tasks_wake_host(b, seen->host);
+  all_pools_dirty(b);
+}
+
+void host_silent(Brain *b, const char *name, const GError *err)
+{
+  const Host *h = GET(b, Host, HOST, name);
+  g_autofree char *why = brain_error_json(err);
+  if (g_strcmp0(h->error, why))
+    text_set(&EDIT(b, Host, HOST, name)->error, why);
+  h = GET(b, Host, HOST, name);
+  if (!host_state_is_reachable(h->state))
+    return;
+  host_move(b, name, HOST_SILENT, NULL);
+  g_autoptr(GPtrArray) names = desktops_on(b, name);
+  for (guint i = 0; i < names->len; i++)
+    desktop_lose(b, names->pdata[i], err);
+  all_pools_dirty(b);
+}
+
+void host_check_empty(Brain *b, const char *name)
+{
+  const Host *h = name ? GET(b, Host, HOST, name) : NULL;
+  if (h && h->state == HOST_DRAINING && !state_host_use(b->state, name).desktops)
+    host_move(b, name, HOST_EMPTY, NULL);
+}
+
+/* ── domains ──────────────────────────────────────────────────────────────── */
+
+/* A domain of ours without a desktop is what a late step left: it goes, after a time in which its desktop might still turn up. */
+static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
+{
+  int64_t *since = g_hash_table_lookup(b->orphans, seen->uuid);
+  if (!since) {
+    g_hash_table_insert(b->orphans, g_strdup(seen->uuid), g_memdup2(&b->now_us, sizeof b->now_us));
+    return;
+  }
+  if (b->now_us - *since < ORPHAN_GRACE_S * SECOND_US)
+    return;
+  g_hash_table_remove(b->orphans, seen->uuid);
+  b->reply = NULL;
+  brain_call(b, STEP_REAP, NULL, host, seen->uuid);
+}
+
+static void domain_seen(Brain *b, const char *host, const DomainSeen *seen)
+{
+  if (!seen->ours || !seen->desktop)
+    return; /* foreign */
+  const Desktop *d = GET(b, Desktop, DESKTOP, seen->desktop);
+  if (!d || g_strcmp0(d->host, host))
+    orphan_seen(b, host, seen);
+  else
+    desktop_seen(b, seen->desktop, seen);
+}
+
+/* Desktops that should be on the host and are in no list of it. */
+static void missing_seen(Brain *b, const Observation *all)
+{
+  g_autoptr(GHashTable) there = g_hash_table_new(g_str_hash, g_str_equal);
+  for (guint i = 0; i < all->domains->len; i++) {
+    const DomainSeen *seen = all->domains->pdata[i];
+    if (seen->ours && seen->desktop)
+      g_hash_table_add(there, seen->desktop);
+  }
+  g_autoptr(GPtrArray) names = desktops_on(b, all->host);
+  for (guint i = 0; i < names->len; i++)
+    if (!g_hash_table_contains(there, names->pdata[i]))
+      desktop_seen(b, names->pdata[i], NULL);
+}
+
+static void gone_seen(Brain *b, const Observation *seen)
+{
+  g_autoptr(GPtrArray) names = desktops_on(b, seen->host);
+  for (guint i = 0; i < names->len; i++) {
+    g_autofree char *uuid = desktop_domain_uuid(b->controller, names->pdata[i]);
+    if (!strcmp(uuid, seen->gone))
+      desktop_seen(b, names->pdata[i], NULL);
+  }
+}
+
+void domains_seen(Brain *b, const Observation *seen)
+{
+  const Host *h = GET(b, Host, HOST, seen->host);
+  if (!host_state_is_reachable(h->state))
+    return; /* its facts come first */
+  for (guint i = 0; i < seen->domains->len; i++)
+    domain_seen(b, seen->host, seen->domains->pdata[i]);
+  if (seen->kind == SAW_DOMAINS)
+    missing_seen(b, seen);
+  else if (seen->kind == SAW_NO_DOMAIN)
+    gone_seen(b, seen);
+}
+
+/* ── verbs ────────────────────────────────────────────────────────────────── */
+
+bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Host *h = verb_new_object(b, r, NOUN_HOST, request_text(r, "name"), err);
+  if (!h)
+    return false;
+  if (!h->starts)
+    h->starts = 4;
+  verb_keep(b, NOUN_HOST, h);
+  answer_object(b, a, 201, request_text(r, "name"));
+  return true;
+}
+
+bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Host *h = verb_changed_object(b, r, NOUN_HOST, err);
+  if (!h)
+    return false;
+  verb_keep(b, NOUN_HOST, h);
+  all_pools_dirty(b);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (GET(b, Host, HOST, r->name)->state != HOST_DRAINING && !host_move(b, r->name, HOST_DRAIN, err))
+    return false;
+  g_autoptr(GPtrArray) names = desktops_on(b, r->name);
+  for (guint i = 0; i < names->len; i++) {
+    Desktop *d = EDIT(b, Desktop, DESKTOP, names->pdata[i]);
+    d->retire = !d->owner;
+    if (!d->session && !d->owner && d->state == DESKTOP_AVAILABLE)
+      desktop_retire(b, names->pdata[i]);
+  }
+  host_check_empty(b, r->name);
+  all_pools_dirty(b);
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
+bool verb_host_activate(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!host_move(b, r->name, HOST_ACTIVATE, err))
+    return false;
+  all_pools_dirty(b);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+/* An operator says that it is off: what it held is given up, and replaced elsewhere. */
+bool verb_host_fence(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!host_move(b, r->name, HOST_FENCE, err))
+    return false;
+  g_autoptr(GPtrArray) names = desktops_on(b, r->name);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = GET(b, Desktop, DESKTOP, names->pdata[i]);
+    g_autofree char *session = g_strdup(d->session);
+    if (session)
+      session_end(b, session, END_HOST_LOST, r->caller.user);
+    if (!d->owner)
+      desktop_retire(b, names->pdata[i]);
+  }
+  all_pools_dirty(b);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_host_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  int desktops = state_host_use(b->state, r->name).desktops;
+  if (desktops) {
+    g_autofree char *n = g_strdup_printf("%d", desktops);
+    return error_false(err, REASON_HOST_IN_USE, "host", r->name, "desktops", n, NULL);
+  }
+  state_delete(b->state, NOUN_HOST, r->name);
+  a->status = 200;
+  return true;
+}

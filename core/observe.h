@@ -1,0 +1,30 @@
+/* Observations: what was seen on a host, as values. Drivers make them, the brain compares them with what it wants. */
+#pragma once
+
+#include "core/model.h"
+
+typedef enum { SAW_HOST, SAW_SILENT, SAW_DOMAINS, SAW_DOMAIN, SAW_NO_DOMAIN } ObservationKind;
+
+typedef struct {
+  char uuid[37];      /* lower case */
+  char *desktop;      /* of our owner element; NULL = foreign */
+  bool ours;          /* the owner element names this controller */
+  int64_t clone;      /* generation in the owner element */
+  PowerState power;
+} DomainSeen;
+
+typedef struct {
+  ObservationKind kind;
+  char *host;
+  /* of SAW_HOST */
+  char *hostname, *uuid, *virt_type, *hypervisor;
+  int64_t cpus, memory_mib;
+  GPtrArray *domains;  /* of DomainSeen *: SAW_DOMAINS has all of the host, SAW_DOMAIN one */
+  char gone[37];       /* of SAW_NO_DOMAIN: the UUID that is not there */
+  GError *error;       /* of SAW_SILENT */
+} Observation;
+
+Observation *observation_new(ObservationKind kind, const char *host);
+DomainSeen *observation_add_domain(Observation *observation, const char *uuid);
+void observation_free(Observation *observation);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Observation, observation_free)

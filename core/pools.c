@@ -1,0 +1,364 @@
+/* Pools: how many desktops there should be, where the next one goes, and when growth stops. */
+#include "core/brain_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { OVERCOMMIT_CPUS = 4, STARTS_MOST = 64 };
+
+/* ── versions ─────────────────────────────────────────────────────────────── */
+
+const ImageVersion *image_resolve(Brain *b, const char *name, GError **err)
+{
+  const ImageVersion *exact = strchr(name, '@') ? GET(b, ImageVersion, IMAGE, name) : NULL;
+  const ImageVersion *best = exact && exact->state == IMAGE_READY ? exact : NULL;
+  bool known = exact;
+  g_autoptr(GPtrArray) names = exact ? g_ptr_array_new() : state_names(b->state, NOUN_IMAGE);
+  for (guint i = 0; i < names->len; i++) {
+    const ImageVersion *v = GET(b, ImageVersion, IMAGE, names->pdata[i]);
+    if (g_strcmp0(v->family, name))
+      continue;
+    known = true;
+    if (v->state == IMAGE_READY && (!best || v->version > best->version))
+      best = v;
+  }
+  if (best)
+    return best;
+  if (known)
+    return error_null(err, REASON_IMAGE_NOT_READY, "image", name, NULL);
+  return error_null(err, REASON_NOT_FOUND, "kind", "image", "name", name, NULL);
+}
+
+const TemplateVersion *template_resolve(Brain *b, const char *name, GError **err)
+{
+  const TemplateVersion *best = GET(b, TemplateVersion, TEMPLATE, name);
+  g_autoptr(GPtrArray) names = best ? g_ptr_array_new() : state_names(b->state, NOUN_TEMPLATE);
+  for (guint i = 0; i < names->len; i++) {
+    const TemplateVersion *v = GET(b, TemplateVersion, TEMPLATE, names->pdata[i]);
+    if (!g_strcmp0(v->family, name) && (!best || v->version > best->version))
+      best = v;
+  }
+  return best ? best : error_null(err, REASON_NOT_FOUND, "kind", "template", "name", name, NULL);
+}
+
+/* ── where the next desktop goes ──────────────────────────────────────────── */
+
+typedef struct {
+  const Pool *pool;
+  const ImageVersion *image;
+  int64_t vcpus, memory_mib;
+} Wish;
+
+static bool list_allows(char **list, const char *name)
+{
+  return !list || g_strv_contains((const char *const *)list, name);
+}
+
+/* The first storage that the pool may use, that holds the image and that the host has. */
+static const Storage *storage_for(Brain *b, const Wish *w, const char *host)
+{
+  for (char **s = w->image->storages; s && *s; s++) {
+    const Storage *storage = GET(b, Storage, STORAGE, *s);
+    if (storage && list_allows(w->pool->storages, *s) && list_allows(storage->hosts, host))
+      return storage;
+  }
+  return NULL;
+}
+
+static bool fits(int64_t used, int64_t wanted, int64_t capacity, const char *what, char **ret_why)
+{
+  if (used + wanted <= capacity)
+    return true;
+  *ret_why = g_strdup_printf("%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " taken, %" G_GINT64_FORMAT " wanted", what, used, capacity, wanted);
+  return false;
+}
+
+/* true ⇔ the host takes one more; else *ret_why has the first rule that fails, with its numbers. */
+static bool host_takes(Brain *b, const Wish *w, const Host *h, const Storage **ret_storage, char **ret_why)
+{
+  if (h->state != HOST_UP) {
+    *ret_why = g_strdup_printf("it is %s", host_state_name(h->state));
+    return false;
+  }
+  if (!list_allows(w->pool->hosts, h->head.name)) {
+    *ret_why = g_strdup("the pool does not use it");
+    return false;
+  }
+  *ret_storage = storage_for(b, w, h->head.name);
+  if (!*ret_storage) {
+    *ret_why = g_strdup_printf("it has no storage of the pool that holds %s", w->image->head.name);
+    return false;
+  }
+  HostUse use = state_host_use(b->state, h->head.name);
+  int64_t vcpus = h->vcpus ? h->vcpus : h->host_cpus * OVERCOMMIT_CPUS;
+  int64_t memory = h->memory_mib ? h->memory_mib : h->host_memory_mib - h->host_memory_mib / 10;
+  return fits(use.memory_mib, w->memory_mib, memory, "memory in MiB", ret_why) && fits(use.vcpus, w->vcpus, vcpus, "virtual CPUs", ret_why);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool refuse_place(const Pool *pool, GString *why, GError **err)
+{
+  return error_false(err, REASON_NO_PLACE, "pool", pool->head.name, "hosts", why->len ? why->str : "there is no host", NULL);
+}
+
+bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err)
+{
+  const TemplateVersion *t = template_resolve(b, pool->template, err);
+  const ImageVersion *image = t ? image_resolve(b, pool->image, err) : NULL;
+  if (!image)
+    return false;
+  Wish w = { pool, image, pool->vcpus ? pool->vcpus : t->vcpus, pool->memory_mib ? pool->memory_mib : t->memory_mib };
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
+  g_ptr_array_sort(names, compare_names);
+  g_autoptr(GString) reasons = g_string_new(NULL);
+  const Host *best = NULL;
+  int best_desktops = 0;
+  for (guint i = 0; i < names->len; i++) {
+    const Host *h = GET(b, Host, HOST, names->pdata[i]);
+    const Storage *storage = NULL;
+    g_autofree char *why = NULL;
+    if (!host_takes(b, &w, h, &storage, &why)) {
+      g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", h->head.name, why);
+      continue;
+    }
+    int desktops = state_host_use(b->state, h->head.name).desktops;
+    if (best && desktops >= best_desktops)
+      continue;
+    best = *ret_host = h;
+    best_desktops = desktops;
+    *ret_storage = storage;
+  }
+  return best ? true : refuse_place(pool, reasons, err);
+}
+
+/* ── how many ─────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  int standing;   /* that are or will be of use */
+  int idle;       /* available, or on their way to it */
+  int wanted;
+} Balance;
+
+static Balance pool_balance(Brain *b, const Pool *pool)
+{
+  PoolUse use = state_pool_use(b->state, pool->head.name);
+  const int *n = use.by_state;
+  int coming = n[DESKTOP_DEFINED] + n[DESKTOP_PROVISIONING] + n[DESKTOP_WAIT_READY] + n[DESKTOP_RESETTING];
+  int held = n[DESKTOP_ASSIGNED] + n[DESKTOP_USED];
+  Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .idle = coming + n[DESKTOP_AVAILABLE] };
+  int64_t demand = held + use.waiting + pool->spare;
+  balance.wanted = (int)MIN(MAX(demand, pool->min), pool->max);
+  return balance;
+}
+
+static bool grow(Brain *b, const char *name)
+{
+  const Pool *pool = GET(b, Pool, POOL, name);
+  const Host *host;
+  const Storage *storage;
+  g_autoptr(GError) err = NULL;
+  if (place_pick(b, pool, &host, &storage, &err)) {
+    desktop_create(b, pool, host, storage);
+    return true;
+  }
+  g_autofree char *why = brain_error_json(err);
+  if (g_strcmp0(pool->error, why))
+    text_set(&EDIT(b, Pool, POOL, name)->error, why);
+  return false;
+}
+
+static void shrink(Brain *b, const char *name, int surplus)
+{
+  while (surplus-- > 0) {
+    const Desktop *d = state_pool_available(b->state, name);
+    if (!d)
+      return;
+    g_autofree char *desktop = g_strdup(d->head.name);
+    desktop_retire(b, desktop);
+  }
+}
+
+static void delete_when_empty(Brain *b, const char *name)
+{
+  if (state_pool_use(b->state, name).total)
+    return;
+  brain_event(b, "pool.gone", NOUN_POOL, name, NULL, NULL);
+  state_delete(b->state, NOUN_POOL, name);
+}
+
+void pool_reconcile(Brain *b, const char *name)
+{
+  const Pool *pool = GET(b, Pool, POOL, name);
+  if (!pool)
+    return;
+  if (pool->state == POOL_DELETING) {
+    delete_when_empty(b, name);
+    return;
+  }
+  Balance balance = pool_balance(b, pool);
+  if (pool->state == POOL_READY) {
+    bool grew = true;
+    for (int missing = balance.wanted - balance.standing; missing > 0 && grew; missing--)
+      grew = grow(b, name);
+    if (grew && GET(b, Pool, POOL, name)->error)
+      g_clear_pointer(&EDIT(b, Pool, POOL, name)->error, g_free);
+  }
+  shrink(b, name, balance.standing - (int)pool->max);
+}
+
+/* ── the brake ────────────────────────────────────────────────────────────── */
+
+void pool_failed(Brain *b, const char *name, const GError *err)
+{
+  if (!GET(b, Pool, POOL, name))
+    return;
+  Pool *pool = EDIT(b, Pool, POOL, name);
+  if (!pool->errors++)
+    pool->errors_since = b->now_us;
+  g_free(pool->error);
+  pool->error = brain_error_json(err);
+  if (pool->errors < BRAKE_ERRORS || pool->state != POOL_READY)
+    return;
+  pool->state = POOL_RESTRAINED;
+  brain_event(b, "pool.restrained", NOUN_POOL, name, NULL, pool->error);
+}
+
+static void pool_release_brake(Brain *b, const char *name)
+{
+  Pool *pool = EDIT(b, Pool, POOL, name);
+  pool->errors = 0;
+  pool->errors_since = 0;
+  if (pool->state != POOL_RESTRAINED && pool->state != POOL_PAUSED)
+    return;
+  pool->state = POOL_READY;
+  g_clear_pointer(&pool->error, g_free);
+  brain_event(b, "pool.ready", NOUN_POOL, name, NULL, NULL);
+  brain_dirty(b, name);
+}
+
+void pool_due(Brain *b, const char *name)
+{
+  Pool *pool = EDIT(b, Pool, POOL, name);
+  if (pool->state == POOL_PAUSED) {
+    pool->errors = 0;
+    pool->errors_since = 0;
+    return;
+  }
+  pool_release_brake(b, name);
+}
+
+/* ── verbs ────────────────────────────────────────────────────────────────── */
+
+static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
+{
+  for (char **s = pool->storages; s && *s; s++)
+    if (!NEED(b, Storage, STORAGE, *s, err))
+      return false;
+  for (char **h = pool->hosts; h && *h; h++)
+    if (!NEED(b, Host, HOST, *h, err))
+      return false;
+  g_autoptr(GError) not_ready = NULL;
+  if (!image_resolve(b, pool->image, &not_ready) && !error_is(not_ready, REASON_IMAGE_NOT_READY)) {
+    g_propagate_error(err, g_steal_pointer(&not_ready));
+    return false;
+  }
+  return template_resolve(b, pool->template, err) != NULL;
+}
+
+static bool pool_sizes_ok(const Pool *pool, GError **err)
+{
+  if (pool->min <= pool->max)
+    return true;
+  g_autofree char *min = g_strdup_printf("%" G_GINT64_FORMAT, pool->min);
+  g_autofree char *limit = g_strdup_printf("at most max, which is %" G_GINT64_FORMAT, pool->max);
+  return error_false(err, REASON_BAD_VALUE, "field", "min", "value", min, "limit", limit, NULL);
+}
+
+bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Pool *pool = verb_new_object(b, r, NOUN_POOL, request_text(r, "name"), err);
+  if (!pool)
+    return false;
+  if (!pool_refs_ok(b, pool, err) || !pool_sizes_ok(pool, err))
+    return verb_drop(NOUN_POOL, pool);
+  verb_keep(b, NOUN_POOL, pool);
+  brain_dirty(b, request_text(r, "name"));
+  answer_object(b, a, 201, request_text(r, "name"));
+  return true;
+}
+
+bool verb_pool_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Pool *probe = verb_changed_object(b, r, NOUN_POOL, err);
+  if (!probe)
+    return false;
+  if (!pool_refs_ok(b, probe, err) || !pool_sizes_ok(probe, err))
+    return verb_drop(NOUN_POOL, probe);
+  verb_keep(b, NOUN_POOL, probe);
+  brain_dirty(b, r->name);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_pool_pause(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Pool *pool = EDIT(b, Pool, POOL, r->name);
+  if (pool->state != POOL_DELETING)
+    pool->state = POOL_PAUSED;
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_pool_resume(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  pool_release_brake(b, r->name);
+  brain_dirty(b, r->name);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+static void pool_empty(Brain *b, const char *name)
+{
+  g_autoptr(GPtrArray) names = state_pool_desktops(b->state, name);
+  g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++)
+    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
+  for (guint i = 0; i < copies->len; i++) {
+    Desktop *d = EDIT(b, Desktop, DESKTOP, copies->pdata[i]);
+    d->retire = true;
+    g_autofree char *session = g_strdup(d->session);
+    if (session)
+      session_end(b, session, END_POOL_DELETED, NULL);
+    else
+      desktop_retire(b, copies->pdata[i]);
+  }
+}
+
+static void pool_end_waiting(Brain *b, const char *name)
+{
+  const Session *s;
+  while ((s = state_pool_waiting(b->state, name))) {
+    g_autofree char *session = g_strdup(s->head.name);
+    session_end(b, session, END_POOL_DELETED, NULL);
+  }
+}
+
+bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  PoolUse use = state_pool_use(b->state, r->name);
+  int held = use.by_state[DESKTOP_ASSIGNED] + use.by_state[DESKTOP_USED] + use.owned;
+  if (held && !json_is_true(json_object_get(r->body, "force"))) {
+    g_autofree char *n = g_strdup_printf("%d", held);
+    return error_false(err, REASON_POOL_IN_USE, "pool", r->name, "held", n, NULL);
+  }
+  EDIT(b, Pool, POOL, r->name)->state = POOL_DELETING;
+  pool_end_waiting(b, r->name);
+  pool_empty(b, r->name);
+  brain_dirty(b, r->name);
+  answer_object(b, a, 202, r->name);
+  return true;
+}

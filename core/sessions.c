@@ -1,0 +1,216 @@
+/* Sessions: a person's hold on a desktop, from the request to its end. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+static Session *session_move(Brain *b, const char *name, SessionMove move)
+{
+  Session *s = EDIT(b, Session, SESSION, name);
+  SessionState to;
+  if (!session_next(s->state, move, &to, NULL))
+    g_error("session %s: a session that is %s cannot %s", name, session_state_name(s->state), session_move_name(move));
+  s->state = to;
+  g_autofree char *kind = g_strconcat("session.", session_state_name(to), NULL);
+  brain_event(b, kind, NOUN_SESSION, name, s->user, NULL);
+  return s;
+}
+
+/* The grant: session, desktop, task and event in one batch. */
+static void session_assign(Brain *b, const char *name, const char *desktop)
+{
+  const Pool *pool = GET(b, Pool, POOL, GET(b, Session, SESSION, name)->pool);
+  Session *s = session_move(b, name, SESSION_ASSIGN);
+  s->assigned = b->now_us;
+  text_set(&s->desktop, desktop);
+  const Desktop *seen = GET(b, Desktop, DESKTOP, desktop);
+  ref_set(&s->host, seen->host);
+  Desktop *d = seen->state == DESKTOP_AVAILABLE ? desktop_move(b, desktop, MOVE_ASSIGN) : EDIT(b, Desktop, DESKTOP, desktop);
+  text_set(&d->session, name);
+  if (pool->kind == POOL_DEDICATED)
+    ref_set(&d->owner, s->user);
+  bool personalise = pool->personalise == PERSONALISE_AGENT;
+  if (personalise)
+    d->touched = true; /* from the moment it is wanted: nobody can tell how far it came */
+  else
+    s->ready = true;
+  if (d->power != POWER_ON && d->owner) {
+    const char *task = task_begin(b, TASK_POWER, NOUN_DESKTOP, desktop, s->user);
+    EDIT(b, Task, TASK, task)->verb = VERB_START;
+    s->ready = false;
+    text_set(&s->task, task);
+  } else if (personalise) {
+    text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
+  }
+}
+
+void sessions_serve(Brain *b, const char *pool)
+{
+  for (;;) {
+    const Session *s = state_pool_waiting(b->state, pool);
+    const Desktop *d = s ? state_pool_available(b->state, pool) : NULL;
+    if (!d)
+      return;
+    g_autofree char *session = g_strdup(s->head.name);
+    g_autofree char *desktop = g_strdup(d->head.name);
+    session_assign(b, session, desktop);
+  }
+}
+
+void session_personalised(Brain *b, const char *desktop, const GError *err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  const Session *s = d->session ? GET(b, Session, SESSION, d->session) : NULL;
+  if (!s)
+    return;
+  g_autofree char *name = g_strdup(s->head.name);
+  if (!err) {
+    Session *ready = EDIT(b, Session, SESSION, name);
+    ready->ready = true;
+    text_set(&ready->task, NULL);
+    brain_event(b, "session.ready", NOUN_SESSION, name, ready->user, NULL);
+    return;
+  }
+  g_free(EDIT(b, Session, SESSION, name)->error);
+  EDIT(b, Session, SESSION, name)->error = brain_error_json(err);
+  session_end(b, name, END_FAILED, NULL);
+}
+
+void session_end(Brain *b, const char *name, EndReason reason, const char *user)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  if (session_state_is_final(s->state))
+    return;
+  Session *ended = session_move(b, name, SESSION_END);
+  if (ended->state == SESSION_ENDING)
+    ended = session_move(b, name, SESSION_GONE); /* its tickets open nothing from now on, and its relays are cut at the gateway's next sync */
+  ended->reason = reason;
+  ended->ended = b->now_us;
+  ended->ready = false;
+  text_set(&ended->task, NULL);
+  if (!ended->desktop || !GET(b, Desktop, DESKTOP, ended->desktop))
+    return;
+  g_autofree char *desktop = g_strdup(ended->desktop);
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  if (!g_strcmp0(d->session, name))
+    desktop_release(b, desktop);
+}
+
+void session_due(Brain *b, const char *name)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  if (session_state_is_final(s->state))
+    state_archive(b->state, NOUN_SESSION, name);
+  else
+    session_end(b, name, END_TIMEOUT, NULL);
+}
+
+/* ── verbs ────────────────────────────────────────────────────────────────── */
+
+static const Session *session_of(Brain *b, const char *user, const char *pool)
+{
+  g_autoptr(GPtrArray) names = state_user_sessions(b->state, user);
+  for (guint i = 0; i < names->len; i++) {
+    const Session *s = GET(b, Session, SESSION, names->pdata[i]);
+    if (!session_state_is_final(s->state) && !g_strcmp0(s->pool, pool))
+      return s;
+  }
+  return NULL;
+}
+
+/* A pool that cannot serve now nor soon: why, in numbers, and what would help first. */
+static bool refuse_full(Brain *b, const Pool *pool, GError **err)
+{
+  PoolUse use = state_pool_use(b->state, pool->head.name);
+  int coming = use.by_state[DESKTOP_PROVISIONING] + use.by_state[DESKTOP_WAIT_READY] + use.by_state[DESKTOP_RESETTING];
+  if (coming > use.waiting)
+    return true; /* one is on its way for this session too */
+  int standing = use.total - use.by_state[DESKTOP_RETIRING] - use.by_state[DESKTOP_QUARANTINED];
+  g_autofree char *max = g_strdup_printf("%" G_GINT64_FORMAT, pool->max);
+  g_autofree char *held = g_strdup_printf("%d", use.by_state[DESKTOP_ASSIGNED] + use.by_state[DESKTOP_USED]);
+  g_autofree char *coming_text = g_strdup_printf("%d", coming);
+  g_autofree char *waiting = g_strdup_printf("%d", use.waiting);
+  if (pool->state == POOL_RESTRAINED)
+    return error_false(err, REASON_POOL_RESTRAINED, "pool", pool->head.name, "error", pool->error ? pool->error : "", NULL);
+  if (standing >= pool->max)
+    return error_false(err, REASON_POOL_FULL, "pool", pool->head.name, "max", max, "held", held, "coming", coming_text, "waiting", waiting, NULL);
+  const Host *host;
+  const Storage *storage;
+  return image_resolve(b, pool->image, err) && template_resolve(b, pool->template, err) && place_pick(b, pool, &host, &storage, err);
+}
+
+static bool pool_usable(Brain *b, const Pool *pool, const Caller *caller, const char *user, GError **err)
+{
+  if (pool->users && !g_strv_contains((const char *const *)pool->users, user))
+    return error_false(err, REASON_NOT_FOUND, "kind", "pool", "name", pool->head.name, NULL);
+  if (pool->state == POOL_PAUSED || pool->state == POOL_DELETING)
+    return error_false(err, REASON_POOL_CLOSED, "pool", pool->head.name, "state", pool_state_name(pool->state), NULL);
+  return true;
+}
+
+static bool user_usable(Brain *b, const char *name, const Caller *caller, GError **err)
+{
+  const User *user = GET(b, User, USER, name);
+  if (!user)
+    return error_false(err, REASON_NOT_FOUND, "kind", "user", "name", name ? name : "", NULL);
+  if (user->disabled)
+    return error_false(err, REASON_USER_DISABLED, "user", name, NULL);
+  return true;
+}
+
+static void session_serve_owned(Brain *b, const char *session, const Pool *pool, const char *user)
+{
+  const Desktop *owned = pool->kind == POOL_DEDICATED ? state_owned_desktop(b->state, pool->head.name, user) : NULL;
+  if (owned && !owned->session && (owned->state == DESKTOP_ASSIGNED || owned->state == DESKTOP_AVAILABLE)) {
+    g_autofree char *desktop = g_strdup(owned->head.name);
+    session_assign(b, session, desktop);
+  }
+}
+
+static void answer_ticket(Brain *b, const Request *r, Answer *a, const char *session)
+{
+  const Session *s = GET(b, Session, SESSION, session);
+  if (json_is_true(json_object_get(r->body, "ticket")) && s->desktop)
+    a->json = ticket_make(b, s, r->caller.user, request_text(r, "origin"));
+}
+
+bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
+  const Pool *pool = NEED(b, Pool, POOL, request_text(r, "pool"), err);
+  if (!pool || !user_usable(b, user, &r->caller, err) || !pool_usable(b, pool, &r->caller, user, err))
+    return false;
+  const Session *held = session_of(b, user, pool->head.name);
+  if (held) {
+    g_autofree char *name = g_strdup(held->head.name);
+    answer_object(b, a, 200, name);
+    answer_ticket(b, r, a, name);
+    return true;
+  }
+  bool owns = pool->kind == POOL_DEDICATED && state_owned_desktop(b->state, pool->head.name, user);
+  if (!owns && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
+    g_autofree char *why = brain_error_json(*err);
+    brain_event(b, "session.denied", NOUN_POOL, pool->head.name, user, why);
+    return false;
+  }
+  g_autofree char *name = brain_number(b, 's');
+  Session *s = state_add(b->state, NOUN_SESSION, name, b->now_us);
+  ref_set(&s->user, user);
+  ref_set(&s->pool, pool->head.name);
+  if (owns)
+    session_serve_owned(b, name, pool, user);
+  else
+    sessions_serve(b, pool->head.name);
+  brain_dirty(b, pool->head.name);
+  answer_object(b, a, 201, name);
+  answer_ticket(b, r, a, name);
+  return true;
+}
+
+bool verb_session_end(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Session *s = GET(b, Session, SESSION, r->name);
+  bool own = !g_strcmp0(s->user, r->caller.user);
+  session_end(b, r->name, own ? END_BY_USER : END_BY_OPERATOR, r->caller.user);
+  answer_object(b, a, 200, r->name);
+  return true;
+}

@@ -1,0 +1,409 @@
+/* The brain's handlers, by verb, and those of nouns that only keep what people gave: storages, images, templates, users, tokens, tasks. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+#include "core/text.h"
+
+/* ── objects made from requests ───────────────────────────────────────────── */
+
+/* The members of the body that are fields: what the verb takes beside them is left out. */
+static json_t *fields_of(const Request *r, const Schema *schema)
+{
+  json_t *fields = json_object();
+  g_auto(GStrv) extra = g_strsplit(api_rows[r->verb].args, " ", -1);
+  const char *key;
+  json_t *value;
+  json_object_foreach(r->body, key, value) {
+    bool arg = false;
+    for (char **e = extra; *e && !arg; e++)
+      arg = !strncmp(*e, key, strlen(key)) && (!(*e)[strlen(key)] || (*e)[strlen(key)] == '?');
+    const Field *f = schema_field(schema, key);
+    if (!arg || (f && f->flags & F_IN))
+      json_object_set(fields, key, value);
+  }
+  return fields;
+}
+
+static bool texts_ok(const Schema *schema, const Object *object, GError **err)
+{
+  for (int i = 0; i < schema->n_fields; i++) {
+    const Field *f = &schema->fields[i];
+    const char *text = f->type == FIELD_TEXT || f->type == FIELD_REF ? FIELD_AT(char *, object, f) : NULL;
+    if (text && f->flags & F_NAME && !name_check(f->name, text, err))
+      return false;
+    if (text && f->flags & F_TITLE && !title_check(f->name, text, err))
+      return false;
+  }
+  return true;
+}
+
+static bool object_fill(const Request *r, Noun noun, Object *object, JsonUse use, GError **err)
+{
+  json_t *fields = fields_of(r, &schemas[noun]);
+  bool ok = object_set_json(&schemas[noun], object, fields, use, err) && texts_ok(&schemas[noun], object, err);
+  json_decref(fields);
+  return ok;
+}
+
+bool verb_drop(Noun noun, void *object)
+{
+  object_unref(&schemas[noun], object);
+  return false;
+}
+
+void *verb_new_object(Brain *b, const Request *r, Noun noun, const char *name, GError **err)
+{
+  if (noun != NOUN_IMAGE && noun != NOUN_TEMPLATE && noun != NOUN_TOKEN && !name_check("name", name, err))
+    return NULL;
+  if (name && state_find(b->state, noun, name))
+    return error_null(err, REASON_EXISTS, "kind", schemas[noun].noun, "name", name, NULL);
+  Object *object = object_new(&schemas[noun], noun, name);
+  if (object_fill(r, noun, object, JSON_CREATE, err))
+    return object;
+  verb_drop(noun, object);
+  return NULL;
+}
+
+void *verb_changed_object(Brain *b, const Request *r, Noun noun, GError **err)
+{
+  Object *object = object_dup(&schemas[noun], state_find(b->state, noun, r->name));
+  if (object_fill(r, noun, object, JSON_CHANGE, err))
+    return object;
+  verb_drop(noun, object);
+  return NULL;
+}
+
+void verb_keep(Brain *b, Noun noun, void *take_object)
+{
+  state_put(b->state, take_object, b->now_us);
+}
+
+/* The first object of noun whose text field names name, or NULL. */
+static const Object *user_of(Brain *b, Noun noun, const char *field, const char *name)
+{
+  const Field *f = schema_field(&schemas[noun], field);
+  g_autoptr(GPtrArray) names = state_names(b->state, noun);
+  for (guint i = 0; i < names->len; i++) {
+    const Object *object = state_find(b->state, noun, names->pdata[i]);
+    if (f->type == FIELD_LIST ? FIELD_AT(char **, object, f) && g_strv_contains((const char *const *)FIELD_AT(char **, object, f), name)
+                              : !g_strcmp0(FIELD_AT(char *, object, f), name))
+      return object;
+  }
+  return NULL;
+}
+
+static bool unused(Brain *b, Noun noun, const char *field, const Request *r, GError **err)
+{
+  const Object *user = user_of(b, noun, field, r->name);
+  return !user || error_false(err, REASON_IN_USE, "kind", schemas[api_rows[r->verb].noun].noun, "name", r->name, "by",
+                              schemas[noun].noun, "user", user->name, NULL);
+}
+
+/* ── storages ─────────────────────────────────────────────────────────────── */
+
+static bool path_ok(const char *field, const char *path, GError **err)
+{
+  bool ok = !path || (path[0] == '/' && path[1] && !strstr(path, "/../") && !g_str_has_suffix(path, "/.."));
+  return ok || error_false(err, REASON_BAD_VALUE, "field", field, "value", path, "limit", "an absolute path without ..", NULL);
+}
+
+static bool storage_ok(Brain *b, const Storage *s, GError **err)
+{
+  for (char **h = s->hosts; h && *h; h++)
+    if (!NEED(b, Host, HOST, *h, err))
+      return false;
+  return path_ok("path", s->path, err) && path_ok("controller_path", s->controller_path, err);
+}
+
+static bool verb_storage_add(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Storage *s = verb_new_object(b, r, NOUN_STORAGE, request_text(r, "name"), err);
+  if (!s)
+    return false;
+  if (!storage_ok(b, s, err))
+    return verb_drop(NOUN_STORAGE, s);
+  verb_keep(b, NOUN_STORAGE, s);
+  answer_object(b, a, 201, request_text(r, "name"));
+  return true;
+}
+
+static bool verb_storage_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Storage *s = verb_changed_object(b, r, NOUN_STORAGE, err);
+  if (!s)
+    return false;
+  if (!storage_ok(b, s, err))
+    return verb_drop(NOUN_STORAGE, s);
+  verb_keep(b, NOUN_STORAGE, s);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+static bool verb_storage_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!unused(b, NOUN_IMAGE, "storages", r, err) || !unused(b, NOUN_DESKTOP, "storage", r, err))
+    return false;
+  state_delete(b->state, NOUN_STORAGE, r->name);
+  return true;
+}
+
+/* ── images and templates: versions of a family ───────────────────────────── */
+
+static int64_t next_version(Brain *b, Noun noun, const char *family)
+{
+  const Field *f = schema_field(&schemas[noun], "family"), *v = schema_field(&schemas[noun], "version");
+  int64_t last = 0;
+  g_autoptr(GPtrArray) names = state_names(b->state, noun);
+  for (guint i = 0; i < names->len; i++) {
+    const Object *object = state_find(b->state, noun, names->pdata[i]);
+    if (!g_strcmp0(FIELD_AT(char *, object, f), family))
+      last = MAX(last, FIELD_AT(int64_t, object, v));
+  }
+  return last + 1;
+}
+
+static char *version_name(const char *family, int64_t version)
+{
+  return g_strdup_printf("%s@%" G_GINT64_FORMAT, family, version);
+}
+
+static bool image_ok(Brain *b, const ImageVersion *image, GError **err)
+{
+  for (char **s = image->storages; s && *s; s++)
+    if (!NEED(b, Storage, STORAGE, *s, err))
+      return false;
+  if (!image->storages)
+    return error_false(err, REASON_MISSING_FIELD, "field", "storages", NULL);
+  return path_ok("source", image->source, err) && path_ok("kernel", image->kernel, err) && path_ok("initrd", image->initrd, err);
+}
+
+static bool verb_image_import(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  ImageVersion *image = verb_new_object(b, r, NOUN_IMAGE, NULL, err);
+  if (!image)
+    return false;
+  if (!image_ok(b, image, err))
+    return verb_drop(NOUN_IMAGE, image);
+  image->version = next_version(b, NOUN_IMAGE, image->family);
+  image->head.name = version_name(image->family, image->version);
+  image->volume = g_strdup_printf("img-%s-v%" G_GINT64_FORMAT ".%s", image->family, image->version, image_format_name(image->format));
+  g_autofree char *name = g_strdup(image->head.name);
+  verb_keep(b, NOUN_IMAGE, image);
+  task_begin(b, TASK_IMPORT, NOUN_IMAGE, name, r->caller.user);
+  answer_object(b, a, 202, name);
+  return true;
+}
+
+static bool verb_image_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!unused(b, NOUN_DESKTOP, "image", r, err) || !unused(b, NOUN_POOL, "image", r, err))
+    return false;
+  task_drop(b, GET(b, ImageVersion, IMAGE, r->name)->task);
+  EDIT(b, ImageVersion, IMAGE, r->name)->state = IMAGE_DELETING;
+  task_begin(b, TASK_IMAGE_DELETE, NOUN_IMAGE, r->name, r->caller.user);
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
+static bool verb_template_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!unused(b, NOUN_DESKTOP, "template", r, err) || !unused(b, NOUN_POOL, "template", r, err))
+    return false;
+  state_delete(b->state, NOUN_TEMPLATE, r->name);
+  return true;
+}
+
+/* ── users and tokens ─────────────────────────────────────────────────────── */
+
+static bool verb_user_add(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *name = request_text(r, "name");
+  if (!account_check("name", name, err))
+    return false;
+  User *user = verb_new_object(b, r, NOUN_USER, name, err);
+  if (!user)
+    return false;
+  text_set(&user->password_hash, r->secret_hash);
+  text_set(&user->guest_hash, r->guest_hash);
+  verb_keep(b, NOUN_USER, user);
+  brain_event(b, "user.added", NOUN_USER, name, r->caller.user, NULL);
+  answer_object(b, a, 201, name);
+  return true;
+}
+
+static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  User *user = verb_changed_object(b, r, NOUN_USER, err);
+  if (!user)
+    return false;
+  verb_keep(b, NOUN_USER, user);
+  brain_event(b, "user.changed", NOUN_USER, r->name, r->caller.user, NULL);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+/* Revokes the user's tokens of a kind (N_TOKEN_KINDS: of every kind) but the one called keep. */
+static void tokens_revoke(Brain *b, const char *user, TokenKind kind, const char *keep)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TOKEN);
+  g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++) {
+    const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
+    if (!g_strcmp0(token->user, user) && (kind == N_TOKEN_KINDS || token->kind == (int)kind) && g_strcmp0(token->head.name, keep))
+      g_ptr_array_add(gone, g_strdup(token->head.name));
+  }
+  for (guint i = 0; i < gone->len; i++)
+    state_delete(b->state, NOUN_TOKEN, gone->pdata[i]);
+}
+
+static bool verb_user_password(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!r->secret_hash)
+    return error_false(err, REASON_MISSING_FIELD, "field", "password", NULL);
+  User *user = EDIT(b, User, USER, r->name);
+  text_set(&user->password_hash, r->secret_hash);
+  text_set(&user->guest_hash, r->guest_hash);
+  tokens_revoke(b, r->name, TOKEN_LOGIN, r->caller.token);
+  brain_event(b, "user.password", NOUN_USER, r->name, r->caller.user, NULL);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+static bool verb_user_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!unused(b, NOUN_DESKTOP, "owner", r, err))
+    return false;
+  g_autoptr(GPtrArray) sessions = state_user_sessions(b->state, r->name);
+  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < sessions->len; i++)
+    g_ptr_array_add(names, g_strdup(sessions->pdata[i]));
+  for (guint i = 0; i < names->len; i++)
+    session_end(b, names->pdata[i], END_BY_OPERATOR, r->caller.user);
+  tokens_revoke(b, r->name, N_TOKEN_KINDS, NULL);
+  state_delete(b->state, NOUN_USER, r->name);
+  brain_event(b, "user.removed", NOUN_USER, r->name, r->caller.user, NULL);
+  return true;
+}
+
+static void token_add(Brain *b, const Request *r, Answer *a, const char *user, TokenKind kind, int64_t life_s)
+{
+  g_autofree char *name = brain_number(b, 'k');
+  Token *token = state_add(b->state, NOUN_TOKEN, name, b->now_us);
+  ref_set(&token->user, user);
+  token->kind = kind;
+  text_set(&token->title, request_text(r, "title"));
+  text_set(&token->hash, r->secret_hash);
+  token->expires = life_s ? b->now_us + life_s * SECOND_US : 0;
+  a->noun = NOUN_TOKEN;
+  answer_object(b, a, 201, name);
+}
+
+static bool verb_token_create(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
+  json_t *days = json_object_get(r->body, "days");
+  int64_t n = days ? json_integer_value(days) : 90;
+  if (n < 1 || n > 3650)
+    return error_false(err, REASON_BAD_VALUE, "field", "days", "value", "out of range", "limit", "from 1 to 3650", NULL);
+  if (!NEED(b, User, USER, user, err) || (request_text(r, "title") && !title_check("title", request_text(r, "title"), err)))
+    return false;
+  token_add(b, r, a, user, TOKEN_API, n * 86400);
+  return true;
+}
+
+/* The server has checked the password. */
+static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const User *user = NEED(b, User, USER, r->caller.user, err);
+  if (!user)
+    return false;
+  if (user->disabled)
+    return error_false(err, REASON_USER_DISABLED, "user", r->caller.user, NULL);
+  token_add(b, r, a, r->caller.user, TOKEN_LOGIN, LOGIN_LIFE_S);
+  return true;
+}
+
+static bool verb_token_revoke(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  state_delete(b->state, NOUN_TOKEN, r->name);
+  return true;
+}
+
+static bool verb_logout(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (r->caller.token && GET(b, Token, TOKEN, r->caller.token))
+    state_delete(b->state, NOUN_TOKEN, r->caller.token);
+  return true;
+}
+
+/* ── tasks ────────────────────────────────────────────────────────────────── */
+
+static bool verb_task_retry(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Task *task = GET(b, Task, TASK, r->name);
+  if (task->state != TASK_WAITING)
+    return error_false(err, REASON_NO_TRANSITION, "kind", "task", "state", task_state_name(task->state), "move", "be retried", NULL);
+  EDIT(b, Task, TASK, r->name)->next_try = b->now_us;
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+static bool verb_task_cancel(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Task *task = GET(b, Task, TASK, r->name);
+  bool may = task->kind == TASK_PROVISION || task->kind == TASK_IMPORT || task->kind == TASK_POWER;
+  if (!may || task_state_is_final(task->state))
+    return error_false(err, REASON_NO_TRANSITION, "kind", "task", "state", task_state_name(task->state), "move", "be cancelled", NULL);
+  task_cancel(b, r->name);
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
+const VerbFn brain_verbs[N_API_VERBS] = {
+  [API_HOST_ADD] = verb_host_add,
+  [API_HOST_CHANGE] = verb_host_change,
+  [API_HOST_DRAIN] = verb_host_drain,
+  [API_HOST_ACTIVATE] = verb_host_activate,
+  [API_HOST_FENCE] = verb_host_fence,
+  [API_HOST_REMOVE] = verb_host_remove,
+  [API_STORAGE_ADD] = verb_storage_add,
+  [API_STORAGE_CHANGE] = verb_storage_change,
+  [API_STORAGE_REMOVE] = verb_storage_remove,
+  [API_IMAGE_IMPORT] = verb_image_import,
+  [API_IMAGE_REMOVE] = verb_image_remove,
+  [API_TEMPLATE_ADD] = verb_template_add,
+  [API_TEMPLATE_REMOVE] = verb_template_remove,
+  [API_POOL_CREATE] = verb_pool_create,
+  [API_POOL_CHANGE] = verb_pool_change,
+  [API_POOL_PAUSE] = verb_pool_pause,
+  [API_POOL_RESUME] = verb_pool_resume,
+  [API_POOL_DELETE] = verb_pool_delete,
+  [API_DESKTOP_START] = verb_desktop_power,
+  [API_DESKTOP_SHUTDOWN] = verb_desktop_power,
+  [API_DESKTOP_REBOOT] = verb_desktop_power,
+  [API_DESKTOP_RESET] = verb_desktop_power,
+  [API_DESKTOP_DESTROY] = verb_desktop_power,
+  [API_DESKTOP_SUSPEND] = verb_desktop_power,
+  [API_DESKTOP_RESUME] = verb_desktop_power,
+  [API_DESKTOP_SAVE] = verb_desktop_power,
+  [API_DESKTOP_RESTORE] = verb_desktop_power,
+  [API_DESKTOP_MAINTAIN] = verb_desktop_maintain,
+  [API_DESKTOP_RETIRE] = verb_desktop_retire,
+  [API_DESKTOP_SCREENSHOT] = verb_desktop_screenshot,
+  [API_SESSION_REQUEST] = verb_session_request,
+  [API_SESSION_TICKET] = verb_session_ticket,
+  [API_SESSION_END] = verb_session_end,
+  [API_TASK_CANCEL] = verb_task_cancel,
+  [API_TASK_RETRY] = verb_task_retry,
+  [API_USER_ADD] = verb_user_add,
+  [API_USER_CHANGE] = verb_user_change,
+  [API_USER_PASSWORD] = verb_user_password,
+  [API_USER_REMOVE] = verb_user_remove,
+  [API_TOKEN_CREATE] = verb_token_create,
+  [API_TOKEN_REVOKE] = verb_token_revoke,
+  [API_LOGIN] = verb_login,
+  [API_LOGOUT] = verb_logout,
+  [API_GATEWAY_REDEEM] = verb_gateway_redeem,
+  [API_GATEWAY_SYNC] = verb_gateway_sync,
+};
