@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/reftext.h"
 
 Object *object_new(const Schema *schema, int noun, const char *name)
 {
@@ -24,9 +25,9 @@ void text_set(char **field, const char *value)
 void ref_set(char **field, const char *value)
 {
   char *old = *field;
-  *field = value ? g_ref_string_new_intern(value) : NULL;
+  *field = value ? reftext_intern(value) : NULL;
   if (old)
-    g_ref_string_release(old);
+    reftext_drop(old);
 }
 
 void list_set(char ***field, const char *const *value)
@@ -46,7 +47,7 @@ static void field_own(Object *copy, const Field *f)
     *text = g_strdup(*text);
     return;
   case FIELD_REF:
-    *text = *text ? g_ref_string_acquire(*text) : NULL;
+    *text = *text ? reftext_share(*text) : NULL;
     return;
   case FIELD_LIST:
     FIELD_AT(char **, copy, f) = g_strdupv(FIELD_AT(char **, copy, f));

@@ -13,7 +13,7 @@
 /* How a field is held in C, in JSON and in SQL. */
 typedef enum {
   FIELD_TEXT,  /* char *, owned; NULL = absent · string or null · TEXT */
-  FIELD_REF,   /* char *, interned GRefString: names that many objects share; NULL = absent · string or null · TEXT */
+  FIELD_REF,   /* char *, interned (core/reftext.h): names that many objects share; NULL = absent · string or null · TEXT */
   FIELD_INT,   /* int64_t · integer · INTEGER */
   FIELD_BOOL,  /* bool · boolean · INTEGER */
   FIELD_ENUM,  /* int · its wire name · TEXT */
