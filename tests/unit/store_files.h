@@ -1,0 +1,14 @@
+/* Directories with a SQLite store in them, as its tests need them. */
+#pragma once
+
+#include "drivers/store/store.h"
+
+/* A new private directory; its path, owned by the caller. */
+char *directory_new(void);
+/* Removes it with all files in it, and frees the path. */
+void directory_free(void *directory);
+char *directory_path(const char *directory, const char *file);
+
+/* The store DIRECTORY/sarang.db. */
+Store *open_sqlite(const char *directory, GError **err);
+Store *must_open_sqlite(const char *directory);
