@@ -99,3 +99,8 @@ bool title_check(const char *field, const char *text, GError **err)
 {
   return text_check(field, text, TITLE_MAX_CHARACTERS, err);
 }
+
+bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_number)
+{
+  return text && *text != '+' && g_ascii_string_to_signed(text, 10, min, max, ret_number, NULL);
+}

@@ -5,6 +5,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { NAME_MAX_BYTES = 63, ACCOUNT_MAX_BYTES = 32, TITLE_MAX_CHARACTERS = 200 };
 
@@ -24,3 +25,7 @@ bool text_check(const char *field, const char *text, int max_characters, GError 
 /* A copy of at most max_characters of text that is safe on a terminal and in a log: what text_check refuses reads <U+202E>, and a
  * byte that is not UTF-8 <FF>. Owned by the caller. */
 char *text_dup_visible(const char *text, int max_characters);
+
+/* True where text is a decimal number without sign (or with "-"), space or anything else, from min to max; *ret_number only then. NULL
+ * is none. */
+bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_number);

@@ -138,6 +138,20 @@ static void shown_text_is_cut(void **state)
   assert_string_equal(broken, "a<E2><80>");
 }
 
+static void numbers(void **state)
+{
+  static const struct { const char *text; bool taken; int64_t number; } rows[] = {
+    { "0", true, 0 }, { "10", true, 10 }, { "-5", true, -5 }, { "007", true, 7 }, { "11", false, 0 }, { "-6", false, 0 }, { "+1", false, 0 },
+    { " 1", false, 0 }, { "1 ", false, 0 }, { "1.0", false, 0 }, { "0x1", false, 0 }, { "1e1", false, 0 }, { "", false, 0 }, { NULL, false, 0 },
+    { "99999999999999999999", false, 0 },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    int64_t number = 77;
+    assert_int_equal(number_parse(rows[i].text, -5, 10, &number), rows[i].taken);
+    assert_int_equal(number, rows[i].taken ? rows[i].number : 77);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -145,6 +159,7 @@ int main(void)
     cmocka_unit_test(accounts),
     cmocka_unit_test(titles),
     cmocka_unit_test(a_title_has_at_most_200_characters),
+    cmocka_unit_test(numbers),
     cmocka_unit_test(refusals_speak_korean),
     cmocka_unit_test(shown_text_is_cut),
   };
