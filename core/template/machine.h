@@ -1,0 +1,45 @@
+/* The parts of a domain's tree that Sarang reads or sets: memory, processors, boot, disks, network, screens, agent. Each verb
+ * changes what it names and nothing else. Which values is core/template/domain.c's to say. Any thread that owns the tree. */
+#pragma once
+
+#include "core/model.h"
+#include "core/template/xml.h"
+#include "drivers/hypervisor/hypervisor.h"
+
+#define AGENT_CHANNEL "org.qemu.guest_agent.0"
+
+/* The disk that holds the guest: the first one that is neither a CD-ROM, a floppy nor a LUN; NULL where there is none. */
+xmlNode *machine_system_disk(const xmlNode *root);
+/* The first interface, or NULL. */
+xmlNode *machine_interface(const xmlNode *root);
+/* The <devices> element, made where there is none. */
+xmlNode *machine_devices(xmlNode *root);
+
+/* Memory as /domain/memory says, in MiB rounded up; 0 where it says nothing that can be read. */
+int64_t machine_memory_mib(const xmlNode *root);
+/* /domain/vcpu; 1 where it says nothing. */
+int64_t machine_vcpus(const xmlNode *root);
+/* <currentMemory> follows where it was the same, and is never more. TEMPLATE_FIXED where NUMA cells make up the memory. */
+bool machine_set_memory_mib(xmlNode *root, int64_t mib, GError **err);
+/* A topology follows: one socket, as many threads a core as it had where that divides. TEMPLATE_FIXED where <vcpus> lists them. */
+bool machine_set_vcpus(xmlNode *root, int64_t vcpus, GError **err);
+
+/* Without acceleration some things can't be: the host's own CPU model becomes `maximum`, a named one loses its promises
+ * (check='none', no required features), and Hyper-V enlightenments, which only KVM has, go. Seen with libvirt 9.0, QEMU 7.2. */
+void machine_fit_tcg(xmlNode *root);
+
+/* kernel NULL: none is booted directly, and a command line goes too (QEMU takes none then). initrd may be NULL. */
+void machine_set_kernel(xmlNode *root, const char *kernel, const char *initrd);
+/* On the system disk, which is made (virtio, or xen) where there is none. */
+void machine_set_disk(xmlNode *root, const char *path, ImageFormat format);
+/* Adds a raw disk on the system disk's bus, read-only where that bus can have one. */
+void machine_add_seed(xmlNode *root, const char *path);
+/* network: a libvirt network, "bridge:NAME" or "user". mac may be NULL: it is left as it is. */
+void machine_set_network(xmlNode *root, const char *network, const char *mac);
+
+/* Every VNC and SPICE screen listens on address: VNC on port where it is not 0, else where the host finds room. closed: nobody gets
+ * in until a password is set (an empty one shuts the door, and only a screen that has one can be given another while it runs). */
+void machine_set_screens(xmlNode *root, const char *address, int port, bool closed);
+/* Makes a screen of that kind where there is none. */
+void machine_ensure_screen(xmlNode *root, const char *kind);
+void machine_ensure_agent(xmlNode *root);
