@@ -11,6 +11,7 @@
 A check that fails says why and the story goes on; one with needed=True ends it. Waiting is polling with a deadline: no sleep
 stands for an event. A lab lives in a directory of its own name, is made anew by each story, and is removed whatever happens;
 what a killed story left is removed by the next one of that name. LAB_KEEP=1 keeps the state of a lab after a failure."""
+import base64
 import contextlib
 import ctypes
 import json
@@ -60,7 +61,7 @@ def until(condition, what, seconds=10):
         except Failure as e:
             last = f" ({e})"
         require(time.monotonic() < end, f"not within {seconds} s: {what}{last}")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def command(*argv, seconds=30, text_in=None, env=None):
@@ -114,7 +115,7 @@ class Lab:
     """N hosts of its own (or one `--local` host), from up to gone."""
 
     def __init__(self, name, hosts=2, local=False, cgroups="auto"):
-        self.env = os.environ | {"LAB_NAME": "lab-" + name, "LAB_CGROUPS": cgroups}
+        self.env = os.environ | {"LAB_NAME": "lab." + name, "LAB_CGROUPS": cgroups}
         self.env.pop("LAB_DIR", None)
         where = command("bash", "-c", '. "$1"; echo "$LAB_DIR"; echo "$lab_tag"', "bash", HERE / "common", env=self.env)
         self.dir, self.tag = pathlib.Path(where.splitlines()[0]), where.splitlines()[1]
@@ -142,6 +143,7 @@ class Lab:
         return command(HERE / "exec", where, *argv, seconds=seconds, text_in=text_in, env=self.env)
 
     def address(self, host):
+        """A host's address, where its consoles listen."""
         return f"{self.env.get('LAB_NET', '10.77.0')}.{10 + int(host.removeprefix('host'))}"
 
     def init_pid(self, host):
@@ -151,21 +153,25 @@ class Lab:
         """A path of a host as seen from here."""
         return pathlib.Path(f"/proc/{self.init_pid(host)}/root") / path.lstrip("/")
 
-    def connect(self, host, port, seconds=5):
+    def connect(self, address, port, seconds=5):
         """A TCP connection made from the controller's place: a socket stays in the network namespace it was made in."""
         ctl = int((self.dir / "ctl.pid").read_text().split()[0])
         with open("/proc/thread-self/ns/net") as home, open(f"/proc/{ctl}/ns/net") as there:
             require(_libc.setns(there.fileno(), CLONE_NEWNET) == 0, "cannot enter the controller's network namespace")
             try:
-                return socket.create_connection((self.address(host), port), seconds)
+                return socket.create_connection((address, port), seconds)
             except OSError as e:
-                raise Failure(f"no connection to {host}:{port}: {e}") from None
+                raise Failure(f"no connection to {address}:{port}: {e}") from None
             finally:
                 _libc.setns(home.fileno(), CLONE_NEWNET)
 
     # ── plain libvirt, to look at a host past the controller ──
-    def virsh(self, host, *argv, seconds=30):
-        return self.exec("ctl", "virsh", "-q", "-c", f"qemu+tcp://{host}/system", *argv, seconds=seconds)
+    def uri(self, host):
+        """A host's libvirt as reached from outside the lab, past all cables."""
+        return f"qemu:///system?socket={self.dir}/sock/{host}"
+
+    def virsh(self, host, *argv, seconds=30, uri=None):
+        return command("virsh", "-q", "-c", uri or self.uri(host), *argv, seconds=seconds)
 
     def state(self, host, domain):
         return self.virsh(host, "domstate", domain)
@@ -180,12 +186,6 @@ class Lab:
         counts = re.findall(r"^count (\d+)\r?$", self.serial(host, domain), re.M)
         return int(counts[-1]) if counts else 0
 
-    def agent(self, host, domain, execute, seconds=5, **arguments):
-        """What the guest's agent returns."""
-        question = json.dumps({"execute": execute, "arguments": arguments} if arguments else {"execute": execute})
-        answer = self.virsh(host, "qemu-agent-command", domain, question, "--timeout", seconds, seconds=seconds + 10)
-        return json.loads(answer)["return"]
-
     def overlay(self, path, base, form):
         """A linked clone at path below the shared storage; base is relative to it."""
         (self.shared / path).parent.mkdir(parents=True, exist_ok=True)
@@ -197,6 +197,63 @@ class Lab:
         path = self.dir / f"{name}.xml"
         path.write_text(command(HERE / "dom-xml", kind, name, *[f"{k}={v}" for k, v in keys.items()]))
         return path
+
+
+class Guest:
+    """The inside of a Linux guest, asked through its agent by plain libvirt."""
+
+    def __init__(self, lab, host, domain):
+        self.lab, self.host, self.domain = lab, host, domain
+
+    def ask(self, execute, seconds=5, **arguments):
+        """What the agent returns; Failure while there is none."""
+        question = json.dumps({"execute": execute, "arguments": arguments} if arguments else {"execute": execute})
+        answer = self.lab.virsh(self.host, "qemu-agent-command", self.domain, question, "--timeout", seconds, seconds=seconds + 10)
+        return json.loads(answer)["return"]
+
+    def wait(self, seconds=60, boot=""):
+        """Waits for that boot of the disk (any), at the serial console first: that costs the machine nothing."""
+        until(lambda: re.search(f"^guest: ready \\S+ boot {boot}", self.lab.serial(self.host, self.domain), re.M),
+              f'the guest "{self.domain}" is ready, boot {boot or "any"}', seconds)
+        until(lambda: self.ask("guest-ping", seconds=1) == {}, f'the agent of "{self.domain}" answers')
+
+    def status(self, *argv, text_in=None):
+        """Runs a program, argv[0] being its path: (exit status, output)."""
+        arguments = {"path": argv[0], "arg": list(argv[1:]), "capture-output": True}
+        if text_in is not None:
+            arguments["input-data"] = base64.b64encode(text_in.encode()).decode()
+        pid = self.ask("guest-exec", **arguments)["pid"]
+        state = {}
+
+        def ended():
+            state.update(self.ask("guest-exec-status", pid=pid))
+            return state["exited"]
+        until(ended, f"{shlex.join(argv)} ends in the guest")
+        out = state.get("out-data", "") + state.get("err-data", "")
+        return state.get("exitcode", 128 + state.get("signal", 0)), base64.b64decode(out).decode(errors="replace")
+
+    def run(self, *argv, text_in=None):
+        """The output of a program that must end well."""
+        status, out = self.status(*argv, text_in=text_in)
+        require(status == 0, f"{shlex.join(argv)} ended with {status} in the guest: {out.strip()}")
+        return out.strip()
+
+    def shell(self, text):
+        return self.run("/bin/sh", "-c", text)
+
+    def has(self, path):
+        return self.status("/bin/ls", "-d", path)[0] == 0
+
+    def boot_id(self):
+        """Another one after each boot, the same after pause, save and restore."""
+        return self.run("/bin/cat", "/proc/sys/kernel/random/boot_id")
+
+    def boots(self):
+        """How often this disk has been booted."""
+        return int(self.run("/bin/cat", "/var/lib/boots"))
+
+    def users(self):
+        return {user["user"] for user in self.ask("guest-get-users")}
 
 
 def guests():

@@ -6,6 +6,8 @@ from lab import Failure, require
 
 NONE, VNC_AUTH = 1, 2
 KEY_EVENT = 4
+RETURN, SHIFT = 0xFF0D, 0xFFE1
+SHIFTED = set('ABCDEFGHIJKLMNOPQRSTUVWXYZ~!@#$%^&*()_+{}|:"<>?')
 
 
 def _read(sock, size):
@@ -46,9 +48,17 @@ def login(sock, password):
     return width, height, _text(sock)
 
 
-def press(sock, keysyms):
-    """Presses and releases keys one after another; a str is its characters, "\\n" is Return."""
-    for key in keysyms:
-        symbol = key if isinstance(key, int) else 0xFF0D if key == "\n" else ord(key)
-        for down in (1, 0):
-            sock.sendall(struct.pack(">BBxxI", KEY_EVENT, down, symbol))
+def _key(sock, symbol, down):
+    sock.sendall(struct.pack(">BBxxI", KEY_EVENT, down, symbol))
+
+
+def type_text(sock, text):
+    """Types as a person with an American keyboard would; "\\n" is Return."""
+    for character in text:
+        keys = [RETURN if character == "\n" else ord(character)]
+        if character in SHIFTED:
+            keys.insert(0, SHIFT)
+        for key in keys:
+            _key(sock, key, 1)
+        for key in reversed(keys):
+            _key(sock, key, 0)
