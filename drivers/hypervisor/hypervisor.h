@@ -112,6 +112,7 @@ typedef struct {
   bool ours;  /* controller is the connection's own */
 } DomainOwner;
 
+DomainOwner domain_owner_dup(const DomainOwner *owner);
 void domain_owner_clear(DomainOwner *owner);
 
 typedef struct {
@@ -143,8 +144,7 @@ typedef struct {
   const char *detail;          /* borrowed, or NULL */
 } HypervisorEvent;
 
-/* event may be NULL: no events are wanted (and none are asked of the host). It may be called until hypervisor_close() has
- * returned. */
+/* event may be NULL. It may be called until hypervisor_close() has returned, not after. */
 typedef struct {
   void (*event)(void *owner, const HypervisorEvent *event);
   void *owner;
@@ -159,6 +159,7 @@ typedef struct {
   const char *host;       /* what people call the host: goes into errors; NULL = the URI */
   const char *controller; /* uuid of this controller: decides what is ours */
   bool allow_plain_tcp;   /* qemu+tcp and xen+tcp: neither encrypted nor authenticated; for labs */
+  bool domain_events;     /* ask the host for DOMAIN_CHANGED; SERIAL and LOST are told in any case */
   HypervisorSink sink;
 } HypervisorOptions;
 
@@ -169,7 +170,7 @@ bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err);
 
 /* May take long (libvirt's open has no time-out of its own: 39 s were seen with a cable pulled). BAD_URI. */
 bool hypervisor_open(const HypervisorOptions *options, Hypervisor **ret_hypervisor, GError **err);
-/* Ends events and serial collection, then frees. Never waits for the host. NULL is ignored. */
+/* Ends events and serial collection, then frees. Takes leave of the host, so it may wait as long as any verb. NULL is ignored. */
 void hypervisor_close(Hypervisor *hypervisor);
 const HypervisorFlavour *hypervisor_flavour(const Hypervisor *hypervisor);
 

@@ -1,0 +1,251 @@
+#include "drivers/hypervisor/domain_xml.h"
+
+#include <libxml/parser.h>
+#include <libxml/tree.h>
+#include <string.h>
+
+enum { XML_MAX_BYTES = 4 << 20 };
+
+#define AGENT_CHANNEL "org.qemu.guest_agent.0"
+
+static inline void xml_chars_free(xmlChar **text) { xmlFree(*text); }
+static inline void xml_doc_free(xmlDoc **doc) { xmlFreeDoc(*doc); }
+#define XML_CHARS __attribute__((cleanup(xml_chars_free))) xmlChar *
+#define XML_DOC __attribute__((cleanup(xml_doc_free))) xmlDoc *
+
+/* ── reading ────────────────────────────────────────────────────────────── */
+
+static xmlDoc *doc_parse(const char *xml, const char *root, GError **err)
+{
+  static gsize once;
+  if (g_once_init_enter(&once)) {
+    xmlInitParser();
+    g_once_init_leave(&once, 1);
+  }
+  size_t bytes = xml ? strlen(xml) : 0;
+  if (!bytes || bytes > XML_MAX_BYTES)
+    return error_null(err, REASON_BAD_DOMAIN_XML, "detail", bytes ? "it is longer than 4 MiB" : "it is empty", NULL);
+  xmlDoc *doc = xmlReadMemory(xml, (int)bytes, "domain.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+  const char *wrong = !doc ? "it is not well-formed" : doc->intSubset ? "it has a DOCTYPE" : NULL;
+  xmlNode *top = wrong ? NULL : xmlDocGetRootElement(doc);
+  if (!wrong && (!top || !xmlStrEqual(top->name, BAD_CAST root)))
+    wrong = "its root element is another";
+  if (!wrong)
+    return doc;
+  xmlFreeDoc(doc);
+  return error_null(err, REASON_BAD_DOMAIN_XML, "detail", wrong, NULL);
+}
+
+static bool is(const xmlNode *node, const char *name)
+{
+  return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, BAD_CAST name);
+}
+
+static xmlNode *child(xmlNode *parent, const char *name)
+{
+  for (xmlNode *node = parent ? parent->children : NULL; node; node = node->next)
+    if (is(node, name))
+      return node;
+  return NULL;
+}
+
+/* An attribute's value, owned by the caller, or NULL. */
+static char *attribute(xmlNode *node, const char *name)
+{
+  XML_CHARS value = node ? xmlGetNoNsProp(node, BAD_CAST name) : NULL;
+  return value ? g_strdup((char *)value) : NULL;
+}
+
+static bool attribute_is(xmlNode *node, const char *name, const char *wanted)
+{
+  g_autofree char *value = attribute(node, name);
+  return !g_strcmp0(value, wanted);
+}
+
+static char *text_of(xmlNode *node)
+{
+  XML_CHARS text = node ? xmlNodeGetContent(node) : NULL;
+  return text ? g_strstrip(g_strdup((char *)text)) : NULL;
+}
+
+static int64_t number(const char *text, int64_t max)
+{
+  int64_t value = text ? g_ascii_strtoll(text, NULL, 10) : 0;
+  return CLAMP(value, 0, max);
+}
+
+/* ── parts of a domain ──────────────────────────────────────────────────── */
+
+/* https://libvirt.org/formatdomain.html#memory-allocation: the unit defaults to KiB */
+static int64_t memory_mib(xmlNode *node)
+{
+  static const struct { const char *unit; int64_t bytes; } units[] = {
+    { "b", 1 }, { "bytes", 1 }, { "KB", 1000 }, { "k", 1024 }, { "KiB", 1024 }, { "MB", 1000000 }, { "M", 1 << 20 },
+    { "MiB", 1 << 20 }, { "GB", 1000000000 }, { "G", 1 << 30 }, { "GiB", 1 << 30 }, { "TB", 1000000000000 },
+    { "T", INT64_C(1) << 40 }, { "TiB", INT64_C(1) << 40 },
+  };
+  g_autofree char *text = text_of(node), *unit = attribute(node, "unit");
+  int64_t bytes = 1024;
+  for (size_t i = 0; unit && i < G_N_ELEMENTS(units); i++)
+    if (!strcmp(units[i].unit, unit))
+      bytes = units[i].bytes;
+  return number(text, INT64_MAX / bytes) * bytes >> 20;
+}
+
+static void owner_read(xmlNode *node, const char *controller, DomainOwner *owner)
+{
+  g_autofree char *generation = attribute(node, "generation");
+  owner->controller = attribute(node, "controller");
+  owner->desktop = attribute(node, "desktop");
+  owner->generation = number(generation, INT64_MAX);
+  owner->ours = controller && !g_strcmp0(owner->controller, controller);
+}
+
+static bool is_owner(const xmlNode *node)
+{
+  return is(node, DOMAIN_OWNER_ELEMENT) && node->ns && xmlStrEqual(node->ns->href, BAD_CAST DOMAIN_OWNER_XMLNS);
+}
+
+static void owner_find(xmlNode *metadata, const char *controller, DomainOwner *owner)
+{
+  for (xmlNode *node = metadata ? metadata->children : NULL; node; node = node->next)
+    if (is_owner(node)) {
+      owner_read(node, controller, owner);
+      return;
+    }
+}
+
+static void agent_read(xmlNode *channel, DomainXml *domain)
+{
+  xmlNode *target = child(channel, "target");
+  if (!target || !attribute_is(target, "name", AGENT_CHANNEL))
+    return;
+  g_autofree char *state = attribute(target, "state");
+  domain->has_agent = true;
+  if (state)
+    domain->agent = strcmp(state, "connected") ? AGENT_SILENT : AGENT_CONNECTED;
+}
+
+static xmlNode *first_listen(xmlNode *graphics, const char *type)
+{
+  for (xmlNode *node = graphics->children; node; node = node->next)
+    if (is(node, "listen") && attribute_is(node, "type", type))
+      return node;
+  return NULL;
+}
+
+static void graphics_read(xmlNode *graphics, DomainXml *domain)
+{
+  g_autofree char *type = attribute(graphics, "type"), *port = attribute(graphics, "port");
+  DomainConsole console = { 0 };
+  if (!console_protocol_parse(type, &console.protocol))
+    return;
+  domain->graphics |= 1u << console.protocol;
+  xmlNode *listen = first_listen(graphics, "socket");
+  console.path = listen ? attribute(listen, "socket") : attribute(graphics, "socket");
+  console.port = console.path ? 0 : (int)number(port, 65535);
+  if (!console.path && console.port) {
+    listen = first_listen(graphics, "address");
+    console.address = listen ? attribute(listen, "address") : attribute(graphics, "listen");
+    if (!console.address)
+      console.address = g_strdup("127.0.0.1");
+  }
+  if (console.path || console.port)
+    g_array_append_val(domain->consoles, console);
+}
+
+static void disk_read(xmlNode *disk, DomainXml *domain)
+{
+  xmlNode *source = child(disk, "source");
+  for (xmlAttr *a = source ? source->properties : NULL; a; a = a->next) {
+    XML_CHARS value = xmlNodeGetContent((xmlNode *)a);
+    domain->disks = domain->disks * 31 + g_str_hash((char *)value);
+  }
+}
+
+static void devices_read(xmlNode *devices, DomainXml *domain)
+{
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+    if (is(node, "channel"))
+      agent_read(node, domain);
+    else if (is(node, "graphics"))
+      graphics_read(node, domain);
+    else if (is(node, "disk"))
+      disk_read(node, domain);
+    else if (is(node, "serial") || is(node, "console"))
+      domain->has_serial = true;
+  }
+}
+
+bool domain_xml_parse(const char *xml, const char *controller, DomainXml *ret_domain, GError **err)
+{
+  XML_DOC doc = doc_parse(xml, "domain", err);
+  if (!doc)
+    return false;
+  xmlNode *top = xmlDocGetRootElement(doc);
+  DomainXml domain = { .agent = AGENT_NONE, .consoles = g_array_new(FALSE, TRUE, sizeof(DomainConsole)) };
+  g_array_set_clear_func(domain.consoles, (GDestroyNotify)domain_console_clear);
+  g_autofree char *uuid = text_of(child(top, "uuid")), *vcpus = text_of(child(top, "vcpu"));
+  g_autofree char *lower = uuid && g_uuid_string_is_valid(uuid) ? g_ascii_strdown(uuid, -1) : NULL;
+  if (lower)
+    g_strlcpy(domain.uuid, lower, sizeof domain.uuid);
+  domain.name = text_of(child(top, "name"));
+  domain.vcpus = (int)number(vcpus, INT_MAX);
+  domain.memory_mib = memory_mib(child(top, "memory"));
+  owner_find(child(top, "metadata"), controller, &domain.owner);
+  devices_read(child(top, "devices"), &domain);
+  *ret_domain = domain;
+  return true;
+}
+
+void domain_xml_clear(DomainXml *domain)
+{
+  g_free(domain->name);
+  domain_owner_clear(&domain->owner);
+  g_clear_pointer(&domain->consoles, g_array_unref);
+  *domain = (DomainXml){ 0 };
+}
+
+bool domain_owner_parse(const char *xml, const char *controller, DomainOwner *ret_owner, GError **err)
+{
+  DomainOwner owner = { 0 };
+  if (xml) {
+    XML_DOC doc = doc_parse(xml, DOMAIN_OWNER_ELEMENT, err);
+    if (!doc)
+      return false;
+    owner_read(xmlDocGetRootElement(doc), controller, &owner);
+  }
+  *ret_owner = owner;
+  return true;
+}
+
+/* ── a console with another password ────────────────────────────────────── */
+
+static xmlNode *graphics_find(xmlNode *top, ConsoleProtocol protocol)
+{
+  xmlNode *devices = child(top, "devices");
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
+    if (is(node, "graphics") && attribute_is(node, "type", console_protocol_name(protocol)))
+      return node;
+  return NULL;
+}
+
+bool domain_xml_console_key(const char *xml, ConsoleProtocol protocol, const char *password, int64_t valid_until_s,
+                            char **ret_device, GError **err)
+{
+  XML_DOC doc = doc_parse(xml, "domain", err);
+  if (!doc)
+    return false;
+  xmlNode *graphics = graphics_find(xmlDocGetRootElement(doc), protocol);
+  if (!graphics)
+    return error_false(err, REASON_NOT_FOUND, "kind", "console", "name", console_protocol_name(protocol), NULL);
+  g_autoptr(GDateTime) until = g_date_time_new_from_unix_utc(valid_until_s);
+  g_autofree char *valid_to = g_date_time_format(until, "%Y-%m-%dT%H:%M:%S");
+  xmlSetProp(graphics, BAD_CAST "passwd", BAD_CAST password);
+  xmlSetProp(graphics, BAD_CAST "passwdValidTo", BAD_CAST valid_to);
+  xmlBuffer *buffer = xmlBufferCreate();
+  xmlNodeDump(buffer, doc, graphics, 0, 0);
+  *ret_device = g_strdup((const char *)xmlBufferContent(buffer));
+  xmlBufferFree(buffer);
+  return true;
+}

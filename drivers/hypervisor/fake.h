@@ -1,0 +1,60 @@
+/* The fake hypervisor: whole hosts in memory, behind the same contract as libvirt and with its manners: domains, power, events
+ * on a thread of their own, consoles, agents that know accounts, serial lines. It ships in the daemon (URIs
+ * fake:NAME?PARAMETERS), so scenario tests run the binaries that ship. Every connection to one NAME in a process sees one host,
+ * which outlives them.
+ *
+ * Parameters of the URI, all optional; the first connection's count:
+ *   cpus=16 · memory_mib=65536       what the host says of itself
+ *   boot_ms=0                        from start to the agent's first answer and the ready line
+ *   shutdown_ms=20                   from being asked to being off
+ *   latency_ms=0                     every call takes that much longer
+ *   ready=TEXT                       the line a booted guest writes to its serial console (default "sarang: ready")
+ *   console=ADDRESS:PORT             where every console listens (default 127.0.0.1, a port of its own)
+ *   state=FILE                       keeps domains and accounts across restarts of the process
+ *   control=FILE                     lines of commands, obeyed as they are appended
+ *
+ * Commands, one a line; DOMAIN is a name or uuid, CALL one of FAKE_CALLS, N a count or `always`:
+ *   fail CALL N REASON    the next N calls fail with that reason's wire name
+ *   slow CALL MS          each call takes that much longer; 0 ends it
+ *   hang CALL N           the next N calls hang until `release`, then go on as if nothing had been
+ *   release               lets every hung call go
+ *   freeze · thaw         every call hangs: libvirtd stopped; goes on again
+ *   lose                  connections break, the host is well: libvirtd was restarted
+ *   die · live            power loss: connections break, none can be made, all domains are off; power is back
+ *   power DOMAIN STATE    behind our back: off, on, suspended, saved, crashed
+ *   gone DOMAIN           undefined behind our back
+ *   foreign NAME          someone else's domain appears, running
+ *   deaf DOMAIN on|off    the guest ignores being asked to shut down
+ *   agent DOMAIN on|off   its agent stops answering, or does again
+ *   user DOMAIN LOGIN     its agent says that LOGIN is logged in, until it boots again
+ *   account DOMAIN LOGIN  its disk has that account, until it gets another disk
+ *   serial DOMAIN TEXT    it writes a line to its serial console */
+#pragma once
+
+#include "drivers/hypervisor/hypervisor.h"
+
+/* Calls that can be made to fail, crawl or hang: the verbs of the contract, and each power verb by its own name. */
+#define FAKE_CALLS(X) \
+  X(FAKE_OPEN, "open") X(FAKE_HOST, "host") X(FAKE_LIST, "list") X(FAKE_LOOK, "look") X(FAKE_DEFINE, "define") \
+  X(FAKE_UNDEFINE, "undefine") X(FAKE_CONSOLE, "console") X(FAKE_SCREENSHOT, "screenshot") X(FAKE_AGENT, "agent") \
+  X(FAKE_SERIAL, "serial") X(FAKE_START, "start") X(FAKE_SHUTDOWN, "shutdown") X(FAKE_SHUTDOWN_ACPI, "shutdown-acpi") \
+  X(FAKE_REBOOT, "reboot") X(FAKE_RESET, "reset") X(FAKE_DESTROY, "destroy") X(FAKE_SUSPEND, "suspend") \
+  X(FAKE_RESUME, "resume") X(FAKE_SAVE, "save") X(FAKE_RESTORE, "restore") X(FAKE_FORGET_SAVED, "forget-saved")
+ENUM_DECLARE(FakeCall, fake_call, FAKE_CALLS, N_FAKE_CALLS)
+
+/* Obeys one command line for the host fake:NAME, which is made if it is not there. BAD_VALUE, NOT_FOUND. Any thread. */
+bool fake_do(const char *host, const char *line, GError **err);
+
+typedef struct {
+  int connections, domains, running;
+  int hung;                      /* calls that hang now */
+  int64_t calls[N_FAKE_CALLS];   /* ever begun */
+} FakeFigures;
+/* false for a host that never was. */
+bool fake_figures(const char *host, FakeFigures *ret_figures);
+
+/* The console key that was set last, owned by the caller; NULL where none was. For tests that play the viewer. */
+char *fake_console_password(const char *host, const char *uuid);
+
+/* Forgets every host that has no connection. For tests. */
+void fake_forget(void);

@@ -1,0 +1,82 @@
+/* What the files of the libvirt driver share: its connection, what libvirt's callbacks hold of it, and the one function that
+ * turns a virError into ours. Asked by libvirt*.c alone. */
+#pragma once
+
+#include <libvirt/libvirt.h>
+#include <pthread.h>
+
+#include "drivers/hypervisor/hypervisor.h"
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virDomain, virDomainFree)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(virStream, virStreamFree)
+
+/* Outlives its connection while callbacks of libvirt's may still come. Every member is behind lock, which is held while the
+ * sink runs, never across a libvirt call. */
+typedef struct {
+  pthread_mutex_t lock;
+  int refs;
+  bool closed;          /* hypervisor_close() has begun: the sink is not called any more */
+  bool lost;
+  HypervisorSink sink;
+  GHashTable *known;    /* uuid → what only a new definition changes, see libvirt_facts.c; NULL without domain events */
+  int64_t epoch;        /* counts what was forgotten */
+  GHashTable *serials;  /* uuid → Serial, see libvirt_serial.c */
+} Link;
+
+typedef struct {
+  Hypervisor base;
+  virConnectPtr conn;
+  Link *link;
+  bool local;           /* the host is this machine */
+  int callbacks[8], n_callbacks;
+} Libvirt;
+
+Link *link_new(const HypervisorOptions *options);
+Link *link_ref(Link *link);
+void link_unref(void *link);
+bool link_lost(Link *link);
+void link_tell(Link *link, HypervisorEventKind kind, const char *uuid, const char *detail);
+/* Forgets what was known of uuid's definition. */
+void link_forget(Link *link, const char *uuid);
+
+/* ── libvirt_events.c ───────────────────────────────────────────────────── */
+
+/* Registers our event loop, once a process and before the first connection is opened; it runs in a thread of its own for ever. */
+void events_start(void);
+/* Asks for domain events (if wanted) and for the end of the connection. Events that a host does not know are left out. */
+bool events_register(Libvirt *libvirt, bool domain_events, GError **err);
+void events_deregister(Libvirt *libvirt);
+
+/* ── libvirt_error.c ────────────────────────────────────────────────────── */
+
+/* Sets err from libvirt's last error of this thread, which must have been the last call; returns false. what: "start", domain:
+ * a name or NULL. */
+bool libvirt_failed(const Libvirt *libvirt, const char *what, const char *domain, GError **err);
+/* The same while there is no connection yet. */
+bool libvirt_open_failed(const char *host, GError **err);
+
+/* ── libvirt_facts.c ────────────────────────────────────────────────────── */
+
+/* The domain of a uuid, to be freed; NULL with NOT_FOUND. */
+virDomainPtr domain_find(Libvirt *libvirt, const char *uuid, GError **err);
+/* *ret_active: the host still holds it, be it crashed. */
+bool domain_state_read(Libvirt *libvirt, virDomainPtr domain, DomainState *ret_state, bool *ret_active, GError **err);
+void known_free(void *known);
+bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err);
+bool libvirt_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err);
+bool libvirt_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err);
+bool libvirt_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_owner, GError **err);
+
+/* ── libvirt_power.c, libvirt_serial.c ──────────────────────────────────── */
+
+bool libvirt_power(Hypervisor *hypervisor, const char *uuid, DomainVerb verb, GError **err);
+
+bool libvirt_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
+/* Whether uuid's serial line is wanted from the first byte of its next run. */
+bool serial_armed(Libvirt *libvirt, const char *uuid);
+/* Opens the console of a domain that was started paused. A failure is only logged: a domain that runs is worth more than its
+ * first line. */
+void serial_begin(Libvirt *libvirt, virDomainPtr domain);
+/* Ends all collection, before the connection is closed. */
+void serial_close(Libvirt *libvirt);
+void serial_free(void *serial);
