@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+ENUM_DEFINE(ApiMethod, api_method, API_METHODS, N_API_METHODS)
+
 const ApiRow api_rows[N_API_VERBS] = {
 #define X(NAME, noun, verb, method, path, how, allow, args, help) \
   [API_##NAME] = { NOUN_##noun, verb, METHOD_##method, path, HOW_##how, ALLOW_##allow, args, help },
@@ -57,41 +59,92 @@ void answer_free(Answer *answer)
   g_free(answer);
 }
 
-/* true ⇔ path fits pattern; *ret_name: where {name} begins in path, with its length. */
-static bool path_fits(const char *pattern, const char *path, const char **ret_name, size_t *ret_length)
+/* ── paths ────────────────────────────────────────────────────────────────── */
+
+/* What one pattern of a path answers, by method; N_API_VERBS where it doesn't know that one. */
+typedef struct {
+  ApiVerb verbs[N_API_METHODS];
+} Route;
+
+/* Where {name} stands in every path that has one: behind the third slash, as in /api/v1/hosts/{name}/drain. */
+enum { SLASHES_BEFORE_NAME = 4, PATTERN_MAX_BYTES = 128 };
+static const char NAME[] = "{name}";
+
+static GHashTable *routes_new(void)
 {
-  const char *brace = strchr(pattern, '{');
-  *ret_name = NULL;
-  if (!brace)
-    return !strcmp(pattern, path);
-  size_t head = brace - pattern;
-  if (strncmp(pattern, path, head))
-    return false;
-  *ret_name = path + head;
-  *ret_length = strcspn(*ret_name, "/");
-  return *ret_length && !strcmp(strchr(brace, '}') + 1, *ret_name + *ret_length);
+  GHashTable *routes = g_hash_table_new(g_str_hash, g_str_equal);
+  for (ApiVerb v = 0; v < N_API_VERBS; v++) {
+    Route *route = g_hash_table_lookup(routes, api_rows[v].path);
+    if (!route) {
+      route = g_new(Route, 1);
+      for (ApiMethod m = 0; m < N_API_METHODS; m++)
+        route->verbs[m] = N_API_VERBS;
+      g_hash_table_insert(routes, (char *)api_rows[v].path, route);
+    }
+    route->verbs[api_rows[v].method] = v;
+  }
+  return routes;
+}
+
+/* The segment that would be the name, or NULL where path has too few. */
+static const char *path_name(const char *path, size_t *ret_length)
+{
+  for (int slashes = 0; *path; path++)
+    if (*path == '/' && ++slashes == SLASHES_BEFORE_NAME) {
+      *ret_length = strcspn(path + 1, "/");
+      return path + 1;
+    }
+  return NULL;
+}
+
+/* *ret_name: borrowed from path, NULL where the pattern has none. */
+static const Route *route_find(const char *path, const char **ret_name, size_t *ret_length)
+{
+  static GHashTable *routes;
+  if (g_once_init_enter(&routes))
+    g_once_init_leave(&routes, routes_new());
+  const Route *route = strchr(path, '{') ? NULL : g_hash_table_lookup(routes, path);
+  *ret_name = route ? NULL : path_name(path, ret_length);
+  if (!*ret_name || !*ret_length)
+    return route;
+  char pattern[PATTERN_MAX_BYTES];
+  const char *tail = *ret_name + *ret_length;
+  size_t head = *ret_name - path, rest = strlen(tail);
+  if (head + sizeof NAME + rest > sizeof pattern)
+    return NULL;
+  memcpy(pattern, path, head);
+  memcpy(pattern + head, NAME, sizeof NAME - 1);
+  memcpy(pattern + head + sizeof NAME - 1, tail, rest + 1);
+  return g_hash_table_lookup(routes, pattern);
 }
 
 ApiVerb api_find(ApiMethod method, const char *path, char **ret_name, GError **err)
 {
-  bool other_method = false;
-  for (ApiVerb v = 0; v < N_API_VERBS; v++) {
-    const char *name;
-    size_t length;
-    if (!path_fits(api_rows[v].path, path, &name, &length))
-      continue;
-    if (api_rows[v].method != method) {
-      other_method = true;
-      continue;
-    }
-    g_autofree char *segment = name ? g_uri_unescape_segment(name, name + length, "/") : NULL;
-    if (name && (!segment || !g_utf8_validate(segment, -1, NULL)))
-      break;
-    *ret_name = g_steal_pointer(&segment);
-    return v;
+  const char *name;
+  size_t length = 0;
+  const Route *route = route_find(path, &name, &length);
+  g_autofree char *segment = route && name ? g_uri_unescape_segment(name, name + length, "/") : NULL;
+  if (!route || (name && (!segment || !g_utf8_validate(segment, -1, NULL)))) {
+    error_set(err, REASON_NO_SUCH_PATH, "path", path, NULL);
+    return N_API_VERBS;
   }
-  error_set(err, other_method ? REASON_METHOD_NOT_ALLOWED : REASON_NO_SUCH_PATH, "path", path, NULL);
-  return N_API_VERBS;
+  ApiVerb verb = method < N_API_METHODS ? route->verbs[method] : N_API_VERBS;
+  if (verb == N_API_VERBS)
+    error_set(err, REASON_METHOD_NOT_ALLOWED, "path", path, NULL);
+  else
+    *ret_name = g_steal_pointer(&segment);
+  return verb;
+}
+
+unsigned api_methods(const char *path)
+{
+  const char *name;
+  size_t length = 0;
+  const Route *route = route_find(path, &name, &length);
+  unsigned methods = 0;
+  for (ApiMethod m = 0; route && m < N_API_METHODS; m++)
+    methods |= route->verbs[m] == N_API_VERBS ? 0 : 1u << m;
+  return methods;
 }
 
 ApiVerb api_find_words(const char *noun, const char *verb)
@@ -145,7 +198,8 @@ bool access_check(ApiVerb verb, const Caller *caller, bool mine, GError **err)
 {
   const ApiRow *row = &api_rows[verb];
   if (row->allow & MAY_GATEWAY)
-    return caller->gateway || error_false(err, REASON_DENIED, "verb", row->verb, "noun", schemas[row->noun].noun, "role", "gateway", NULL);
+    return caller->gateway || error_false(err, REASON_DENIED, "verb", row->verb, "noun", schemas[row->noun].noun, "role",
+                                          caller->logged_in ? role_name(caller->role) : "nobody", NULL);
   if (row->allow & MAY_NOBODY)
     return true;
   if (!caller->logged_in)

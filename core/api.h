@@ -14,7 +14,8 @@ typedef enum {
   N_API_VERBS
 } ApiVerb;
 
-typedef enum { METHOD_GET, METHOD_POST, METHOD_PATCH, METHOD_DELETE } ApiMethod;
+#define API_METHODS(X) X(METHOD_GET, "GET") X(METHOD_POST, "POST") X(METHOD_PATCH, "PATCH") X(METHOD_DELETE, "DELETE")
+ENUM_DECLARE(ApiMethod, api_method, API_METHODS, N_API_METHODS)
 typedef enum { HOW_LIST, HOW_GET, HOW_HISTORY, HOW_EDGE, HOW_CREATE, HOW_CHANGE, HOW_ACT } ApiHow;
 
 /* Who may: roles by bit; MINE: people without such a role may too, on what is theirs (see object_is_mine). */
@@ -89,9 +90,11 @@ void answer_free(Answer *answer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Answer, answer_free)
 
-/* The verb of a method and path; *ret_name: the {name} in it, percent-decoded, owned by the caller. N_API_VERBS with NOT_FOUND (no such path) or
- * METHOD_NOT_ALLOWED. */
+/* The verb of a method (N_API_METHODS: one that no verb has) and path; *ret_name: the {name} in it, percent-decoded, owned by the caller, or NULL.
+ * N_API_VERBS with NO_SUCH_PATH or METHOD_NOT_ALLOWED. Any thread. */
 ApiVerb api_find(ApiMethod method, const char *path, char **ret_name, GError **err);
+/* The methods that path knows, a bit each (1 << METHOD_GET …); 0 for a path there is not. */
+unsigned api_methods(const char *path);
 /* API_… of "sarang NOUN VERB"; N_API_VERBS where there is none. */
 ApiVerb api_find_words(const char *noun, const char *verb);
 
