@@ -20,7 +20,7 @@ build/packages.stamp: .ci/packages.txt .ci/install-packages /var/lib/dpkg/status
 deps: build/packages.stamp
 
 LIBS := glib-2.0 gio-unix-2.0 libvirt libvirt-qemu libxml-2.0 libssh2 sqlite3 jansson libmicrohttpd gnutls libcurl \
-        libsodium yaml-0.1 smartcols
+        libsodium libcrypt yaml-0.1 smartcols
 build/flags.mk: build/packages.stamp Makefile
 	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(LIBS))"; echo "PKG_LIBS := $$(pkg-config --libs $(LIBS))"; \
 	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@
