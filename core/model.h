@@ -167,8 +167,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(ENUM, state, F_COL, &pool_state_names, 0, 0, "ready, restrained (growth stopped by errors), paused or deleting") \
   F(REF, template, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 80, "template; a version by NAME@N, else the newest") \
   F(REF, image, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 80, "image; a version by NAME@N, else the newest that is ready") \
-  F(LIST, storages, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1000, "storages it may use; empty = where the image is") \
-  F(LIST, hosts, F_IN | F_CHANGE | F_WIDE, NULL, 0, 10000, "hosts it may use; empty = all") \
+  F(LIST, storages, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 1000, "storages it may use; empty = where the image is") \
+  F(LIST, hosts, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 10000, "hosts it may use; empty = all") \
   F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
   F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent or none") \
   F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \
@@ -177,13 +177,13 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, max, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 100000, "desktops it may have at most") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 512, "virtual CPUs of a desktop; 0 = as the template says") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 24, "memory of a desktop in MiB; 0 = as the template says") \
-  F(TEXT, network, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \
-  F(JSON, parameters, F_IN | F_CHANGE, NULL, 0, 65536, "values for the template's parameters") \
-  F(LIST, users, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100000, "who may use it; empty = everyone") \
+  F(TEXT, network, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \
+  F(JSON, parameters, F_IN | F_CHANGE | F_STAFF, NULL, 0, 65536, "values for the template's parameters") \
+  F(LIST, users, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 100000, "who may use it; empty = everyone") \
   F(INT, disconnected_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may stay disconnected before it ends; 0 = for ever") \
-  F(INT, errors, F_WIDE, NULL, 0, INT64_MAX, "failures that count for the brake") \
-  F(TIME, errors_since, 0, NULL, 0, 0, "when the first of them was") \
-  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is restrained")
+  F(INT, errors, F_WIDE | F_STAFF, NULL, 0, INT64_MAX, "failures that count for the brake") \
+  F(TIME, errors_since, F_STAFF, NULL, 0, 0, "when the first of them was") \
+  F(JSON, error, F_WIDE | F_STAFF, NULL, 0, 4096, "why it is restrained")
 
 #define USER_FIELDS(F) \
   F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "the person's name") \

@@ -221,6 +221,11 @@ static void append_field(GString *out, const Object *object, const Field *f)
 
 void object_append_json(const Schema *schema, const Object *object, GString *out)
 {
+  object_append_json_without(schema, object, F_SECRET, out);
+}
+
+void object_append_json_without(const Schema *schema, const Object *object, unsigned hidden, GString *out)
+{
   g_string_append(out, "{\"id\":");
   json_append_text(out, object->name);
   g_string_append(out, ",\"name\":");
@@ -233,7 +238,7 @@ void object_append_json(const Schema *schema, const Object *object, GString *out
   append_time(out, object->changed_us);
   for (int i = 0; i < schema->n_fields; i++) {
     const Field *f = &schema->fields[i];
-    if (f->flags & F_SECRET)
+    if (f->flags & hidden)
       continue;
     g_string_append(out, ",\"");
     g_string_append(out, f->name);

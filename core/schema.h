@@ -37,6 +37,7 @@ enum {
   F_WIDE = 1 << 5,     /* a column of the wide table only */
   F_NAME = 1 << 6,     /* its text is a name: see name_check() */
   F_TITLE = 1 << 7,    /* its text is free text for people: see title_check() */
+  F_STAFF = 1 << 8,    /* shown to viewers, operators and administrators alone */
 };
 
 typedef struct {
@@ -91,6 +92,8 @@ void list_set(char ***field, const char *const *value);
 
 /* Appends object as one JSON object to out: its head ("name", "generation", "created", "changed"), then its fields, secret ones left out. */
 void object_append_json(const Schema *schema, const Object *object, GString *out);
+/* The same without the fields that have any of hidden's flags; F_SECRET should be among them. */
+void object_append_json_without(const Schema *schema, const Object *object, unsigned hidden, GString *out);
 /* Appends text as a JSON string, quoted and escaped. */
 void json_append_text(GString *out, const char *text);
 
