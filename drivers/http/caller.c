@@ -1,0 +1,157 @@
+#include "drivers/http/caller.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "drivers/identity/token.h"
+
+enum { CLIENT_MAX_BYTES = 64 };
+
+/* The value of our cookie, or NULL; *ret_twice where there are several, which nobody can tell apart. */
+static const char *cookie_find(const char *cookies, size_t *ret_length, bool *ret_twice)
+{
+  static const char name[] = COOKIE_NAME "=";
+  const char *found = NULL;
+  for (const char *at = cookies; at && *at; at += strspn(at, "; ")) {
+    size_t length = strcspn(at, ";");
+    if (!strncmp(at, name, sizeof name - 1)) {
+      *ret_twice = found;
+      found = at + sizeof name - 1;
+      *ret_length = length - (sizeof name - 1);
+    }
+    at += length;
+  }
+  return found;
+}
+
+/* The token text that came along; *ret_given: whether any did. */
+static bool token_given(Exchange *x, TokenText *ret_token, bool *ret_given)
+{
+  const char *header = x->head.authorization;
+  *ret_given = true;
+  if (header)
+    return !strncasecmp(header, "Bearer ", 7) && token_parse(header + 7, ret_token);
+  size_t length = 0;
+  bool twice = false;
+  const char *cookie = x->link->door->kind == DOOR_GATEWAY ? cookie_find(x->head.cookie, &length, &twice) : NULL;
+  *ret_given = cookie;
+  x->by_cookie = cookie;
+  g_autofree char *text = cookie && length < 128 ? g_strndup(cookie, length) : NULL;
+  return text && !twice && token_parse(text, ret_token);
+}
+
+static bool token_is_good(const Token *token, int64_t now_us)
+{
+  return token && (!token->expires || token->expires > now_us);
+}
+
+static bool caller_by_token(Exchange *x, const TokenText *text, GError **err)
+{
+  Published *published = runtime_published(x->server->runtime);
+  const Token *token = (const Token *)published_get(published, NOUN_TOKEN, text->name);
+  const User *user = token && token->user ? (const User *)published_get(published, NOUN_USER, token->user) : NULL;
+  bool fits = token_fits(text->secret, token ? token->hash : NULL);
+  bool good = fits && token_is_good(token, runtime_now_us(x->server->runtime)) && user && !user->disabled;
+  if (good) {
+    x->caller.user = g_strdup(user->head.name);
+    x->caller.token = g_strdup(text->name);
+    x->caller.role = user->role;
+    x->caller.logged_in = true;
+  }
+  published_drop((void *)token);
+  published_drop((void *)user);
+  return good || error_false(err, REASON_BAD_TOKEN, NULL);
+}
+
+/* The address that the gateway tells: an IP address, and no more. */
+static bool client_find(Exchange *x, GError **err)
+{
+  const char *text = x->head.client;
+  struct in6_addr address;
+  if (!text || x->link->door->kind != DOOR_GATEWAY)
+    return true;
+  if (strlen(text) > CLIENT_MAX_BYTES || (inet_pton(AF_INET, text, &address) != 1 && inet_pton(AF_INET6, text, &address) != 1))
+    return error_false(err, REASON_BAD_REQUEST, "detail", "X-Sarang-Client is no IP address", NULL);
+  x->caller.client = g_strdup(text);
+  return true;
+}
+
+bool caller_find(Exchange *x, GError **err)
+{
+  const ApiRow *row = &api_rows[x->verb];
+  const Link *link = x->link;
+  TokenText text;
+  bool given = false;
+  if (!client_find(x, err))
+    return false;
+  /* what a gateway asks for somebody else carries that one's address, cookie or token: never the gateway's own rights */
+  x->caller.gateway = link->door->kind == DOOR_GATEWAY && !x->head.client && !x->head.authorization && !x->head.cookie;
+  if (row->allow & (MAY_NOBODY | MAY_GATEWAY))
+    return true;
+  if (token_given(x, &text, &given))
+    return caller_by_token(x, &text, err);
+  if (given)
+    return error_false(err, REASON_BAD_TOKEN, NULL);
+  if (link->door->kind == DOOR_LOCAL && link->has_peer && link->peer.administrator) {
+    x->caller.user = g_strdup(link->peer.user);
+    x->caller.role = ROLE_ADMINISTRATOR;
+    x->caller.logged_in = x->caller.local = true;
+  }
+  return true;
+}
+
+bool caller_is_good(Server *server, const Caller *caller)
+{
+  if (caller->local)
+    return true;
+  Published *published = runtime_published(server->runtime);
+  const Token *token = caller->token ? (const Token *)published_get(published, NOUN_TOKEN, caller->token) : NULL;
+  const User *user = (const User *)published_get(published, NOUN_USER, caller->user);
+  bool good = token_is_good(token, runtime_now_us(server->runtime)) && user && !user->disabled && (Role)user->role == caller->role;
+  published_drop((void *)token);
+  published_drop((void *)user);
+  return good;
+}
+
+bool caller_is_staff(const Caller *caller)
+{
+  return caller->logged_in && ALLOW_STAFF & 1u << caller->role;
+}
+
+unsigned caller_hidden(const Caller *caller)
+{
+  return caller_is_staff(caller) ? F_SECRET : F_SECRET | F_STAFF;
+}
+
+bool caller_owns(Server *server, const Caller *caller, Noun noun, const Object *object)
+{
+  const char *held_by = noun == NOUN_DESKTOP && object ? ((const Desktop *)object)->session : NULL;
+  if (!held_by)
+    return object_is_mine(caller, noun, object, NULL);
+  const Session *session = (const Session *)published_get(runtime_published(server->runtime), NOUN_SESSION, held_by);
+  bool mine = object_is_mine(caller, noun, object, session ? session->user : NULL);
+  published_drop((void *)session);
+  return mine;
+}
+
+/* Whether a new object would be the caller's own: its user is them, or is left out. */
+static bool creates_own(const Exchange *x, const Caller *caller)
+{
+  json_t *user = x->request ? json_object_get(x->request->body, "user") : NULL;
+  return caller->user && (!user || !g_strcmp0(json_string_value(user), caller->user));
+}
+
+bool caller_may(const Exchange *x, const Object *object, GError **err)
+{
+  const Noun noun = api_rows[x->verb].noun;
+  const Caller *caller = x->request ? &x->request->caller : &x->caller;
+  bool mine = x->name ? object && caller_owns(x->server, caller, noun, object) : creates_own(x, caller);
+  g_autoptr(GError) refusal = NULL;
+  if (access_check(x->verb, caller, mine, &refusal))
+    return true;
+  if (caller->logged_in && x->name && !mine && !caller_is_staff(caller))
+    return error_false(err, REASON_NOT_FOUND, "kind", schemas[noun].noun, "name", x->name, NULL);
+  g_propagate_error(err, g_steal_pointer(&refusal));
+  return false;
+}

@@ -1,0 +1,25 @@
+/* Who calls: made from a token, a cookie, or the peer of the local socket; and what they may see. Internal to drivers/http. */
+#pragma once
+
+#include "core/api.h"
+#include "drivers/http/exchange.h"
+
+#define COOKIE_NAME "__Host-sarang"
+
+/* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do. BAD_REQUEST. */
+bool caller_find(Exchange *x, GError **err);
+
+/* True while the token by which caller came is there, its user is there and neither ended; for peers always. */
+bool caller_is_good(Server *server, const Caller *caller);
+
+/* Whether caller is of the staff, which sees everything. */
+bool caller_is_staff(const Caller *caller);
+
+/* Whether object is the caller's own, see object_is_mine(). */
+bool caller_owns(Server *server, const Caller *caller, Noun noun, const Object *object);
+
+/* What is written of a noun for caller: F_… of the fields to leave out. */
+unsigned caller_hidden(const Caller *caller);
+
+/* The rule of x's verb on object, the one its path names (NULL: there is none, or no name). LOGGED_OUT, DENIED; NOT_FOUND for what the caller may not see. */
+bool caller_may(const Exchange *x, const Object *object, GError **err);

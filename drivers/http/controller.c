@@ -1,0 +1,90 @@
+/* The controller itself: its state, its interface, copies of its store. */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/version.h"
+#include "drivers/http/body.h"
+#include "drivers/http/caller.h"
+#include "drivers/http/openapi.h"
+#include "drivers/http/reply.h"
+#include "drivers/http/runs.h"
+
+static void append_counts(Published *published, GString *out)
+{
+  const char *between = "";
+  g_string_append(out, ",\"counts\":{");
+  for (Noun noun = 0; noun < N_NOUNS; noun++) {
+    if (!noun_is_listed(noun) || noun == NOUN_EVENT)
+      continue;
+    g_string_append_printf(out, "%s\"%s\":%" G_GINT64_FORMAT, between, schemas[noun].plural, published_count(published, noun));
+    between = ",";
+  }
+  g_string_append_c(out, '}');
+}
+
+bool status_run(Exchange *x, GError **err)
+{
+  if (!caller_may(x, NULL, err))
+    return false;
+  Published *published = runtime_published(x->server->runtime);
+  int64_t uptime_s = (g_get_monotonic_time() - x->server->started_us) / G_USEC_PER_SEC;
+  GString *text = g_string_new("{\"version\":\"" SARANG_VERSION "\"");
+  g_string_append_printf(text, ",\"sequence\":%" G_GINT64_FORMAT ",\"uptime_s\":%" G_GINT64_FORMAT, published_sequence(published), uptime_s);
+  if (caller_is_staff(&x->caller))
+    append_counts(published, text);
+  g_string_append_c(text, '}');
+  reply_json(x, 200, text);
+  return true;
+}
+
+bool openapi_run(Exchange *x, GError **err)
+{
+  reply_static(x, x->server->openapi);
+  return true;
+}
+
+/* ── backup ───────────────────────────────────────────────────────────────── */
+
+static void backup_job(Exchange *x)
+{
+  Store *store = runtime_store(x->server->runtime);
+  const char *path = json_string_value(json_object_get(x->request->body, "path"));
+  if (!store->driver->backup)
+    error_set(&x->failure, REASON_UNSUPPORTED, "what", "backup", "by", store->driver->scheme, NULL);
+  else
+    store->driver->backup(store, path, &x->failure);
+  g_atomic_int_set(&x->server->backing_up, 0);
+}
+
+static bool backed_up(Exchange *x, GError **err)
+{
+  const char *path = json_string_value(json_object_get(x->request->body, "path"));
+  struct stat about = { 0 };
+  bool seen = !stat(path, &about);
+  GString *text = g_string_new("{\"path\":");
+  json_append_text(text, path);
+  g_string_append_printf(text, ",\"bytes\":%" G_GINT64_FORMAT "}", seen ? (int64_t)about.st_size : 0);
+  reply_json(x, 201, text);
+  return true;
+}
+
+static bool check_path(json_t *path, GError **err)
+{
+  const char *text = json_string_value(path);
+  return (text && text[0] == '/' && strlen(text) == json_string_length(path) && strlen(text) < 4096) ||
+         error_false(err, REASON_BAD_VALUE, "field", "path", "value", text ? text : "…", "limit", "an absolute path", NULL);
+}
+
+bool backup_run(Exchange *x, GError **err)
+{
+  exchange_request(x, API_BACKUP)->body = x->body_bytes ? body_parse(x->body, x->body_bytes, err) : NULL;
+  json_t *body = x->request->body;
+  if ((x->body_bytes && !body) || !caller_may(x, NULL, err) || !body_check(API_BACKUP, body, err) || !check_path(json_object_get(body, "path"), err))
+    return false;
+  if (!g_atomic_int_compare_and_exchange(&x->server->backing_up, 0, 1))
+    return error_false(err, REASON_SERVER_BUSY, "what", "backups under way", "limit", "1", NULL);
+  if (exchange_work(x, x->server->readers, 1 << 20, "backups", backup_job, backed_up, err))
+    return true;
+  g_atomic_int_set(&x->server->backing_up, 0);
+  return false;
+}

@@ -1,0 +1,139 @@
+#include "drivers/http/throttle.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+/* What is counted for one key: "a ADDRESS" and "u USER" for strangers, "k USER ADDRESS" for a known pair. */
+typedef struct {
+  char *key;
+  int wrong;
+  int64_t seen_us;
+  int64_t free_us; /* when the next try may be made */
+  GList link;      /* in order: newest first */
+} Entry;
+
+enum { FORGET_AFTER_S = 3600 };
+
+struct Throttle {
+  GMutex mutex;
+  GHashTable *entries;
+  GQueue order;
+};
+
+static void entry_free(void *entry)
+{
+  g_free(((Entry *)entry)->key);
+  g_free(entry);
+}
+
+Throttle *throttle_new(void)
+{
+  Throttle *t = g_new0(Throttle, 1);
+  g_mutex_init(&t->mutex);
+  g_queue_init(&t->order);
+  t->entries = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, entry_free);
+  return t;
+}
+
+void throttle_free(Throttle *t)
+{
+  if (!t)
+    return;
+  g_hash_table_unref(t->entries);
+  g_mutex_clear(&t->mutex);
+  g_free(t);
+}
+
+/* The entry of key, the newest from now on; made when make is true, else NULL where there is none. */
+static Entry *entry_find(Throttle *t, const char *key, bool make)
+{
+  Entry *e = g_hash_table_lookup(t->entries, key);
+  if (e) {
+    g_queue_unlink(&t->order, &e->link);
+  } else if (make) {
+    e = g_new0(Entry, 1);
+    e->key = g_strdup(key);
+    e->link.data = e;
+    g_hash_table_insert(t->entries, e->key, e);
+  } else {
+    return NULL;
+  }
+  g_queue_push_head_link(&t->order, &e->link);
+  if (t->order.length > THROTTLE_ENTRIES) {
+    Entry *oldest = t->order.tail->data;
+    g_queue_unlink(&t->order, &oldest->link);
+    g_hash_table_remove(t->entries, oldest->key);
+  }
+  return e;
+}
+
+static int wait_s(const Entry *e, int64_t now_us)
+{
+  return e && e->free_us > now_us ? (int)((e->free_us - now_us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC) : 0;
+}
+
+static void count_wrong(Entry *e, int max_s, int64_t now_us)
+{
+  if (!e)
+    return;
+  if (now_us - e->seen_us > FORGET_AFTER_S * (int64_t)G_USEC_PER_SEC)
+    e->wrong = 0;
+  e->seen_us = now_us;
+  int doublings = ++e->wrong - THROTTLE_FREE_TRIES;
+  if (doublings >= 0)
+    e->free_us = now_us + MIN(max_s, 1 << MIN(doublings, 20)) * (int64_t)G_USEC_PER_SEC;
+}
+
+/* Takes one wrong try back. */
+static void count_right(Entry *e)
+{
+  if (!e)
+    return;
+  e->wrong = MAX(0, e->wrong - 1);
+  e->free_us = 0;
+}
+
+/* The network that one customer has: a whole IPv4 address, half of an IPv6 one. */
+static char *address_key(const char *address)
+{
+  struct in6_addr six;
+  char text[INET6_ADDRSTRLEN];
+  if (!address || !strchr(address, ':') || inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six))
+    return g_strconcat("a ", address ? address : "", NULL);
+  memset(six.s6_addr + 8, 0, 8);
+  return g_strconcat("a ", inet_ntop(AF_INET6, &six, text, sizeof text), NULL);
+}
+
+int throttle_try(Throttle *t, const char *user, const char *address, int64_t now_us)
+{
+  g_autofree char *place = address_key(address), *person = g_strconcat("u ", user, NULL);
+  g_autofree char *known = g_strconcat("k ", user, " ", place, NULL);
+  g_mutex_lock(&t->mutex);
+  Entry *by_pair = entry_find(t, known, false);
+  Entry *by_place = by_pair ? NULL : entry_find(t, place, true);
+  Entry *by_person = by_pair ? NULL : entry_find(t, person, true);
+  int seconds = MAX(wait_s(by_pair, now_us), MAX(wait_s(by_place, now_us), wait_s(by_person, now_us)));
+  if (!seconds) {
+    count_wrong(by_pair, THROTTLE_USER_MAX_S, now_us);
+    count_wrong(by_place, THROTTLE_ADDRESS_MAX_S, now_us);
+    count_wrong(by_person, THROTTLE_USER_MAX_S, now_us);
+  }
+  g_mutex_unlock(&t->mutex);
+  return seconds;
+}
+
+void throttle_right(Throttle *t, const char *user, const char *address)
+{
+  g_autofree char *place = address_key(address), *person = g_strconcat("u ", user, NULL);
+  g_autofree char *known = g_strconcat("k ", user, " ", place, NULL);
+  g_mutex_lock(&t->mutex);
+  bool stranger = !entry_find(t, known, false);
+  Entry *pair = entry_find(t, known, true);
+  pair->wrong = 0;
+  pair->free_us = 0;
+  if (stranger) {
+    count_right(entry_find(t, place, false));
+    count_right(entry_find(t, person, false));
+  }
+  g_mutex_unlock(&t->mutex);
+}
