@@ -148,6 +148,9 @@ bool verb_session_end(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gateway_sync(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err);
+/* The number of the next version of a family, and the name it makes: FAMILY@VERSION, owned by the caller. */
+int64_t next_version(Brain *b, Noun noun, const char *family);
+char *version_name(const char *family, int64_t version);
 bool verb_template_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err);

@@ -1,6 +1,7 @@
 /* Desktops: how they come, what they go through, and the one way back to being available. */
 #include "core/brain_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool desktop_can(const Desktop *desktop, DesktopMove move)
@@ -102,6 +103,32 @@ void desktop_release(Brain *b, const char *name)
   }
 }
 
+/* ── the proof of a reset ─────────────────────────────────────────────────── */
+
+/* What a step bears witness to counts for one generation of the disk. */
+static void evidence_add(Desktop *d, const char *step, const StepResult *result)
+{
+  if (result->clone != d->clone)
+    return;
+  json_auto_t *all = d->evidence ? json_loads(d->evidence, 0, NULL) : json_object();
+  json_auto_t *one = json_loads(result->evidence, JSON_REJECT_DUPLICATES, NULL);
+  if (!one || !json_is_object(all))
+    return;
+  json_object_set_new(all, "clone", json_integer(d->clone));
+  json_object_set(all, step, one);
+  char *text = json_dumps(all, JSON_COMPACT);
+  text_set(&d->evidence, text);
+  free(text);
+}
+
+/* A fresh disk of this very generation, and a guest of it that names nobody. */
+static bool evidence_holds(const Desktop *d)
+{
+  json_auto_t *all = d->evidence ? json_loads(d->evidence, 0, NULL) : NULL;
+  return json_integer_value(json_object_get(all, "clone")) == d->clone && json_is_object(json_object_get(all, "clone-disk")) &&
+         json_is_object(json_object_get(all, "prove"));
+}
+
 /* ── what follows from steps and tasks ────────────────────────────────────── */
 
 void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
@@ -113,8 +140,8 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
     EDIT(b, Desktop, DESKTOP, task->object)->power = result->power;
   if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
     desktop_move(b, task->object, MOVE_STARTED);
-  if (result->kind == STEP_PROVE && result->clone == seen->clone && result->evidence)
-    text_set(&EDIT(b, Desktop, DESKTOP, task->object)->evidence, result->evidence);
+  if (result->evidence)
+    evidence_add(EDIT(b, Desktop, DESKTOP, task->object), step_rows[result->kind].name, result);
 }
 
 static void desktop_became_free(Brain *b, const char *name)
@@ -131,7 +158,7 @@ static void desktop_became_free(Brain *b, const char *name)
 static void reset_done(Brain *b, const char *name)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (!d->evidence) {
+  if (!evidence_holds(d)) {
     g_autoptr(GError) err = NULL;
     error_set(&err, REASON_NO_PROOF, "desktop", name, NULL);
     desktop_set_error(b, name, err);

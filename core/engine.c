@@ -245,7 +245,8 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   object_set_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
   bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
-  if (silent && step_rows[step].place != ON_FILES && (for_ever || task->kind == TASK_RESET)) {
+  bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_PERSONALISE;
+  if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */
     task_wait(b, task, SILENT_RETRY_S);
     return;
   }

@@ -27,6 +27,7 @@ struct State {
   GHashTable *user_sessions, *session_relays;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
+  GPtrArray *replaced;         /* objects as they were: whoever borrowed one may read it until the batch is closed */
   Batch *batch;
 };
 
@@ -35,6 +36,11 @@ static void slot_free(void *slot)
   Slot *s = slot;
   object_unref(&schemas[s->object->noun], s->object);
   g_free(s);
+}
+
+static void object_drop(void *object)
+{
+  object_unref(&schemas[((Object *)object)->noun], object);
 }
 
 static void pool_index_free(void *index)
@@ -76,6 +82,7 @@ State *state_new(void)
   state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
+  state->replaced = g_ptr_array_new_with_free_func(object_drop);
   state->batch = batch_new(0);
   return state;
 }
@@ -90,6 +97,7 @@ void state_free(State *state)
   g_hash_table_unref(state->user_sessions);
   g_hash_table_unref(state->session_relays);
   g_ptr_array_unref(state->unsettled);
+  g_ptr_array_unref(state->replaced);
   for (Noun n = 0; n < N_NOUNS; n++)
     g_hash_table_unref(state->slots[n]);
   batch_free(state->batch);
@@ -320,7 +328,7 @@ void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
   slot->object = copy;
   g_hash_table_steal(state->slots[noun], old->name);  /* the key is the object's own name */
   g_hash_table_insert(state->slots[noun], copy->name, slot);
-  object_unref(&schemas[noun], old);
+  g_ptr_array_add(state->replaced, old);
   slot_note_change(state, slot, CHANGE_PUT);
   return copy;
 }
@@ -355,7 +363,7 @@ void state_put(State *state, Object *take_object, int64_t now_us)
   object_unref(&schemas[noun], change->object);
   change->object = take_object;
   object_ref(&schemas[noun], take_object);
-  object_unref(&schemas[noun], edited);
+  g_ptr_array_add(state->replaced, edited);
 }
 
 static void slot_remove(State *state, Noun noun, const char *name, int how)
@@ -381,6 +389,7 @@ void state_archive(State *state, Noun noun, const char *name)
 Batch *state_take_batch(State *state, int64_t sequence)
 {
   settle(state);
+  g_ptr_array_set_size(state->replaced, 0);
   if (!state->batch->changes->len)
     return NULL;
   for (guint i = 0; i < state->batch->changes->len; i++) {

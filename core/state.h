@@ -14,7 +14,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(State, state_free)
 /* What the store holds at start; takes the reference. Not part of a batch. */
 void state_load(State *state, Object *take_object);
 
-/* A live object, borrowed until the next edit or removal of it; NULL where there is none. */
+/* A live object, borrowed until the batch is closed; an edit leaves it as it was. NULL where there is none. */
 const Object *state_find(State *state, Noun noun, const char *name);
 #define FIND(state, Type, NOUN, name) ((const Type *)state_find(state, NOUN_##NOUN, name))
 

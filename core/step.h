@@ -10,7 +10,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
 
 /* X(NAME, "wire", where, seconds it may take, tries, undone by) */
 #define STEPS(X) \
-  X(CLONE, "clone", HOST, 600, 3, DELETE_VOLUMES)        /* the disk of this generation: overlay or copy */ \
+  X(CLONE, "clone-disk", HOST, 600, 3, DELETE_VOLUMES)        /* the disk of this generation: overlay or copy */ \
   X(SEED, "seed", HOST, 30, 3, NONE)                     /* NoCloud seed of this generation */ \
   X(DEFINE, "define", HOST, 30, 3, UNDEFINE) \
   X(START, "start", HOST, 90, 3, POWER_OFF) \
@@ -80,8 +80,8 @@ typedef struct {
   int progress_pct;
   GError *error;         /* NULL = it worked */
   PowerState power;      /* as seen afterwards; POWER_UNKNOWN = not looked at */
-  int64_t clone;         /* of PROVE: which generation the evidence is about */
-  char *evidence;        /* of PROVE: JSON */
+  int64_t clone;         /* of CLONE and PROVE: which generation the evidence is about */
+  char *evidence;        /* of CLONE and PROVE: a JSON object */
   char *sha256;          /* of IMPORT, as the next two */
   int64_t size_bytes, virtual_bytes;
   char *address;         /* of CONSOLE, as the next two */

@@ -150,7 +150,7 @@ static bool verb_storage_remove(Brain *b, const Request *r, Answer *a, GError **
 
 /* ── images and templates: versions of a family ───────────────────────────── */
 
-static int64_t next_version(Brain *b, Noun noun, const char *family)
+int64_t next_version(Brain *b, Noun noun, const char *family)
 {
   const Field *f = schema_field(&schemas[noun], "family"), *v = schema_field(&schemas[noun], "version");
   int64_t last = 0;
@@ -163,7 +163,7 @@ static int64_t next_version(Brain *b, Noun noun, const char *family)
   return last + 1;
 }
 
-static char *version_name(const char *family, int64_t version)
+char *version_name(const char *family, int64_t version)
 {
   return g_strdup_printf("%s@%" G_GINT64_FORMAT, family, version);
 }

@@ -1,0 +1,38 @@
+/* The brain's handler for templates: read, held to the policy, kept as the next version of their family. */
+#include <string.h>
+
+#include "core/brain_parts.h"
+#include "core/template/domain.h"
+
+static bool template_allowed(Brain *b, const DomainTemplate *t, const TemplateVersion *version, GError **err)
+{
+  LintPolicy policy = { .waived = (const char *const *)version->waive };
+  return lint_waived_check(policy.waived, err) && lint_template(t, &policy, err);
+}
+
+static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GError **err)
+{
+  text_set(&version->title_en, t->title[LANG_EN]);
+  text_set(&version->title_ko, t->title[LANG_KO]);
+  text_set(&version->autologin, t->autologin);
+  version->agent = t->ready == READY_BY_AGENT || t->personalise == PERSONALISE_BY_AGENT;
+  version->ready_s = t->ready_timeout_us / SECOND_US;
+  return template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, err);
+}
+
+bool verb_template_add(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  TemplateVersion *version = verb_new_object(b, r, NOUN_TEMPLATE, NULL, err);
+  if (!version)
+    return false;
+  g_autoptr(DomainTemplate) t = NULL;
+  if (!template_parse(version->xml, strlen(version->xml), &t, err) || !template_allowed(b, t, version, err) ||
+      !template_fill(version, t, err))
+    return verb_drop(NOUN_TEMPLATE, version);
+  version->version = next_version(b, NOUN_TEMPLATE, version->family);
+  version->head.name = version_name(version->family, version->version);
+  g_autofree char *name = g_strdup(version->head.name);
+  verb_keep(b, NOUN_TEMPLATE, version);
+  answer_object(b, a, 201, name);
+  return true;
+}

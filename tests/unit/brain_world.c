@@ -1,0 +1,162 @@
+#include "tests/unit/brain_world.h"
+
+#include <string.h>
+
+static void random_bytes(void *data, uint8_t *bytes, size_t n)
+{
+  World *w = data;
+  for (size_t i = 0; i < n; i++)
+    bytes[i] = w->random += 37;
+}
+
+World *world_new(void)
+{
+  World *w = g_new0(World, 1);
+  w->now_us = INT64_C(1700000000000000);
+  w->held = g_ptr_array_new();
+  BrainOptions options = { .random = random_bytes, .random_data = w };
+  w->brain = brain_new(&options);
+  brain_start(w->brain, w->now_us);
+  world_settle(w);
+  return w;
+}
+
+void world_free(World *w)
+{
+  for (guint i = 0; i < w->held->len; i++)
+    step_order_free(w->held->pdata[i]);
+  g_ptr_array_unref(w->held);
+  answer_free(w->last);
+  brain_free(w->brain);
+  g_free(w);
+}
+
+static StepResult *result_of(World *w, const StepOrder *order)
+{
+  StepResult *result = step_result_new(order);
+  result->error = w->answer ? w->answer(w, order) : NULL;
+  if (result->error)
+    return result;
+  if (order->kind == STEP_START || order->kind == STEP_READY)
+    result->power = POWER_ON;
+  if (order->kind == STEP_CLONE || order->kind == STEP_PROVE) {
+    result->clone = order->desktop->clone;
+    result->evidence = g_strdup("{\"seen\":true}");
+  }
+  if (order->kind == STEP_CONSOLE) {
+    result->address = g_strdup("127.0.0.1");
+    result->port = 5901;
+    result->password = g_strdup("secret");
+  }
+  if (order->kind == STEP_IMPORT) {
+    result->sha256 = g_strdup("00");
+    result->size_bytes = result->virtual_bytes = 1 << 20;
+  }
+  return result;
+}
+
+static bool settle_once(World *w)
+{
+  Output out;
+  brain_take_output(w->brain, &out);
+  bool some = out.batch || out.replies->len || out.orders->len;
+  for (guint i = 0; i < out.replies->len; i++) {
+    Reply *reply = &g_array_index(out.replies, Reply, i);
+    answer_free(w->last);
+    w->last = g_steal_pointer(&reply->answer);
+    w->answers++;
+  }
+  g_autoptr(GPtrArray) orders = out.orders;
+  out.orders = NULL;
+  output_clear(&out);
+  for (guint i = 0; i < orders->len; i++)
+    g_ptr_array_add(w->held, orders->pdata[i]);
+  if (!w->hold)
+    world_release(w);
+  return some;
+}
+
+void world_release(World *w)
+{
+  g_autoptr(GPtrArray) orders = w->held;
+  w->held = g_ptr_array_new();
+  for (guint i = 0; i < orders->len; i++) {
+    brain_result(w->brain, result_of(w, orders->pdata[i]), w->now_us);
+    step_order_free(orders->pdata[i]);
+  }
+}
+
+void world_settle(World *w)
+{
+  while (settle_once(w))
+    ;
+}
+
+void world_pass(World *w, int64_t seconds)
+{
+  w->now_us += seconds * G_USEC_PER_SEC;
+  brain_tick(w->brain, w->now_us);
+  world_settle(w);
+}
+
+const Answer *world_ask(World *w, ApiVerb verb, const char *user, const char *name, const char *body)
+{
+  Request *r = request_new(verb);
+  r->caller = (Caller){ .user = g_strdup(user ? user : "root"), .role = user ? ROLE_USER : ROLE_ADMINISTRATOR, .logged_in = true };
+  r->caller.gateway = verb == API_GATEWAY_REDEEM || verb == API_GATEWAY_SYNC;
+  r->name = g_strdup(name);
+  g_autofree char *json = g_strdelimit(g_strdup(body ? body : "{}"), "'", '"');
+  r->body = json_loads(json, 0, NULL);
+  g_assert(r->body);
+  int before = w->answers;
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  return w->answers > before ? w->last : NULL;
+}
+
+/* What the stories take for granted must hold. */
+static void must(const Answer *answer)
+{
+  if (!answer || answer->error)
+    g_error("the world cannot be furnished: %s", answer ? answer->error->message : "no answer");
+}
+
+static void template_add(World *w)
+{
+  g_autofree char *xml = NULL;
+  bool read = g_file_get_contents("templates/linux-desktop.xml", &xml, NULL, NULL);
+  g_assert(read);
+  Request *r = request_new(API_TEMPLATE_ADD);
+  r->caller = (Caller){ .user = g_strdup("root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
+  r->body = json_pack("{ss ss}", "family", "linux", "xml", xml);
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  must(w->last);
+}
+
+void world_furnish(World *w, int min, int spare, int max)
+{
+  must(world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h1','uri':'fake:h1','vcpus':60000,'memory_mib':100000000,'starts':4}"));
+  Observation *o = observation_new(SAW_HOST, "h1");
+  o->hostname = g_strdup("h1");
+  o->cpus = 64;
+  o->memory_mib = 1 << 20;
+  brain_observe(w->brain, o, w->now_us);
+  must(world_ask(w, API_STORAGE_ADD, NULL, NULL, "{'name':'disk','path':'/srv/disk'}"));
+  must(world_ask(w, API_IMAGE_IMPORT, NULL, NULL, "{'family':'linux','format':'qcow2','storages':['disk'],'source':'/srv/linux.qcow2'}"));
+  template_add(w);
+  must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'jihye','title':'Kim Jihye'}"));
+  must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'minsu'}"));
+  g_autofree char *pool = g_strdup_printf("{'name':'cad','template':'linux','image':'linux','min':%d,'spare':%d,'max':%d}", min, spare, max);
+  must(world_ask(w, API_POOL_CREATE, NULL, NULL, pool));
+}
+
+int world_count(World *w, Noun noun, int state)
+{
+  const Field *f = schema_field(&schemas[noun], "state");
+  g_autoptr(GPtrArray) names = brain_names(w->brain, noun);
+  int n = 0;
+  for (guint i = 0; i < names->len; i++)
+    n += FIELD_AT(int, brain_find(w->brain, noun, names->pdata[i]), f) == state;
+  return n;
+}

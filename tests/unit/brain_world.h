@@ -1,0 +1,35 @@
+/* A small world for tests of the brain: requests go in by one call, orders are answered as a row of tests says, time is what the test makes it. */
+#pragma once
+
+#include "core/brain.h"
+
+typedef struct World World;
+
+/* What the world says to an order; NULL = it works. The error is the brain's then. */
+typedef GError *(*WorldFn)(World *world, const StepOrder *order);
+
+struct World {
+  Brain *brain;
+  int64_t now_us;
+  GPtrArray *held;    /* orders not answered yet, of StepOrder * */
+  WorldFn answer;     /* NULL = every order works */
+  bool hold;          /* keep orders for later: world_release */
+  Answer *last;       /* the last answer that came */
+  int answers;
+  uint8_t random;
+};
+
+World *world_new(void);
+void world_free(World *world);
+/* A host, a storage, an image and a template, all ready; and a pool with these sizes. */
+void world_furnish(World *world, int min, int spare, int max);
+
+/* Asks as an administrator, or as user where it is not NULL; body is JSON with single quotes. The answer is world->last. */
+const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char *name, const char *body);
+/* Takes what the brain put out, answers its orders, until nothing comes any more. */
+void world_settle(World *world);
+void world_release(World *world);
+void world_pass(World *world, int64_t seconds);
+#define WORLD_GET(world, Type, NOUN, name) ((const Type *)brain_find((world)->brain, NOUN_##NOUN, name))
+/* How many objects of noun are in a state. */
+int world_count(World *world, Noun noun, int state);

@@ -1,0 +1,211 @@
+/* The brain, alone: what it orders and answers, told as short stories in a world that does as it is told. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/brain_world.h"
+
+#define DESKTOPS(w, state) world_count(w, NOUN_DESKTOP, DESKTOP_##state)
+
+static void assert_refused(const Answer *answer, Reason reason)
+{
+  assert_non_null(answer);
+  assert_non_null(answer->error);
+  assert_string_equal(reason_wire(error_reason(answer->error)), reason_wire(reason));
+}
+
+static const Session *session_asked(World *w, const char *user)
+{
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, user, NULL, "{'pool':'cad'}");
+  assert_non_null(a);
+  assert_null(a->error);
+  return WORLD_GET(w, Session, SESSION, a->object->name);
+}
+
+static void a_pool_grows_to_its_spare_and_no_further(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 2, 5);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 2);
+  session_asked(w, "jihye");
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 2);
+  assert_int_equal(DESKTOPS(w, ASSIGNED), 1);
+  world_free(w);
+}
+
+/* Gives the ticket of a fresh connect to session; owned by the caller. */
+static char *ticket_of(World *w, const char *user, const char *session)
+{
+  const Answer *a = world_ask(w, API_SESSION_TICKET, user, session, "{}");
+  assert_non_null(a);
+  assert_null(a->error);
+  json_auto_t *json = json_loads(a->json, 0, NULL);
+  return g_strdup(json_string_value(json_object_get(json, "ticket")));
+}
+
+static const Answer *redeem(World *w, const char *ticket)
+{
+  g_autofree char *body = g_strdup_printf("{'ticket':'%s','protocol':'vnc'}", ticket);
+  return world_ask(w, API_GATEWAY_REDEEM, NULL, NULL, body);
+}
+
+static void a_used_desktop_comes_back_only_by_a_proven_reset(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 1, 1);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  g_autofree char *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  g_autofree char *ticket = ticket_of(w, "jihye", session);
+  assert_int_equal(redeem(w, ticket)->status, 200);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->state, DESKTOP_USED);
+  assert_refused(redeem(w, ticket), REASON_BAD_TICKET);
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, desktop);
+  assert_int_equal(d->state, DESKTOP_AVAILABLE);
+  assert_int_equal(d->clone, 2);
+  assert_false(d->touched);
+  assert_non_null(strstr(d->evidence, "\"clone\":2"));
+  world_free(w);
+}
+
+static GError *prove_fails(World *w, const StepOrder *order)
+{
+  GError *err = NULL;
+  if (order->kind == STEP_PROVE)
+    error_set(&err, REASON_GUEST_NOT_CLEAN, NULL);
+  return err;
+}
+
+static void a_guest_that_names_a_person_is_quarantined(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 1, 1);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  w->answer = prove_fails;
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  for (int i = 0; i < 5; i++)
+    world_pass(w, 61);
+  assert_int_equal(DESKTOPS(w, QUARANTINED), 1);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 1); /* another took its place */
+  world_free(w);
+}
+
+static GError *start_fails(World *w, const StepOrder *order)
+{
+  GError *err = NULL;
+  if (order->kind == STEP_START)
+    error_set(&err, REASON_INTERNAL, "detail", "no", NULL);
+  return err;
+}
+
+static void three_failures_stop_growth_and_leave_nothing(void **state)
+{
+  World *w = world_new();
+  w->answer = start_fails;
+  world_furnish(w, 1, 1, 3);
+  for (int i = 0; i < 30; i++)
+    world_pass(w, 5);
+  const Pool *pool = WORLD_GET(w, Pool, POOL, "cad");
+  assert_int_equal(pool->state, POOL_RESTRAINED);
+  assert_non_null(pool->error);
+  assert_refused(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}"), REASON_POOL_RESTRAINED);
+  w->answer = NULL;
+  world_pass(w, 700);
+  assert_int_equal(WORLD_GET(w, Pool, POOL, "cad")->state, POOL_READY);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 1);
+  world_free(w);
+}
+
+static void a_full_pool_says_why(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  session_asked(w, "jihye");
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, "minsu", NULL, "{'pool':'cad'}");
+  assert_refused(a, REASON_POOL_FULL);
+  assert_string_equal(error_arg(a->error, "max"), "1");
+  assert_string_equal(error_arg(a->error, "held"), "1");
+  world_free(w);
+}
+
+static void asking_twice_gives_the_same_session(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 2, 0, 2);
+  g_autofree char *first = g_strdup(session_asked(w, "jihye")->head.name);
+  assert_string_equal(session_asked(w, "jihye")->head.name, first);
+  world_free(w);
+}
+
+static void another_persons_session_is_not_found(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  assert_refused(world_ask(w, API_SESSION_END, "minsu", session, NULL), REASON_NOT_FOUND);
+  world_free(w);
+}
+
+static void host_seen_again(World *w, ObservationKind kind)
+{
+  Observation *o = observation_new(kind, "h1");
+  if (kind == SAW_SILENT)
+    error_set(&o->error, REASON_TIMEOUT, "what", "h1", "limit", "15 s", NULL);
+  else
+    o->hostname = g_strdup("h1");
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
+static void a_host_lost_and_back_keeps_its_sessions(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 1, 2);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  g_autofree char *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  host_seen_again(w, SAW_SILENT);
+  assert_int_equal(DESKTOPS(w, LOST), 2);
+  host_seen_again(w, SAW_HOST);
+  assert_int_equal(DESKTOPS(w, LOST), 0);
+  assert_string_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->session, session);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 1);
+  world_free(w);
+}
+
+static void a_late_result_changes_nothing(void **state)
+{
+  World *w = world_new();
+  w->hold = true;
+  world_furnish(w, 1, 0, 1);
+  world_release(w); /* the import */
+  world_settle(w);
+  assert_int_equal(w->held->len, 1);
+  StepOrder *clone = w->held->pdata[0];
+  assert_int_equal(clone->kind, STEP_CLONE);
+  StepResult *twice[] = { step_result_new(clone), step_result_new(clone) };
+  brain_result(w->brain, twice[0], w->now_us);
+  brain_result(w->brain, twice[1], w->now_us);
+  const Task *task = WORLD_GET(w, Task, TASK, clone->task);
+  assert_int_equal(task->step_index, 1);
+  world_free(w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_pool_grows_to_its_spare_and_no_further),
+    cmocka_unit_test(a_used_desktop_comes_back_only_by_a_proven_reset),
+    cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
+    cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
+    cmocka_unit_test(a_full_pool_says_why),
+    cmocka_unit_test(asking_twice_gives_the_same_session),
+    cmocka_unit_test(another_persons_session_is_not_found),
+    cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
+    cmocka_unit_test(a_late_result_changes_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
