@@ -4,7 +4,8 @@
 MODE   ?= release
 B      := build/$(MODE)
 PREFIX ?= /usr/local
-PROGRAMS := sarangd sarang-gateway sarang
+VERSION := 0.1
+PROGRAMS := $(patsubst cli/%.c,%,$(wildcard cli/sarangd.c cli/sarang-gateway.c cli/sarang.c))
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -48,14 +49,14 @@ ifeq ($(origin CC),default)
 CC := $(or $(CC_$(MODE)),gcc)
 endif
 ALL_CFLAGS = -std=gnu17 -MMD -MP -I. $(PKG_CFLAGS) -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 \
-             -DGLIB_VERSION_MAX_ALLOWED=GLIB_VERSION_2_74 -D_GNU_SOURCE $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
+             -DGLIB_VERSION_MAX_ALLOWED=GLIB_VERSION_2_74 -D_GNU_SOURCE -DSARANG_VERSION='"$(VERSION)"' $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_$(MODE)) $(LDFLAGS)
 
 # core and drivers are one library that daemon, gateway, client and tests link: tests run what ships
 LIB_SRC  := $(sort $(shell find core drivers -name '*.c' 2>/dev/null))
 LIB      := $B/libsarang.a
 CLI_SRC  := $(sort $(wildcard cli/*.c))
-MAIN_SRC := $(PROGRAMS:%=cli/%.c)
+MAIN_SRC := cli/sarangd.c cli/sarang-gateway.c cli/sarang.c
 # cli/NOUN.c and its helpers belong to the client alone
 CLIENT_SRC := $(filter-out $(MAIN_SRC),$(CLI_SRC))
 BINS     := $(PROGRAMS:%=$B/%)
@@ -67,7 +68,7 @@ $(LIB): $(LIB_SRC:%.c=$B/%.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 $B/sarang: $(CLIENT_SRC:%.c=$B/%.o)
-$B/sarangd $B/sarang-gateway $B/sarang: $B/%: $B/cli/%.o $(LIB)
+$(BINS): $B/%: $B/cli/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
 ifndef V
 Q = @echo "  $(if $(filter %.o,$@),cc,$(if $(filter %.a,$@),ar,ld))  $@";

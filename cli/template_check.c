@@ -1,0 +1,45 @@
+/* sarang template check: everything that can be said of a template file without a daemon. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "core/template/check.h"
+
+static int check_file(const char *path, const char *bytes, size_t n, const LintPolicy *policy, const DomainSchema *schema, Lang lang)
+{
+  g_autoptr(GPtrArray) findings = template_check(bytes, n, policy, schema);
+  for (guint i = 0; i < findings->len; i++) {
+    const TemplateFinding *f = findings->pdata[i];
+    printf("%s:%d: %s: %s\n", path, f->line, f->rule, f->text[lang]);
+    if (f->fix[lang])
+      printf("    %s\n", f->fix[lang]);
+  }
+  if (!findings->len)
+    printf("%s: ok\n", path);
+  return findings->len;
+}
+
+bool command_template_check(Command *c, GError **err)
+{
+  if (!c->words->len)
+    return error_false(err, REASON_USAGE, "what", "at least one file is to be named", "help", "template", NULL);
+  const char *waive = command_flag(c, "waive");
+  g_auto(GStrv) waived = g_strsplit(waive ? waive : "", ",", -1);
+  LintPolicy policy = { .waived = (const char *const *)waived };
+  g_autoptr(DomainSchema) schema = NULL;
+  g_autoptr(GError) no_schema = NULL;
+  if (!domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, &no_schema))
+    fprintf(stderr, "sarang: libvirt's schema is left out: %s\n", no_schema->message);
+  int findings = 0;
+  for (guint i = 0; i < c->words->len; i++) {
+    const char *path = c->words->pdata[i];
+    g_autofree char *bytes = NULL;
+    gsize n;
+    g_autoptr(GError) why = NULL;
+    if (!g_file_get_contents(path, &bytes, &n, &why))
+      return error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
+    findings += check_file(path, bytes, n, &policy, schema, c->place.lang);
+  }
+  g_autofree char *n = g_strdup_printf("%d", findings);
+  return !findings || error_false(err, REASON_TEMPLATE_FINDINGS, "n", n, NULL);
+}
