@@ -23,3 +23,18 @@ Store *runtime_store(Runtime *runtime);
 
 /* Now, in µs since 1970: the wall clock at start plus what a monotonic clock counted since, so it never jumps. Any thread. */
 int64_t runtime_now_us(Runtime *runtime);
+
+/* ── opening and closing: the daemon's and the tests' ── */
+
+typedef struct {
+  const char *store_uri;       /* sqlite:PATH, memory: */
+  int64_t requests_max;        /* waiting at the same time; more are OVERLOADED */
+  bool never_kvm;              /* guests are emulated even where a host offers KVM */
+  bool allow_plain_tcp;        /* hosts by qemu+tcp, which nobody guards */
+  int64_t poll_us;             /* between looks at each host beside its events */
+} RuntimeOptions;
+
+/* Opens the store, loads it, starts the threads, connects to the hosts. NULL with the store's reasons. */
+Runtime *runtime_new(const RuntimeOptions *options, GError **err);
+/* Stops: requests that wait are answered UNAVAILABLE, steps under way are left to the next start. NULL is ignored. */
+void runtime_free(Runtime *runtime);

@@ -1,0 +1,388 @@
+#include <string.h>
+
+#include "core/log.h"
+#include "drivers/runtime/lanes.h"
+#include "drivers/runtime/runtime_parts.h"
+#include "drivers/runtime/steps.h"
+
+enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
+
+struct Dispatch {
+  Runtime *runtime;
+  StepOptions steps;
+  int64_t poll_us;
+  Lanes *lanes;             /* NULL until started */
+  GPtrArray *early;         /* of Host *: known before that */
+  GThreadPool *files;
+  GCancellable *stop;
+  GMainContext *context;    /* for looking again */
+  GMainLoop *loop;
+  GThread *looker;
+  GMutex lock;
+  GHashTable *again;        /* Jobs that wait to look again; under lock */
+};
+
+/* One order under way. Owned by who handles it: the lanes until it is done, then looked at by done. */
+typedef struct {
+  Dispatch *dispatch;
+  StepOrder *order;
+  StepRun run;
+  int64_t end_us;           /* of the step, monotonic */
+  GSource *timer;
+  gint refs;                /* the lane's, and its completion's */
+} Job;
+
+static void job_unref(void *data)
+{
+  Job *job = data;
+  if (!g_atomic_int_dec_and_test(&job->refs))
+    return;
+  step_result_free(job->run.result);
+  step_order_free(job->order);
+  g_free(job);
+}
+
+/* ── on lanes ─────────────────────────────────────────────────────────────── */
+
+static bool lane_run(Hypervisor *hypervisor, void *data, GError **err)
+{
+  Job *job = data;
+  StepRun *run = &job->run;
+  run->hypervisor = hypervisor;
+  step_run(run);
+  if (!run->result->error)
+    return true;
+  g_propagate_error(err, g_error_copy(run->result->error)); /* so that the breaker hears of it */
+  return false;
+}
+
+static void job_submit(Job *job);
+
+static gboolean look_again(void *data)
+{
+  Job *job = data;
+  Dispatch *d = job->dispatch;
+  g_mutex_lock(&d->lock);
+  g_hash_table_remove(d->again, job);
+  g_mutex_unlock(&d->lock);
+  g_clear_pointer(&job->timer, g_source_unref);
+  job_submit(job);
+  job_unref(job);
+  return G_SOURCE_REMOVE;
+}
+
+static Job *job_new(Dispatch *d, StepOrder *take_order, int64_t end_us)
+{
+  Job *job = g_new0(Job, 1);
+  job->dispatch = d;
+  job->order = take_order;
+  job->end_us = end_us;
+  job->refs = 1;
+  job->run = (StepRun){ .order = take_order, .result = step_result_new(take_order), .options = &d->steps, .cancel = d->stop };
+  return job;
+}
+
+/* The guest is not there yet: another look, as a job of its own, while there is time. */
+static bool job_again(Job *old)
+{
+  if (!old->run.not_yet || g_get_monotonic_time() + MARGIN_US > old->end_us)
+    return false;
+  Dispatch *d = old->dispatch;
+  Job *job = job_new(d, g_steal_pointer(&old->order), old->end_us);
+  old->run.order = NULL;
+  job->timer = g_timeout_source_new(LOOK_AGAIN_MS);
+  g_source_set_callback(job->timer, look_again, job, NULL);
+  g_mutex_lock(&d->lock);
+  g_hash_table_add(d->again, job);
+  g_mutex_unlock(&d->lock);
+  g_source_attach(job->timer, d->context);
+  return true;
+}
+
+static void lane_done(void *data, LaneEnd end, const GError *err)
+{
+  Job *job = data;
+  switch (end) {
+  case LANE_RAN:
+    if (!job_again(job))
+      runtime_push_result(job->dispatch->runtime, g_steal_pointer(&job->run.result));
+    return;
+  case LANE_EXPIRED_WAITING:
+  case LANE_EXPIRED_RUNNING:
+  case LANE_REFUSED: {
+    /* run() may still write into the job: only what was there before may be read */
+    StepResult *result = step_result_new(job->order);
+    result->error = g_error_copy(err);
+    runtime_push_result(job->dispatch->runtime, result);
+    return;
+  }
+  case LANE_CANCELLED:
+  case N_LANE_ENDS:
+    return;
+  }
+}
+
+static void job_submit(Job *job)
+{
+  const StepOrder *order = job->order;
+  bool waits = order->kind == STEP_POWER && order->verb == VERB_SHUTDOWN;
+  bool agent = (step_rows[order->kind].place == ON_AGENT && !step_needs_call_lane(order)) || waits;
+  g_autofree char *uuid = order->desktop ? desktop_domain_uuid(order->controller, order->desktop->head.name) : g_strdup(order->domain);
+  g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : order->domain);
+  int64_t now = g_get_monotonic_time();
+  bool look = order->kind == STEP_READY;
+  int64_t timeout = MAX(look ? MIN(job->end_us - now, 10 * G_USEC_PER_SEC) : job->end_us - now, MARGIN_US);
+  job->run.deadline_us = now + timeout;
+  g_atomic_int_inc(&job->refs);
+  LaneJob lane_job = { .kind = agent ? LANE_AGENT : LANE_CALL, .what = what, .key = uuid, .timeout_us = timeout,
+                       .run = lane_run, .done = lane_done, .job = job, .free = job_unref };
+  lanes_submit(job->dispatch->lanes, order->host->head.name, &lane_job);
+}
+
+/* ── on files ─────────────────────────────────────────────────────────────── */
+
+static void file_progress(int pct, void *data)
+{
+  Job *job = data;
+  StepResult *result = step_result_new(job->order);
+  result->progress_only = true;
+  result->progress_pct = pct;
+  runtime_push_result(job->dispatch->runtime, result);
+}
+
+static void file_run(void *data, void *dispatch)
+{
+  Job *job = data;
+  job->run.deadline_us = job->end_us;
+  job->run.progress = file_progress;
+  job->run.progress_data = job;
+  step_run(&job->run);
+  if (!g_cancellable_is_cancelled(job->run.cancel))
+    runtime_push_result(job->dispatch->runtime, g_steal_pointer(&job->run.result));
+  job_unref(job);
+}
+
+void dispatch_order(Dispatch *d, StepOrder *take_order)
+{
+  Job *job = job_new(d, take_order, g_get_monotonic_time() + take_order->timeout_us);
+  if (step_rows[take_order->kind].place == ON_FILES) {
+    g_thread_pool_push(d->files, job, NULL);
+    return;
+  }
+  if (take_order->host) {
+    job_submit(job);
+  } else {
+    error_set(&job->run.result->error, REASON_NOT_FOUND, "kind", "host", "name", "", NULL);
+    runtime_push_result(d->runtime, g_steal_pointer(&job->run.result));
+  }
+  job_unref(job);
+}
+
+/* ── observations ─────────────────────────────────────────────────────────── */
+
+static void add_domain(Observation *o, const DomainFacts *facts)
+{
+  DomainSeen *seen = observation_add_domain(o, facts->uuid);
+  seen->desktop = g_strdup(facts->owner.desktop);
+  seen->ours = facts->owner.ours;
+  seen->clone = facts->owner.generation;
+  if (!power_state_parse(domain_state_name(facts->state), &seen->power))
+    seen->power = POWER_UNKNOWN;
+}
+
+static const char *virt_type_of(const Dispatch *d, const HostFacts *facts)
+{
+  static const VirtType best_first[] = { VIRT_XEN, VIRT_KVM, VIRT_QEMU, VIRT_TEST };
+  for (size_t i = 0; i < G_N_ELEMENTS(best_first); i++)
+    if (facts->virt_types & (1u << best_first[i]) && !(best_first[i] == VIRT_KVM && d->steps.never_kvm))
+      return virt_type_name(best_first[i]);
+  return NULL;
+}
+
+static Observation *host_observation(const Dispatch *d, const LaneObservation *seen)
+{
+  Observation *o = observation_new(SAW_HOST, seen->host);
+  o->hostname = g_strdup(seen->facts.hostname);
+  o->uuid = g_strdup(seen->facts.uuid);
+  o->virt_type = g_strdup(virt_type_of(d, &seen->facts));
+  o->hypervisor = g_strdup(seen->facts.hypervisor);
+  o->cpus = seen->facts.cpus;
+  o->memory_mib = seen->facts.memory_mib;
+  return o;
+}
+
+static Observation *state_observation(const LaneObservation *seen)
+{
+  if (seen->state.breaker == BREAKER_CLOSED || !seen->state.error)
+    return NULL;
+  Observation *o = observation_new(SAW_SILENT, seen->host);
+  o->error = g_error_copy(seen->state.error);
+  return o;
+}
+
+static Observation *observation_of(const Dispatch *d, const LaneObservation *seen)
+{
+  Observation *o = NULL;
+  switch (seen->kind) {
+  case LANE_SAW_HOST:
+    return host_observation(d, seen);
+  case LANE_SAW_DOMAINS:
+    o = observation_new(SAW_DOMAINS, seen->host);
+    for (guint i = 0; i < seen->domains->len; i++)
+      add_domain(o, seen->domains->pdata[i]);
+    return o;
+  case LANE_SAW_DOMAIN:
+    o = observation_new(SAW_DOMAIN, seen->host);
+    add_domain(o, seen->domain);
+    return o;
+  case LANE_SAW_NO_DOMAIN:
+    o = observation_new(SAW_NO_DOMAIN, seen->host);
+    g_strlcpy(o->gone, seen->uuid, sizeof o->gone);
+    return o;
+  case LANE_SAW_STATE:
+    return state_observation(seen);
+  case LANE_SAW_LATE:
+    log_warning("host", "a call that was given up has come back", "host", seen->host, "call", seen->late);
+    return NULL;
+  case LANE_SAW_SERIAL:
+  case N_LANE_OBSERVATIONS:
+    return NULL;
+  }
+  return NULL;
+}
+
+static void observe(void *owner, LaneObservation *observation)
+{
+  g_autoptr(LaneObservation) seen = observation;
+  Dispatch *d = owner;
+  Observation *o = observation_of(d, seen);
+  if (o)
+    runtime_push_observation(d->runtime, o);
+}
+
+/* ── hosts ────────────────────────────────────────────────────────────────── */
+
+static void host_put(Dispatch *d, const Host *h)
+{
+  LaneHost host = { h->head.name, h->uri, d->steps.allow_plain_tcp };
+  g_autoptr(GError) err = NULL;
+  if (lanes_put_host(d->lanes, &host, &err))
+    return;
+  Observation *o = observation_new(SAW_SILENT, h->head.name);
+  o->error = g_steal_pointer(&err);
+  runtime_push_observation(d->runtime, o);
+}
+
+void dispatch_replace(Dispatch *d, GPtrArray *objects)
+{
+  for (guint i = 0; i < objects->len; i++) {
+    Object *object = objects->pdata[i];
+    if (object->noun != NOUN_HOST)
+      continue;
+    if (d->lanes) {
+      host_put(d, (Host *)object);
+      continue;
+    }
+    object_ref(&schemas[NOUN_HOST], object);
+    g_ptr_array_add(d->early, object);
+  }
+}
+
+void dispatch_apply(Dispatch *d, const Batch *batch)
+{
+  for (guint i = 0; i < batch->changes->len; i++) {
+    const Change *c = &g_array_index(batch->changes, Change, i);
+    if (c->noun != NOUN_HOST)
+      continue;
+    if (c->how == CHANGE_DELETE)
+      lanes_del_host(d->lanes, c->object->name);
+    else if (((Host *)c->object)->state == HOST_ENROLLING)
+      host_put(d, (Host *)c->object);
+  }
+}
+
+/* ── opening and closing ──────────────────────────────────────────────────── */
+
+static void host_drop(void *host)
+{
+  object_unref(&schemas[NOUN_HOST], host);
+}
+
+static void *looker_main(void *data)
+{
+  Dispatch *d = data;
+  g_main_context_push_thread_default(d->context);
+  g_main_loop_run(d->loop);
+  g_main_context_pop_thread_default(d->context);
+  return NULL;
+}
+
+Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
+{
+  Dispatch *d = g_new0(Dispatch, 1);
+  d->runtime = runtime;
+  d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm };
+  d->poll_us = options->poll_us;
+  d->early = g_ptr_array_new_with_free_func(host_drop);
+  d->files = g_thread_pool_new(file_run, d, FILE_WORKERS, FALSE, NULL);
+  d->stop = g_cancellable_new();
+  d->context = g_main_context_new();
+  d->loop = g_main_loop_new(d->context, FALSE);
+  d->again = g_hash_table_new(NULL, NULL);
+  g_mutex_init(&d->lock);
+  d->looker = g_thread_new("looker", looker_main, d);
+  return d;
+}
+
+void dispatch_start(Dispatch *d, const char *controller)
+{
+  LanesConfig config = lanes_config_default();
+  config.controller = controller;
+  if (d->poll_us)
+    config.poll_us = d->poll_us;
+  d->lanes = lanes_new(&config, (LaneSink){ observe, d });
+  for (guint i = 0; i < d->early->len; i++)
+    host_put(d, d->early->pdata[i]);
+  g_ptr_array_set_size(d->early, 0);
+}
+
+static gboolean quit(void *loop)
+{
+  g_main_loop_quit(loop);
+  return G_SOURCE_REMOVE;
+}
+
+static void drop_waiting(Dispatch *d)
+{
+  GHashTableIter i;
+  void *key;
+  g_hash_table_iter_init(&i, d->again);
+  while (g_hash_table_iter_next(&i, &key, NULL)) {
+    Job *job = key;
+    g_source_destroy(job->timer);
+    g_clear_pointer(&job->timer, g_source_unref);
+    job_unref(job);
+  }
+  g_hash_table_unref(d->again);
+}
+
+void dispatch_free(Dispatch *d)
+{
+  if (!d)
+    return;
+  g_cancellable_cancel(d->stop);
+  g_autoptr(GSource) end = g_idle_source_new(); /* by the loop itself: it may not run yet */
+  g_source_set_callback(end, quit, d->loop, NULL);
+  g_source_attach(end, d->context);
+  g_thread_join(d->looker);
+  g_thread_pool_free(d->files, FALSE, TRUE);
+  if (d->lanes)
+    lanes_free(d->lanes, STOP_WAIT_US);
+  drop_waiting(d);
+  g_main_loop_unref(d->loop);
+  g_main_context_unref(d->context);
+  g_object_unref(d->stop);
+  g_ptr_array_unref(d->early);
+  g_mutex_clear(&d->lock);
+  g_free(d);
+}

@@ -1,0 +1,33 @@
+/* Steps made real: what a StepOrder means in terms of hypervisors, volumes and guests. Each is idempotent. Called on lane threads or file workers, with
+ * everything it needs in the order. */
+#pragma once
+
+#include <gio/gio.h>
+
+#include "core/step.h"
+#include "drivers/hypervisor/hypervisor.h"
+
+typedef struct {
+  bool allow_plain_tcp;
+  bool never_kvm;
+} StepOptions;
+
+/* Runs order with the host's connection (NULL for one on files) and fills result (error included) by deadline_us, monotonic.
+ * progress, if not NULL, hears of IMPORT's percentage. */
+typedef struct {
+  const StepOrder *order;
+  StepResult *result;
+  Hypervisor *hypervisor;
+  const StepOptions *options;
+  int64_t deadline_us;
+  GCancellable *cancel;
+  void (*progress)(int pct, void *data);
+  void *progress_data;
+  bool not_yet;  /* out: READY looked, and the guest is not there yet: look again */
+  int64_t serial_from;  /* in and out: how far READY has read the serial line */
+} StepRun;
+
+void step_run(StepRun *run);
+
+/* Whether the step must share the connection that starts domains: the serial line is collected by it. */
+bool step_needs_call_lane(const StepOrder *order);

@@ -1,0 +1,179 @@
+#include <string.h>
+
+#include "core/text.h"
+#include "drivers/runtime/steps_parts.h"
+
+/* ── storages ─────────────────────────────────────────────────────────────── */
+
+/* The driver follows from what is known: a fake host has fake storage, a directory that we see is written directly, any other goes through
+ * the host's libvirtd. */
+static Volumes *storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err)
+{
+  bool fake = host && g_str_has_prefix(host->uri, "fake:");
+  VolumesOptions options = {
+    .driver = fake ? VOLUMES_FAKE : storage->controller_path || !host ? VOLUMES_DIR : VOLUMES_LIBVIRT,
+    .storage = storage->head.name,
+    .path = storage->path,
+    .controller_path = storage->controller_path,
+    .uri = host ? host->uri : NULL,
+  };
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  Volumes *volumes = NULL;
+  return volumes_open(&options, &call, &volumes, err) ? volumes : NULL;
+}
+
+static Volumes *desktop_storage(const StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  if (!o->storage)
+    return error_null(err, REASON_NOT_FOUND, "kind", "storage", "name", o->desktop->storage, NULL);
+  return storage_open(run, o->storage, o->host, err);
+}
+
+/* ── the disk ─────────────────────────────────────────────────────────────── */
+
+static bool clone_overlay(StepRun *run, Volumes *volumes, const VolumeCall *call, const char *name, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autofree char *tag = g_strdup_printf("%s/%s/%" G_GINT64_FORMAT, o->controller, o->desktop->head.name, o->desktop->clone);
+  VolumeClone clone = { .image = o->image->volume, .format = o->image->format, .virtual_bytes = o->image->virtual_bytes, .tag = tag };
+  /* a fresh one is success, one that was ever written to is not: so what follows is evidence */
+  if (!volume_clone(volumes, call, name, &clone, err) || !volume_prove(volumes, call, name, &clone, err))
+    return false;
+  run->result->clone = o->desktop->clone;
+  run->result->evidence = g_strdup_printf("{\"volume\":\"%s\",\"on\":\"%s\",\"fresh\":true}", name, o->image->volume);
+  return true;
+}
+
+static bool clone_copy(StepRun *run, Volumes *volumes, const VolumeCall *call, const char *name, GError **err)
+{
+  const StepOrder *o = run->order;
+  /* an earlier try may have left one: nobody used it yet, so it is made again */
+  if (!volume_delete(volumes, call, name, err) || !volume_copy(volumes, call, o->image->volume, name, err))
+    return false;
+  run->result->clone = o->desktop->clone;
+  run->result->evidence = g_strdup_printf("{\"volume\":\"%s\",\"copy_of\":\"%s\",\"fresh\":true}", name, o->image->volume);
+  return true;
+}
+
+/* A full copy has its image's format; an overlay is always qcow2. */
+static VolumeRole disk_role(const StepOrder *o)
+{
+  bool raw = o->pool && o->pool->disk == DISK_COPY && o->image->format == FORMAT_RAW;
+  return raw ? VOLUME_DISK_RAW : VOLUME_DISK_QCOW2;
+}
+
+bool run_clone(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  if (!o->image)
+    return error_false(err, REASON_NOT_FOUND, "kind", "image", "name", o->desktop->image, NULL);
+  g_autoptr(Volumes) volumes = desktop_storage(run, err);
+  if (!volumes)
+    return false;
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  g_autofree char *name = volume_name(disk_role(o), o->desktop->head.name, o->desktop->clone);
+  bool copy = o->pool && o->pool->disk == DISK_COPY;
+  return copy ? clone_copy(run, volumes, &call, name, err) : clone_overlay(run, volumes, &call, name, err);
+}
+
+/* Deletes the desktop's volumes but those of generation keep (0 = none is kept). */
+static bool delete_but(StepRun *run, int64_t keep, GError **err)
+{
+  g_autoptr(Volumes) volumes = desktop_storage(run, err);
+  g_autoptr(GPtrArray) all = NULL;
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  if (!volumes || !volume_list(volumes, &call, &all, err))
+    return false;
+  for (guint i = 0; i < all->len; i++) {
+    const VolumeFacts *facts = all->pdata[i];
+    VolumeName name;
+    bool of_it = volume_name_parse(facts->name, &name) && !strcmp(name.owner, run->order->desktop->head.name) &&
+                 (name.role == VOLUME_DISK_QCOW2 || name.role == VOLUME_DISK_RAW || name.role == VOLUME_SEED);
+    if (of_it && name.number != keep && !volume_delete(volumes, &call, facts->name, err))
+      return false;
+  }
+  return true;
+}
+
+bool run_delete_old(StepRun *run, GError **err)
+{
+  return delete_but(run, run->order->desktop->clone, err);
+}
+
+bool run_delete_volumes(StepRun *run, GError **err)
+{
+  return delete_but(run, 0, err);
+}
+
+/* ── the domain ───────────────────────────────────────────────────────────── */
+
+/* The pool's values for the template's parameters; texts stay owned by json. */
+static TemplateArgument *arguments_of(json_t *json, size_t *ret_n, GPtrArray *texts)
+{
+  TemplateArgument *arguments = g_new0(TemplateArgument, json_object_size(json) + 1);
+  const char *key;
+  json_t *value;
+  *ret_n = 0;
+  json_object_foreach(json, key, value) {
+    char *text = json_is_string(value) ? g_strdup(json_string_value(value)) : g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    g_ptr_array_add(texts, text);
+    arguments[(*ret_n)++] = (TemplateArgument){ key, text };
+  }
+  return arguments;
+}
+
+static VirtType virt_type_for(const StepRun *run)
+{
+  VirtType type = VIRT_QEMU;
+  if (run->order->host->virt_type)
+    virt_type_parse(run->order->host->virt_type, &type);
+  return run->options->never_kvm && type == VIRT_KVM ? VIRT_QEMU : type;
+}
+
+static char *domain_name(const StepOrder *o)
+{
+  return g_strdup_printf("sarang-%s", o->desktop->head.name);
+}
+
+static bool define_xml(StepRun *run, const DomainTemplate *t, DomainSpec *spec, char **ret_xml, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
+  g_ptr_array_add(dirs, g_strdup(o->storage->path));
+  if (spec->kernel)
+    g_ptr_array_add(dirs, g_path_get_dirname(spec->kernel));
+  if (spec->initrd)
+    g_ptr_array_add(dirs, g_path_get_dirname(spec->initrd));
+  g_ptr_array_add(dirs, NULL);
+  LintPolicy policy = { (const char *const *)dirs->pdata, (const char *const *)o->template->waive };
+  json_auto_t *parameters = o->pool && o->pool->parameters ? json_loads(o->pool->parameters, 0, NULL) : NULL;
+  g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
+  g_autofree TemplateArgument *arguments = arguments_of(parameters, &spec->n_arguments, texts);
+  spec->arguments = arguments;
+  return template_domain(t, spec, &policy, ret_xml, err);
+}
+
+bool run_define(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(DomainTemplate) t = step_template(o, err);
+  if (!t)
+    return false;
+  VolumeRole role = disk_role(o);
+  g_autofree char *uuid = step_uuid(o), *name = domain_name(o);
+  g_autofree char *disk_name = volume_name(role, o->desktop->head.name, o->desktop->clone);
+  g_autofree char *seed_name = volume_name(VOLUME_SEED, o->desktop->head.name, o->desktop->clone);
+  g_autofree char *disk = g_build_filename(o->storage->path, disk_name, NULL);
+  g_autofree char *seed = g_build_filename(o->storage->path, seed_name, NULL);
+  DomainSpec spec = {
+    .name = name, .uuid = uuid, .type = virt_type_for(run), .memory_mib = o->desktop->memory_mib, .vcpus = o->desktop->vcpus,
+    .disk = disk, .disk_format = role == VOLUME_DISK_RAW ? FORMAT_RAW : FORMAT_QCOW2, .seed = t->seed ? seed : NULL,
+    .kernel = o->image->kernel, .initrd = o->image->initrd, .network = o->pool ? o->pool->network : NULL,
+    .listen = o->host->console_address ? o->host->console_address : "127.0.0.1", .controller = o->controller,
+    .desktop = o->desktop->head.name, .pool = o->desktop->pool, .template_version = o->desktop->template,
+    .generation = o->desktop->clone,
+  };
+  g_autofree char *xml = NULL;
+  return define_xml(run, t, &spec, &xml, err) && hypervisor_define(run->hypervisor, xml, false, err);
+}

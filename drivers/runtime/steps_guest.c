@@ -1,0 +1,153 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "drivers/runtime/steps_parts.h"
+
+char *step_uuid(const StepOrder *order)
+{
+  return desktop_domain_uuid(order->controller, order->desktop->head.name);
+}
+
+void step_random(void *bytes, size_t n)
+{
+  for (size_t done = 0; done < n;) {
+    ssize_t got = getrandom((char *)bytes + done, n - done, 0);
+    g_assert(got > 0 || errno == EINTR);
+    done += got > 0 ? got : 0;
+  }
+}
+
+DomainTemplate *step_template(const StepOrder *order, GError **err)
+{
+  DomainTemplate *t = NULL;
+  if (!order->template)
+    return error_null(err, REASON_NOT_FOUND, "kind", "template", "name", order->desktop->template, NULL);
+  return template_parse(order->template->xml, strlen(order->template->xml), &t, err) ? t : NULL;
+}
+
+bool step_reads_serial(const StepOrder *order)
+{
+  g_autoptr(DomainTemplate) t = step_template(order, NULL);
+  return t && t->ready == READY_BY_SERIAL;
+}
+
+bool step_needs_call_lane(const StepOrder *order)
+{
+  return order->kind == STEP_READY && step_reads_serial(order);
+}
+
+/* ── readiness: one look; the runtime looks again until the step's time is over ── */
+
+static bool ready_by_agent(StepRun *run, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  GuestDomain where = { run->hypervisor, uuid };
+  Guest guest = guest_of_domain(&where, run->order->desktop->head.name, 3 * G_USEC_PER_SEC);
+  if (guest_ping(&guest, err))
+    return true;
+  run->not_yet = true;
+  return false;
+}
+
+static bool ready_by_serial(StepRun *run, const DomainTemplate *t, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  SerialText text = { 0 };
+  if (!hypervisor_serial(run->hypervisor, uuid, 0, &text, err))
+    return false;
+  gsize n;
+  const char *bytes = g_bytes_get_data(text.text, &n);
+  bool found = bytes && memmem(bytes, n, t->ready_line, strlen(t->ready_line));
+  run->not_yet = !found;
+  serial_text_clear(&text);
+  return found || error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", t->ready_line, NULL);
+}
+
+static bool port_answers(const char *address, int port)
+{
+  g_autoptr(GSocketClient) client = g_socket_client_new();
+  g_socket_client_set_timeout(client, 2);
+  g_autoptr(GSocketConnection) connection = g_socket_client_connect_to_host(client, address, port, NULL, NULL);
+  return connection != NULL;
+}
+
+static bool ready_by_tcp(StepRun *run, const DomainTemplate *t, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  GuestDomain where = { run->hypervisor, uuid };
+  Guest guest = guest_of_domain(&where, run->order->desktop->head.name, 3 * G_USEC_PER_SEC);
+  g_autoptr(GPtrArray) addresses = NULL;
+  run->not_yet = true;
+  if (!guest_addresses(&guest, &addresses, err))
+    return false;
+  for (guint i = 0; i < addresses->len; i++)
+    if (port_answers(((GuestAddress *)addresses->pdata[i])->address, t->ready_port)) {
+      run->not_yet = false;
+      return true;
+    }
+  g_autofree char *wanted = g_strdup_printf("TCP port %d", t->ready_port);
+  return error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", wanted, NULL);
+}
+
+/* A guest that went off while it should come up never will. */
+static bool still_on(StepRun *run, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  g_autoptr(DomainFacts) facts = NULL;
+  if (!hypervisor_look(run->hypervisor, uuid, &facts, err))
+    return false;
+  if (facts->state == DOMAIN_ON)
+    return true;
+  return error_false(err, REASON_DESKTOP_OFF, "desktop", run->order->desktop->head.name, "state", domain_state_name(facts->state), NULL);
+}
+
+bool run_ready(StepRun *run, GError **err)
+{
+  g_autoptr(DomainTemplate) t = step_template(run->order, err);
+  if (!t || !still_on(run, err))
+    return false;
+  run->result->power = POWER_ON;
+  switch (t->ready) {
+  case READY_BY_AGENT:
+    return ready_by_agent(run, err);
+  case READY_BY_SERIAL:
+    return ready_by_serial(run, t, err);
+  case READY_BY_TCP:
+    return ready_by_tcp(run, t, err);
+  case N_TEMPLATE_READY_KINDS:
+    break;
+  }
+  g_assert_not_reached();
+}
+
+/* ── people ───────────────────────────────────────────────────────────────── */
+
+bool run_personalise(StepRun *run, GError **err)
+{
+  const User *user = run->order->person;
+  if (!user)
+    return true; /* root's own session: nobody to make known */
+  g_autofree char *uuid = step_uuid(run->order);
+  GuestDomain where = { run->hypervisor, uuid };
+  Guest guest = guest_of_domain(&where, run->order->desktop->head.name, run->deadline_us - g_get_monotonic_time());
+  GuestPerson person = { user->head.name, user->title, user->guest_hash, (const char *const *)user->ssh_keys, user->locale };
+  return guest_personalise(&guest, &person, err);
+}
+
+/* The guest of this very generation runs, and bears witness that nobody is in it. */
+bool run_prove(StepRun *run, GError **err)
+{
+  const Desktop *d = run->order->desktop;
+  g_autofree char *uuid = step_uuid(run->order);
+  g_autoptr(DomainFacts) facts = NULL;
+  if (!hypervisor_look(run->hypervisor, uuid, &facts, err))
+    return false;
+  if (!facts->owner.ours || facts->owner.generation != d->clone || facts->state != DOMAIN_ON)
+    return error_false(err, REASON_NO_PROOF, "desktop", d->head.name, NULL);
+  GuestDomain where = { run->hypervisor, uuid };
+  Guest guest = guest_of_domain(&where, d->head.name, run->deadline_us - g_get_monotonic_time());
+  const char *autologin = run->order->template ? run->order->template->autologin : NULL;
+  run->result->clone = facts->owner.generation;
+  return guest_prove_no_one(&guest, autologin, &run->result->evidence, err);
+}

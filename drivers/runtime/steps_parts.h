@@ -1,0 +1,26 @@
+/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (volumes, domains), steps_guest.c (readiness, people, proof). */
+#pragma once
+
+#include "core/template/domain.h"
+#include "drivers/guest/guest.h"
+#include "drivers/runtime/steps.h"
+#include "drivers/volume/volume.h"
+
+bool run_clone(StepRun *run, GError **err);
+bool run_seed(StepRun *run, GError **err);
+bool run_define(StepRun *run, GError **err);
+bool run_delete_old(StepRun *run, GError **err);
+bool run_delete_volumes(StepRun *run, GError **err);
+bool run_import(StepRun *run, GError **err);
+bool run_delete_image(StepRun *run, GError **err);
+bool run_ready(StepRun *run, GError **err);
+bool run_personalise(StepRun *run, GError **err);
+bool run_prove(StepRun *run, GError **err);
+
+/* The domain's UUID; owned by the caller. */
+char *step_uuid(const StepOrder *order);
+/* The template of the order, read; owned by the caller. */
+DomainTemplate *step_template(const StepOrder *order, GError **err);
+bool step_reads_serial(const StepOrder *order);
+/* n bytes of the kernel's randomness. */
+void step_random(void *bytes, size_t n);
