@@ -4,7 +4,6 @@
 MODE   ?= release
 B      := build/$(MODE)
 PREFIX ?= /usr/local
-VERSION := 0.1
 PROGRAMS := $(patsubst cli/%.c,%,$(wildcard cli/sarangd.c cli/sarang-gateway.c cli/sarang.c))
 
 .DEFAULT_GOAL := all
@@ -49,7 +48,7 @@ ifeq ($(origin CC),default)
 CC := $(or $(CC_$(MODE)),gcc)
 endif
 ALL_CFLAGS = -std=gnu17 -MMD -MP -I. $(PKG_CFLAGS) -DGLIB_VERSION_MIN_REQUIRED=GLIB_VERSION_2_74 \
-             -DGLIB_VERSION_MAX_ALLOWED=GLIB_VERSION_2_74 -D_GNU_SOURCE -DSARANG_VERSION='"$(VERSION)"' $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
+             -DGLIB_VERSION_MAX_ALLOWED=GLIB_VERSION_2_74 -D_GNU_SOURCE $(WARN) $(FLAGS_$(MODE)) $(CFLAGS)
 ALL_LDFLAGS = $(LINK_$(MODE)) $(LDFLAGS)
 
 # core and drivers are one library that daemon, gateway, client and tests link: tests run what ships
