@@ -19,7 +19,7 @@ bool volume_error_keeps_part(const GError *err)
 {
   ErrorClass class = error_class(err);
   return class == CLASS_CANCELLED || class == CLASS_TIMEOUT || class == CLASS_NO_CAPACITY || class == CLASS_UNREACHABLE ||
-         error_is(err, REASON_IO);
+         class == CLASS_FAILED;
 }
 
 bool volume_refuse_other(const char *name, int64_t offset, GError **err)

@@ -180,7 +180,8 @@ static void name_that_could_be_a_path_or_an_option_is_refused(void **state)
 {
   g_autofree char *long_name = g_strnfill(129, 'a');
   const char *const names[] = { "", ".", "..", "../d-1.g1.qcow2", "a/b", "/etc/passwd", "-d-1.g1.qcow2",
-                                ".d-1.g1.qcow2.part", "D-1.g1.qcow2", "d-1.g1.qcow2\n", "d 1", "d\xc3\xa9", "nbd:unix", long_name };
+                                ".d-1.g1.qcow2.part", "D-1.g1.qcow2", "d-1.g1.qcow2\n", "d 1", "d\xc3\xa9", "nbd:unix",
+                                long_name };
   for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autoptr(GError) err = NULL;
     g_autoptr(VolumeFacts) facts = NULL;

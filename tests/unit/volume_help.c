@@ -99,9 +99,9 @@ GBytes *file_head(const char *path, size_t max)
 
 void file_write(const char *path, const void *bytes, size_t n)
 {
-  g_autoptr(GError) err = NULL;
-  if (!g_file_set_contents_full(path, bytes, (gssize)n, G_FILE_SET_CONTENTS_NONE, 0644, &err))
-    fail_msg("%s", err->message);
+  int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  assert_true(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+  close(fd);
 }
 
 char *file_sha256(const char *path)
