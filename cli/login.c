@@ -21,7 +21,7 @@ bool command_login(Command *c, GError **err)
     return error_false(err, REASON_USAGE, "what", "the gateway's https address and a user are to be named", "help", "login", NULL);
   Place place = { .server = g_strdup(c->words->pdata[0]), .ca_file = g_strdup(c->place.ca_file), .lang = c->place.lang };
   g_autofree char *password = password_read();
-  json_auto_t *body = json_pack("{ss ss sb}", "name", c->words->pdata[1], "password", password, "token", 1);
+  json_auto_t *body = json_pack("{ss ss}", "name", c->words->pdata[1], "password", password);
   json_auto_t *answer = NULL;
   bool ok = client_ask(&place, METHOD_POST, api_rows[API_LOGIN].path, body, &answer, NULL, err);
   memset(password, 0, strlen(password));
