@@ -30,16 +30,18 @@ def _answer(password, challenge):
                           stdout=subprocess.PIPE, check=True).stdout
 
 
-def login(sock, password):
-    """The screen's (width, height, name); Failure when the server refuses."""
+def login(sock, password=None):
+    """The screen's (width, height, name); Failure when the server refuses. Without a password none must be asked for."""
     _read(sock, 12)
     sock.sendall(b"RFB 003.008\n")
     types = _read(sock, _read(sock, 1)[0])
     if not types:
         raise Failure(f"refused: {_text(sock)}")
-    require(VNC_AUTH in types, f"security types are {list(types)}: no password is asked for")
-    sock.sendall(bytes([VNC_AUTH]))
-    sock.sendall(_answer(password, _read(sock, 16)))
+    wanted = NONE if password is None else VNC_AUTH
+    require(wanted in types, f"security types are {list(types)}, not {wanted}")
+    sock.sendall(bytes([wanted]))
+    if password is not None:
+        sock.sendall(_answer(password, _read(sock, 16)))
     if struct.unpack(">I", _read(sock, 4))[0] != 0:
         raise Failure(f"refused: {_text(sock)}")
     sock.sendall(b"\1")  # shared
