@@ -5,7 +5,7 @@ import base64
 import shutil
 
 import rfb
-from lab import Guest, Lab, command, equal, guests, refused, require, run, until
+from lab import FULL, Guest, Lab, command, equal, guests, refused, require, run, until
 
 SEED_META = "instance-id: i-1\nlocal-hostname: desk-7\n"
 SEED_USER = """#cloud-config
@@ -132,10 +132,12 @@ def check_power_kept(s, guest):
 
 # what is done, whether it ends with the guest off, what the guest says of it on its serial console
 ANEW = (
+    (("shutdown", "--mode", "acpi"), True, "power button"),
     (("reboot", "--mode", "agent"), False, "shutdown -h -r"),
+)
+ANEW_FULL = (
     (("reset",), False, ""),
     (("shutdown", "--mode", "agent"), True, "shutdown -h -P"),
-    (("shutdown", "--mode", "acpi"), True, "power button"),
     (("destroy",), True, ""),
 )
 
@@ -143,7 +145,7 @@ ANEW = (
 def check_power_anew(s, guest):
     """Verbs after which it boots anew, its disk as it was."""
     lab, host, name = guest.lab, guest.host, guest.domain
-    for (verb, *options), off, said in ANEW:
+    for (verb, *options), off, said in ANEW + (ANEW_FULL if FULL else ()):
         with s.check(f"{' '.join([verb, *options])}: it boots anew, its disk as it was"):
             boot, boots = guest.boot_id(), guest.boots()
             lab.virsh(host, verb, name, *options)
