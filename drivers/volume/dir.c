@@ -4,11 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@ enum { SYNC_EVERY_BYTES = 256 << 20 };
 typedef struct {
   Volumes base;
   int fd;
+  bool ordered; /* see part_settle() */
 } DirVolumes;
 
 /* A volume on its way: what is known about it until it has its name. */
@@ -66,8 +69,10 @@ static bool dir_open(const VolumesOptions *options, const VolumeCall *call, Volu
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0)
     return error_false(err, REASON_STORAGE_UNREACHABLE, "storage", options->storage, "detail", g_strerror(errno), NULL);
+  struct statfs st;
   DirVolumes *dir = g_new0(DirVolumes, 1);
   dir->fd = fd;
+  dir->ordered = fstatfs(fd, &st) == 0 && (st.f_type == EXT4_SUPER_MAGIC || st.f_type == XFS_SUPER_MAGIC);
   *ret_volumes = &dir->base;
   return true;
 }
@@ -117,7 +122,12 @@ static void dir_end(DIR **dir)
     closedir(*dir);
 }
 
-static bool dir_list(Volumes *volumes, const VolumeCall *call, GPtrArray *volumes_out, GError **err)
+static bool begins_with(const char *file, const char *prefix)
+{
+  return g_str_has_prefix(file, prefix) || (*file == '.' && g_str_has_prefix(file + 1, prefix));
+}
+
+static bool dir_list(Volumes *volumes, const VolumeCall *call, const char *prefix, GPtrArray *volumes_out, GError **err)
 {
   int fd = openat(((DirVolumes *)volumes)->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   __attribute__((cleanup(dir_end))) DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -126,7 +136,7 @@ static bool dir_list(Volumes *volumes, const VolumeCall *call, GPtrArray *volume
   struct dirent *entry;
   struct stat st;
   for (errno = 0; (entry = readdir(dir)); errno = 0) {
-    if (fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+    if (!begins_with(entry->d_name, prefix) || fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
       continue;
     if (volumes_out->len == VOLUME_LIST_MAX)
       return error_false(err, REASON_TOO_LARGE, "what", "the number of files", "value", "more", "limit", "1000000", NULL);
@@ -268,7 +278,22 @@ static bool part_rename(const Put *put, bool replace, GError **err)
   }
   if (done < 0 && errno == EEXIST)
     return error_false(err, REASON_EXISTS, "kind", "volume", "name", put->name, NULL);
-  return (done == 0 && fsync(dir_fd(put)) == 0) || failed(put, "name", err);
+  return done == 0 || failed(put, "name", err);
+}
+
+/* Before a volume gets its name all its bytes must be where a power cut can't take them, or what has a name might not be
+ * whole. ext4 and XFS log in order, and flush the disk's cache before they write to the log: there it is enough that the
+ * bytes have gone to the disk before the name is logged, and one flush, part_seal()'s, does for both. Elsewhere each is
+ * flushed by itself. */
+static bool part_settle(const Put *put, GError **err)
+{
+  const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+  return (put->dir->ordered ? sync_file_range(put->fd, 0, 0, all) : fsync(put->fd)) == 0 || failed(put, "write", err);
+}
+
+static bool part_seal(const Put *put, GError **err)
+{
+  return fsync(put->dir->ordered ? put->fd : dir_fd(put)) == 0 || failed(put, "name", err);
 }
 
 /* The mode stands before the name does, the flag can only come after it. */
@@ -276,11 +301,8 @@ static bool part_publish(Put *put, const VolumeContent *content, VolumeFlags fla
 {
   if ((flags & VOLUME_READ_ONLY) && fchmod(put->fd, 0444) < 0)
     return failed(put, "protect", err);
-  if (((flags & VOLUME_READ_ONLY) ? fsync(put->fd) : fdatasync(put->fd)) < 0)
-    return failed(put, "write", err);
-  if (content->check && !content->check(content->owner, put->fd, err))
-    return false;
-  if (!part_rename(put, flags & VOLUME_REPLACE, err))
+  if (!part_settle(put, err) || (content->check && !content->check(content->owner, put->fd, err)) ||
+      !part_rename(put, flags & VOLUME_REPLACE, err) || !part_seal(put, err))
     return false;
   if (flags & VOLUME_READ_ONLY)
     set_immutable(put->fd, true);
@@ -301,6 +323,8 @@ static bool put_again(Put *put, const VolumeCall *call, const VolumeContent *con
     return false;
   if ((flags & VOLUME_READ_ONLY) && (st.st_mode & 0222) && fchmod(put->fd, 0444) < 0)
     return failed(put, "protect", err);
+  if (!part_settle(put, err) || !part_seal(put, err))
+    return false;
   if (flags & VOLUME_READ_ONLY)
     set_immutable(put->fd, true);
   return true;

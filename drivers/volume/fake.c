@@ -271,7 +271,7 @@ static VolumeFacts *facts_new(const char *name, const FakeFile *file)
   return facts;
 }
 
-static bool fake_list(Volumes *volumes, const VolumeCall *call, GPtrArray *volumes_out, GError **err)
+static bool fake_list(Volumes *volumes, const VolumeCall *call, const char *prefix, GPtrArray *volumes_out, GError **err)
 {
   Disk *disk = disk_of(volumes);
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_LIST);
@@ -282,7 +282,8 @@ static bool fake_list(Volumes *volumes, const VolumeCall *call, GPtrArray *volum
   void *name, *file;
   g_hash_table_iter_init(&each, disk->files);
   while (g_hash_table_iter_next(&each, &name, &file))
-    g_ptr_array_add(volumes_out, facts_new(name, file));
+    if (g_str_has_prefix((char *)name + ((FakeFile *)file)->partial, prefix))
+      g_ptr_array_add(volumes_out, facts_new(name, file));
   return true;
 }
 

@@ -309,7 +309,7 @@ static bool list_one(const LibvirtVolumes *v, virStorageVolPtr vol, GPtrArray *v
   return false;
 }
 
-static bool libvirt_list(Volumes *volumes, const VolumeCall *call, GPtrArray *volumes_out, GError **err)
+static bool libvirt_list(Volumes *volumes, const VolumeCall *call, const char *prefix, GPtrArray *volumes_out, GError **err)
 {
   const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
   virStorageVolPtr *vols = NULL;
@@ -319,7 +319,8 @@ static bool libvirt_list(Volumes *volumes, const VolumeCall *call, GPtrArray *vo
   bool ok = n <= VOLUME_LIST_MAX ||
             error_false(err, REASON_TOO_LARGE, "what", "the number of files", "value", "more", "limit", "1000000", NULL);
   for (int i = 0; i < n; i++) {
-    ok = ok && list_one(v, vols[i], volumes_out, err) && volume_call_check(call, volumes->storage, err);
+    bool wanted = g_str_has_prefix(virStorageVolGetName(vols[i]), prefix);
+    ok = ok && (!wanted || list_one(v, vols[i], volumes_out, err)) && volume_call_check(call, volumes->storage, err);
     virStorageVolFree(vols[i]);
   }
   free(vols);

@@ -144,7 +144,7 @@ bool volume_list(Volumes *volumes, const VolumeCall *call, GPtrArray **ret_volum
   VolumeName parsed;
   g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)volume_facts_free);
   if (!CAN(volumes, list, err) || !volume_call_check(call, volumes->storage, err) ||
-      !volumes->driver->list(volumes, call, list, err))
+      !volumes->driver->list(volumes, call, "", list, err))
     return false;
   for (guint i = 0; i < list->len; i++) {
     VolumeFacts *facts = g_ptr_array_index(list, i);
@@ -230,6 +230,30 @@ bool volume_header(Volumes *volumes, const VolumeCall *call, const char *name, Q
          qcow2_header_parse(g_bytes_get_data(head, NULL), g_bytes_get_size(head), facts->size_bytes, ret_header, err);
 }
 
+static bool delete_listed(Volumes *volumes, const VolumeCall *call, GPtrArray *list, const VolumeName *but, GError **err)
+{
+  for (guint i = 0; i < list->len; i++) {
+    const VolumeFacts *facts = g_ptr_array_index(list, i);
+    VolumeName name;
+    bool of_it = volume_name_parse(facts->name, &name) && !strcmp(name.owner, but->owner) &&
+                 (name.role == VOLUME_DISK_QCOW2 || name.role == VOLUME_DISK_RAW || name.role == VOLUME_SEED);
+    if (of_it && name.number != but->number && !volume_delete(volumes, call, facts->name, err))
+      return false;
+  }
+  return true;
+}
+
+bool volume_delete_desktop(Volumes *volumes, const VolumeCall *call, const char *desktop, int64_t keep, GError **err)
+{
+  VolumeName but = { .number = keep };
+  g_autofree char *prefix = g_strconcat(desktop, ".g", NULL);
+  g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func((GDestroyNotify)volume_facts_free);
+  if (!name_check("desktop", desktop, err) || !CAN(volumes, list, err) || !volume_call_check(call, desktop, err))
+    return false;
+  g_strlcpy(but.owner, desktop, sizeof but.owner);
+  return volumes->driver->list(volumes, call, prefix, list, err) && delete_listed(volumes, call, list, &but, err);
+}
+
 static bool image_virtual_bytes(const VolumeClone *clone, Volumes *images, const VolumeCall *call, int64_t *ret_bytes,
                                 GError **err)
 {
@@ -275,13 +299,8 @@ bool volume_clone(Volumes *volumes, const VolumeCall *call, const char *name, co
   g_autoptr(GBytes) head = qcow2_overlay_emit(&overlay, &bytes, err);
   if (!head || !check_clone(clone, images, call, err))
     return false;
-  g_autoptr(GError) failed = NULL;
-  if (volume_put_bytes(volumes, call, name, head, bytes, 0, &failed))
-    return true;
-  if (error_is(failed, REASON_EXISTS) && volume_prove(volumes, call, name, clone, NULL))
-    return true;
-  g_propagate_error(err, g_steal_pointer(&failed));
-  return false;
+  /* what is there already must be this overlay, byte for byte: so nobody has written to it */
+  return volume_put_bytes(volumes, call, name, head, bytes, VOLUME_RESUME, err);
 }
 
 static bool read_whole(Volumes *volumes, const VolumeCall *call, const char *name, GByteArray *into, GError **err)

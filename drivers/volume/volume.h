@@ -169,6 +169,10 @@ bool volume_put_bytes(Volumes *volumes, const VolumeCall *call, const char *name
 /* The header of a qcow2 volume. Errors: those of qcow2_header_parse. */
 bool volume_header(Volumes *volumes, const VolumeCall *call, const char *name, Qcow2Header **ret_header, GError **err);
 
+/* Deletes every disk and seed of a desktop, and what there is of one, but those of generation keep (0 = none is kept). Costs what
+ * they are, not what else is on the storage. */
+bool volume_delete_desktop(Volumes *volumes, const VolumeCall *call, const char *desktop, int64_t keep, GError **err);
+
 /* A desktop's disk on an image version. */
 typedef struct {
   Volumes *images;       /* storage of the image, NULL = that of the disk; the hosts see both */
@@ -179,8 +183,8 @@ typedef struct {
 } VolumeClone;
 
 /* Makes an overlay, durably. A fresh one of the same clone that is already there is success. Errors: NOT_FOUND (the image),
- * VOLUME_CHAIN (the image stands on another: one level is all there is), BAD_VALUE (disk smaller than its image), EXISTS (a
- * volume that is not this fresh overlay). */
+ * VOLUME_CHAIN (the image stands on another: one level is all there is), BAD_VALUE (disk smaller than its image),
+ * VOLUME_DIFFERS (what is there is not this fresh overlay). */
 bool volume_clone(Volumes *volumes, const VolumeCall *call, const char *name, const VolumeClone *clone, GError **err);
 
 /* True where the volume is byte for byte the overlay that volume_clone made of clone, and nothing was ever written to it: ask
@@ -189,12 +193,13 @@ bool volume_prove(Volumes *volumes, const VolumeCall *call, const char *name, co
 
 /* ── drivers ────────────────────────────────────────────────────────────── */
 
-/* A driver's verbs; NULL = it cannot. volume.c has checked names, foreignness and limits before it calls one. */
+/* A driver's verbs; NULL = it cannot. volume.c has checked names, foreignness and limits before it calls one. prefix: only
+ * volumes whose names begin so, "" = all. */
 typedef struct {
   bool (*open)(const VolumesOptions *options, const VolumeCall *call, Volumes **ret_volumes, GError **err);
   void (*close)(Volumes *volumes);
   bool (*space)(Volumes *volumes, const VolumeCall *call, VolumeSpace *ret_space, GError **err);
-  bool (*list)(Volumes *volumes, const VolumeCall *call, GPtrArray *volumes_out, GError **err);
+  bool (*list)(Volumes *volumes, const VolumeCall *call, const char *prefix, GPtrArray *volumes_out, GError **err);
   bool (*look)(Volumes *volumes, const VolumeCall *call, const char *name, VolumeFacts **ret_facts, GError **err);
   bool (*read)(Volumes *volumes, const VolumeCall *call, const char *name, int64_t offset, size_t bytes, GBytes **ret_bytes,
                GError **err);

@@ -508,6 +508,31 @@ static void raw_volume_that_looks_like_qcow2_is_copied_as_raw(void **state)
   assert_true(g_bytes_equal(from, to));
 }
 
+static void desktop_s_volumes_are_deleted_and_no_other_s(void **state)
+{
+  const char *const names[] = { "d-1.g1.qcow2", "d-1.g1.seed.img", "d-1.g2.raw", "d-1.g2.seed.img", "d-1.g3.raw", "d-11.g1.raw",
+                                "img-d-1-v1.raw" };
+  Made m = made(1, 4096), cut = made(1, 3 * MIB);
+  g_autoptr(GError) err = NULL;
+  for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+    put(*state, names[i], &m, 0);
+  cut.fail_at = 2 * MIB;
+  const VolumeContent content = content_of(&cut);
+  assert_false(volume_put(*state, NULL, "d-1.g4.raw", &content, VOLUME_RESUME, &err));
+  g_clear_error(&err);
+  assert_ok(volume_delete_desktop(*state, NULL, "d-1", 2, &err), err);
+  assert_holds(*state, "d-1.g2.raw", &m);
+  assert_holds(*state, "d-1.g2.seed.img", &m);
+  assert_int_equal(count_listed(*state), 4);
+  assert_ok(volume_delete_desktop(*state, NULL, "d-1", 0, &err), err);
+  assert_holds(*state, "d-11.g1.raw", &m);
+  assert_holds(*state, "img-d-1-v1.raw", &m);
+  assert_int_equal(count_listed(*state), 2);
+  assert_false(volume_delete_desktop(*state, NULL, "", 0, &err));
+  assert_reason(&err, REASON_MISSING_FIELD, "field", "desktop");
+  assert_int_equal(count_listed(*state), 2);
+}
+
 /* ── clones ─────────────────────────────────────────────────────────────── */
 
 /* A qcow2 volume that stands alone, of 64 MiB: what qcow2_overlay_emit makes, without its backing file. */
@@ -550,7 +575,7 @@ static void clone_of_another_generation_is_in_the_way(void **state)
   assert_ok(volume_clone(*state, NULL, DISK, &clone_17_4, &err), err);
   next.tag = "0f2a/d-17/5";
   assert_false(volume_clone(*state, NULL, DISK, &next, &err));
-  assert_reason(&err, REASON_EXISTS, "name", DISK);
+  assert_reason(&err, REASON_VOLUME_DIFFERS, "name", DISK);
   assert_false(volume_prove(*state, NULL, DISK, &next, &err));
   assert_reason(&err, REASON_QCOW2_NOT_FRESH, "field", "tag");
   assert_ok(volume_prove(*state, NULL, DISK, &clone_17_4, &err), err);
@@ -611,7 +636,7 @@ static void written_clone_is_not_proven(void **state)
   assert_false(volume_prove(*state, NULL, DISK, &clone_17_4, &err));
   assert_reason(&err, REASON_QCOW2_NOT_FRESH, "field", "file size");
   assert_false(volume_clone(*state, NULL, DISK, &clone_17_4, &err));
-  assert_reason(&err, REASON_EXISTS, "name", DISK);
+  assert_reason(&err, REASON_VOLUME_DIFFERS, "name", DISK);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, open_empty, empty_and_close)
@@ -638,6 +663,7 @@ int volume_contract_run(const VolumeSubject *subject)
     T(second_writer_is_told),
     T(copy_is_a_volume_of_its_own),
     T(raw_volume_that_looks_like_qcow2_is_copied_as_raw),
+    T(desktop_s_volumes_are_deleted_and_no_other_s),
     T(clone_is_provable_and_made_once),
     T(clone_of_another_generation_is_in_the_way),
     T(clone_of_nothing_sound_is_refused),
