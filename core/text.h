@@ -17,7 +17,8 @@ bool name_check(const char *field, const char *text, GError **err);
 bool account_check(const char *field, const char *text, GError **err);
 
 /* True where text is UTF-8 of at most 200 characters without control, bidirectional, invisible and line-breaking ones; it may be
- * empty. ZWJ and ZWNJ are taken: scripts and emoji need them. Errors: MISSING_FIELD (NULL), TEXT_NOT_UTF8, TEXT_HIDDEN, TOO_LARGE. */
+ * empty. ZWJ and ZWNJ are taken: scripts and emoji need them. Errors: MISSING_FIELD (NULL), TEXT_NOT_UTF8, TEXT_HIDDEN,
+ * TOO_LARGE. */
 bool title_check(const char *field, const char *text, GError **err);
 /* The same with a limit of the caller's. */
 bool text_check(const char *field, const char *text, int max_characters, GError **err);
@@ -26,6 +27,6 @@ bool text_check(const char *field, const char *text, int max_characters, GError 
  * byte that is not UTF-8 <FF>. Owned by the caller. */
 char *text_dup_visible(const char *text, int max_characters);
 
-/* True where text is a decimal number without sign (or with "-"), space or anything else, from min to max; *ret_number only then. NULL
- * is none. */
+/* True where text is a decimal number without sign (or with "-"), space or anything else, from min to max; *ret_number only
+ * then. NULL is none. */
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_number);

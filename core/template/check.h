@@ -1,6 +1,6 @@
 /* Everything that can be said about a template file without a daemon: is it XML, is it a template, is it allowed, does libvirt's
- * schema take it. `sarang template check FILE` prints the list, the controller refuses by its first line. Pure but for a schema that
- * the caller has loaded. */
+ * schema take it. `sarang template check FILE` prints the list, the controller refuses by its first line. Pure but for a schema
+ * that the caller has loaded. */
 #pragma once
 
 #include "core/template/lint.h"
@@ -15,6 +15,6 @@ typedef struct {
 
 void template_finding_free(TemplateFinding *finding);
 
-/* Findings in the order of their lines: TemplateFinding *, freed with the array; empty where all is well. schema NULL: that part is
- * left out. */
+/* Findings in the order of their lines: TemplateFinding *, freed with the array; empty where all is well. schema NULL: that part
+ * is left out. */
 GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *policy, const DomainSchema *schema);

@@ -57,7 +57,8 @@ static bool number_check(const char *field, int64_t number, int64_t max, const c
 {
   if (number >= 0 && number <= max)
     return true;
-  g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT, number), *limit = g_strdup_printf("0…%" G_GINT64_FORMAT "%s", max, unit);
+  g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT, number);
+  g_autofree char *limit = g_strdup_printf("0…%" G_GINT64_FORMAT "%s", max, unit);
   return bad_value(field, value, limit, err);
 }
 
@@ -83,8 +84,8 @@ static bool host_check(const DomainTemplate *template, const DomainSpec *spec, G
     [VIRT_QEMU] = { true, false }, [VIRT_KVM] = { true, false }, [VIRT_XEN] = { false, true }, [VIRT_TEST] = { true, true },
   };
   if (!fits[spec->type][template->is_xen])
-    return error_false(err, REASON_TEMPLATE_HOST, "template", template->name, "for", template->is_xen ? "xen" : "kvm, qemu", "type",
-                       domain_types[spec->type], NULL);
+    return error_false(err, REASON_TEMPLATE_HOST, "template", template->name, "for", template->is_xen ? "xen" : "kvm, qemu",
+                       "type", domain_types[spec->type], NULL);
   if (template->kernel == KERNEL_REQUIRED && !spec->kernel)
     return error_false(err, REASON_TEMPLATE_KERNEL, "template", template->name, NULL);
   return true;
@@ -129,8 +130,8 @@ static bool set_parameters(xmlDoc *doc, const DomainTemplate *template, const Te
   return true;
 }
 
-/* A parameter has written over <memory> or <vcpu> alone. The file's number is put back, and the wanted one is set as a pool's would be:
- * so what depends on it follows. */
+/* A parameter has written over <memory> or <vcpu> alone. The file's number is put back, and the wanted one is set as a pool's
+ * would be: so what depends on it follows. */
 static bool set_memory(xmlNode *root, const xmlNode *file, int64_t mib, GError **err)
 {
   if (!mib)
@@ -229,7 +230,8 @@ static LintTarget target_of(const DomainTemplate *template, const DomainSpec *sp
   };
 }
 
-bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml, GError **err)
+bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml,
+                     GError **err)
 {
   if (!spec_check(spec, err) || !host_check(template, spec, err))
     return false;
@@ -245,8 +247,8 @@ bool template_domain(const DomainTemplate *template, const DomainSpec *spec, con
   return true;
 }
 
-bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments, int64_t *ret_memory_mib,
-                        int64_t *ret_vcpus, GError **err)
+bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,
+                        int64_t *ret_memory_mib, int64_t *ret_vcpus, GError **err)
 {
   g_autoptr(xmlDoc) doc = xmlCopyDoc(template->doc, 1);
   if (!set_parameters(doc, template, arguments, n_arguments, err))

@@ -1,6 +1,6 @@
-/* One desktop's domain XML, made of a template and what was decided for that desktop. The template's tree is copied, the nodes that
- * DomainSpec speaks of are set, everything else stays as its author wrote it; then the result is read again and held to the policy.
- * Pure: it looks at no file. Any thread. */
+/* One desktop's domain XML, made of a template and what was decided for that desktop. The template's tree is copied, the nodes
+ * that DomainSpec speaks of are set, everything else stays as its author wrote it; then the result is read again and held to the
+ * policy. Pure: it looks at no file. Any thread. */
 #pragma once
 
 #include "core/model.h"
@@ -27,13 +27,14 @@ typedef struct {
   int64_t generation;
 } DomainSpec;
 
-/* *ret_xml is owned by the caller. No screen in it can be entered until hypervisor_console() has set a password (Xen takes none: there
- * the address is the only guard). Errors: those of template_arguments_check(); BAD_NAME, BAD_VALUE (uuid, mac, listen, paths that are
- * not absolute); TEMPLATE_HOST (made for another hypervisor); TEMPLATE_FIXED (memory or CPUs can't be changed); TEMPLATE_KERNEL (needs a
- * kernel, none given); TEMPLATE_POLICY (by lint_domain()). */
-bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml, GError **err);
+/* *ret_xml is owned by the caller. No screen in it can be entered until hypervisor_console() has set a password (Xen takes none:
+ * there the address is the only guard). Errors: those of template_arguments_check(); BAD_NAME, BAD_VALUE (uuid, mac, listen,
+ * paths that are not absolute); TEMPLATE_HOST (made for another hypervisor); TEMPLATE_FIXED (memory or CPUs can't be changed);
+ * TEMPLATE_KERNEL (needs a kernel, none given); TEMPLATE_POLICY (by lint_domain()). */
+bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml,
+                     GError **err);
 
-/* Memory and virtual CPUs of a desktop made with these arguments, before the pool's own say: what placement claims. Errors: those of
- * template_arguments_check(). */
-bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments, int64_t *ret_memory_mib,
-                        int64_t *ret_vcpus, GError **err);
+/* Memory and virtual CPUs of a desktop made with these arguments, before the pool's own say: what placement claims. Errors:
+ * those of template_arguments_check(). */
+bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,
+                        int64_t *ret_memory_mib, int64_t *ret_vcpus, GError **err);

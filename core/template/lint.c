@@ -22,7 +22,8 @@ typedef char *(*Breaks)(const Lint *lint, const xmlNode *node);
 /* ── paths of files ──────────────────────────────────────────────────────── */
 
 static const char *const firmware_files[] = {
-  "/usr/share/OVMF/*", "/usr/share/ovmf/*", "/usr/share/edk2/*", "/usr/share/AAVMF/*", "/usr/share/qemu/*", "/usr/share/seabios/*",
+  "/usr/share/OVMF/*", "/usr/share/ovmf/*", "/usr/share/edk2/*", "/usr/share/AAVMF/*", "/usr/share/qemu/*",
+  "/usr/share/seabios/*",
   "/usr/lib/xen/boot/*", "/usr/lib/xen-*/boot/*", NULL,
 };
 static const char *const emulator_files[] = {
@@ -144,7 +145,8 @@ static char *is_wrong_system_disk(const Lint *lint, const xmlNode *node)
 
 static char *is_shared_disk(const Lint *lint, const xmlNode *node)
 {
-  bool ours = node == machine_system_disk(lint->root) || (lint->target && lint->target->seed && has_file(node, lint->target->seed));
+  bool is_seed = lint->target && lint->target->seed && has_file(node, lint->target->seed);
+  bool ours = is_seed || node == machine_system_disk(lint->root);
   bool empty = !xml_find(node, "source");
   return ours || empty || xml_has(node, "device", "cdrom") || xml_find(node, "readonly") ? NULL : nothing();
 }
@@ -297,8 +299,8 @@ static char *row_breaks(const Lint *lint, const Row *row, const xmlNode *node)
 /* A row that names a set of paths for this place has judged it already. */
 static bool is_judged(const Lint *lint, const xmlNode *node, const char *attribute)
 {
-  for (int i = 0; i < N_LINT_RULES; i++)
-    if (rows[i].allowed && *rows[i].allowed == '@' && !strcmp(rows[i].attribute, attribute) && applies(&rows[i], lint->path->str, node))
+  for (const Row *row = rows; row < rows + N_LINT_RULES; row++)
+    if (row->allowed && *row->allowed == '@' && !strcmp(row->attribute, attribute) && applies(row, lint->path->str, node))
       return true;
   return false;
 }
@@ -307,7 +309,9 @@ static bool is_judged(const Lint *lint, const xmlNode *node, const char *attribu
 static bool is_host_path(const Lint *lint, const xmlNode *node, const char *attribute, const char *value)
 {
   static const char FILES[] = "file path dir socket rendernode logFile evdev tap vhost";
-  return *value && (*value == '/' || has_word(FILES, attribute)) && !is_in_storage(lint, value) && !is_judged(lint, node, attribute);
+  if (!*value || (*value != '/' && !has_word(FILES, attribute)))
+    return false;
+  return !is_in_storage(lint, value) && !is_judged(lint, node, attribute);
 }
 
 static char *names_host_path(const Lint *lint, const xmlNode *node)

@@ -1,6 +1,6 @@
-/* The policy for domain XML: what a template may ask of a host. Rules are rows of rules.def; anything that names something of the
- * host and is not on a row's list is refused. Asked when a template is added, by `template check`, and again for each domain made of
- * one. It opens no file: whether a path is allowed is decided by its text alone. Pure; any thread. */
+/* The policy for domain XML: what a template may ask of a host. Rules are rows of rules.def; anything that names something of
+ * the host and is not on a row's list is refused. Asked when a template is added, by `template check`, and again for each domain
+ * made of one. It opens no file: whether a path is allowed is decided by its text alone. Pure; any thread. */
 #pragma once
 
 #include "core/template/template.h"
@@ -23,7 +23,7 @@ LintRule lint_rule_find(const char *name);
 
 typedef struct {
   const char *const *directories; /* storage directories, absolute, NULL-ended; NULL = none */
-  const char *const *waived;      /* names of rules waived for this template, NULL-ended; NULL = none. Unknown ones waive nothing. */
+  const char *const *waived;      /* names of rules waived for this template, NULL-ended; unknown ones waive nothing */
 } LintPolicy;
 
 /* Whether every name is a rule that may be waived. Errors: NOT_FOUND (kind "rule"), BAD_VALUE. */
@@ -42,7 +42,8 @@ typedef struct {
   const char *disk, *format, *seed, *network, *listen; /* seed and network may be NULL */
 } LintTarget;
 
-/* Every finding of a file, in its order: LintFinding *, freed with the array; never NULL. network is the one its metadata names, or NULL. */
+/* Every finding of a file, in its order: LintFinding *, freed with the array; never NULL. network is the one its metadata names,
+ * or NULL. */
 GPtrArray *lint_list(xmlDoc *doc, const char *network, const LintPolicy *policy);
 /* The first finding of a template as an error: TEMPLATE_POLICY with line, what, rule. */
 bool lint_template(const DomainTemplate *template, const LintPolicy *policy, GError **err);

@@ -289,7 +289,9 @@ void machine_set_network(xmlNode *root, const char *network, const char *mac)
 
 static void set_screen(xmlNode *screen, const char *address, int port, bool closed)
 {
-  static const char *const ours[] = { "autoport", "port", "tlsPort", "websocket", "socket", "passwd", "passwdValidTo", "connected" };
+  static const char *const ours[] = {
+    "autoport", "port", "tlsPort", "websocket", "socket", "passwd", "passwdValidTo", "connected",
+  };
   for (size_t i = 0; i < G_N_ELEMENTS(ours); i++)
     xml_set(screen, ours[i], NULL);
   xml_remove_all(screen, "listen");

@@ -21,7 +21,7 @@ int64_t machine_memory_mib(const xmlNode *root);
 int64_t machine_vcpus(const xmlNode *root);
 /* <currentMemory> follows where it was the same, and is never more. TEMPLATE_FIXED where NUMA cells make up the memory. */
 bool machine_set_memory_mib(xmlNode *root, int64_t mib, GError **err);
-/* A topology follows: one socket, as many threads a core as it had where that divides. TEMPLATE_FIXED where <vcpus> lists them. */
+/* A topology follows: one socket, threads a core as before where that divides. TEMPLATE_FIXED where <vcpus> lists them. */
 bool machine_set_vcpus(xmlNode *root, int64_t vcpus, GError **err);
 
 /* Without acceleration some things can't be: the host's own CPU model becomes `maximum`, a named one loses its promises
@@ -37,8 +37,9 @@ void machine_add_seed(xmlNode *root, const char *path);
 /* network: a libvirt network, "bridge:NAME" or "user". mac may be NULL: it is left as it is. */
 void machine_set_network(xmlNode *root, const char *network, const char *mac);
 
-/* Every VNC and SPICE screen listens on address: VNC on port where it is not 0, else where the host finds room. closed: nobody gets
- * in until a password is set (an empty one shuts the door, and only a screen that has one can be given another while it runs). */
+/* Every VNC and SPICE screen listens on address: VNC on port where it is not 0, else where the host finds room. closed: nobody
+ * gets in until a password is set (an empty one shuts the door, and only a screen that has one can be given another while it
+ * runs). */
 void machine_set_screens(xmlNode *root, const char *address, int port, bool closed);
 /* Makes a screen of that kind where there is none. */
 void machine_ensure_screen(xmlNode *root, const char *kind);

@@ -72,7 +72,8 @@ static bool read_name(const xmlNode *node, const char *attribute, char **ret_nam
 }
 
 /* The attribute as one of names, or standard where it is not there. */
-static bool read_word(const xmlNode *node, const char *attribute, const EnumNames *names, int standard, int *ret_value, GError **err)
+static bool read_word(const xmlNode *node, const char *attribute, const EnumNames *names, int standard, int *ret_value,
+                      GError **err)
 {
   g_autofree char *text = xml_dup(node, attribute);
   *ret_value = standard;
@@ -476,8 +477,9 @@ bool template_parse(const char *bytes, size_t len, DomainTemplate **ret_template
     return refuse(root, REASON_TEMPLATE_ROOT, "name", (const char *)root->name, err);
   template->is_xen = xml_has(root, "type", "xen");
   const xmlNode *node = find_template(root, err);
-  if (!node || !attributes_check(node, &template_elements[TEMPLATE_ELEMENT_TEMPLATE], err) || !read_template(node, &target, err) ||
-      !read_children(node, &target, err) || !title_complete(node, template, err) || !agent_check(node, template, err))
+  if (!node || !attributes_check(node, &template_elements[TEMPLATE_ELEMENT_TEMPLATE], err) ||
+      !read_template(node, &target, err) || !read_children(node, &target, err) || !title_complete(node, template, err) ||
+      !agent_check(node, template, err))
     return false;
   *ret_template = g_steal_pointer(&template);
   return true;

@@ -201,7 +201,8 @@ bool seed_files(const Seed *seed, SeedFiles *ret_files, GError **err)
 {
   g_auto(SeedFiles) files = { 0 };
   if (!needed_check("instance-id", seed->instance_id, err) || !needed_check("hostname", seed->hostname, err) ||
-      (seed->person && !needed_check("name", seed->person->name, err)) || (seed->network && !needed_check("mac", seed->network->mac, err)) ||
+      (seed->person && !needed_check("name", seed->person->name, err)) ||
+      (seed->network && !needed_check("mac", seed->network->mac, err)) ||
       !write_document(seed, put_meta_data, "", &files.meta_data, err) ||
       !write_document(seed, put_user_data, "#cloud-config\n", &files.user_data, err) ||
       (seed->network && !write_document(seed, put_network_config, "", &files.network_config, err)))

@@ -1,5 +1,6 @@
-/* The NoCloud seed of a desktop: a small disk labelled CIDATA from which cloud-init, cloudbase-init or the reader of our own guest
- * takes who the machine is and whose. Every text is a double-quoted YAML string written by libyaml: nothing in it can become a key.
+/* The NoCloud seed of a desktop: a small disk labelled CIDATA from which cloud-init, cloudbase-init or the reader of our own
+ * guest takes who the machine is and whose. Every text is a double-quoted YAML string written by libyaml: nothing in it can
+ * become a key.
  *
  * Guests may read a strict subset of YAML, so no other keys and shapes are written than these:
  *   meta-data       instance-id, local-hostname
@@ -23,7 +24,8 @@ typedef struct {
   const char *const *nameservers; /* NULL-ended; NULL = none */
 } SeedNetwork;
 
-/* NULL leaves a key out, but instance_id and hostname must be there. What is in the texts is not judged here, only that it is UTF-8. */
+/* NULL leaves a key out, but instance_id and hostname must be there. What is in the texts is not judged here, only that it is
+ * UTF-8. */
 typedef struct {
   const char *instance_id;        /* the guest applies a seed once for each: "d-17.g4" */
   const char *hostname;

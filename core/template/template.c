@@ -12,7 +12,8 @@ ENUM_DEFINE(TemplateParameterType, template_parameter_type, TEMPLATE_PARAMETER_T
 ENUM_DEFINE(TemplateSizeUnit, template_size_unit, TEMPLATE_SIZE_UNITS, N_TEMPLATE_SIZE_UNITS)
 
 const TemplateElement template_elements[N_TEMPLATE_ELEMENTS] = {
-#define X(id, name, parent, must, may, min, max, read, en, ko) [TEMPLATE_ELEMENT_##id] = { name, parent, must, may, min, max, en, ko },
+#define X(id, name, parent, must, may, min, max, read, en, ko) \
+  [TEMPLATE_ELEMENT_##id] = { name, parent, must, may, min, max, en, ko },
 #include "core/template/elements.def"
 #undef X
 };

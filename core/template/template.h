@@ -1,6 +1,6 @@
 /* A template: a libvirt domain XML with one element of ours in its <metadata>, which says what people and the controller need to
- * know of it. Reading one asks nothing of the outside; making a desktop's domain of it is core/template/domain.h, the policy it is
- * held to core/template/lint.h. Format: docs/templates.md. A read template is never changed and may be used by any thread. */
+ * know of it. Reading one asks nothing of the outside; making a desktop's domain of it is core/template/domain.h, the policy it
+ * is held to core/template/lint.h. Format: docs/templates.md. A read template is never changed and may be used by any thread. */
 #pragma once
 
 #include <glib.h>
@@ -17,7 +17,8 @@
 ENUM_DECLARE(TemplateReadyKind, template_ready, TEMPLATE_READY_KINDS, N_TEMPLATE_READY_KINDS)
 
 /* How a person's account gets into the guest. */
-#define TEMPLATE_PERSONALISE_KINDS(X) X(PERSONALISE_BY_AGENT, "agent") X(PERSONALISE_BY_SEED, "seed") X(PERSONALISE_BY_NOBODY, "none")
+#define TEMPLATE_PERSONALISE_KINDS(X) \
+  X(PERSONALISE_BY_AGENT, "agent") X(PERSONALISE_BY_SEED, "seed") X(PERSONALISE_BY_NOBODY, "none")
 ENUM_DECLARE(TemplatePersonalise, template_personalise, TEMPLATE_PERSONALISE_KINDS, N_TEMPLATE_PERSONALISE_KINDS)
 
 #define TEMPLATE_GPU_NEEDS(X) X(GPU_NEED_NONE, "none") X(GPU_NEED_OPTIONAL, "optional") X(GPU_NEED_REQUIRED, "required")
@@ -100,13 +101,14 @@ typedef struct {
 /* The parameter called name, borrowed, or NULL. */
 const TemplateParameter *template_parameter_find(const DomainTemplate *template, const char *name);
 
-/* Checks value against parameter and gives it as it will stand in the XML: a size ("4GiB", or "4096": in the parameter's unit) as a
- * number of the parameter's unit. Owned by the caller. Errors: BAD_VALUE, and those of title_check(). */
+/* Checks value against parameter and gives it as it will stand in the XML: a size ("4GiB", or "4096": in the parameter's unit)
+ * as a number of the parameter's unit. Owned by the caller. Errors: BAD_VALUE, and those of title_check(). */
 bool template_argument_parse(const TemplateParameter *parameter, const char *value, char **ret_text, GError **err);
 
 /* Whether every argument names a parameter and fits it, no name twice. Errors: UNKNOWN_FIELD, EXISTS, those of
  * template_argument_parse(). */
-bool template_arguments_check(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments, GError **err);
+bool template_arguments_check(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,
+                              GError **err);
 
 /* ── the vocabulary: what may stand in our metadata element; the reader, the docs' test and `explain` use the same rows ── */
 

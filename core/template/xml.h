@@ -30,8 +30,9 @@ bool xml_is(const xmlNode *node, const char *name);
 xmlNode *xml_find(const xmlNode *parent, const char *name);
 /* The next sibling element that is called as node is, or any where any_name. */
 xmlNode *xml_next(const xmlNode *node, bool any_name);
-/* The element or, for a path that ends in "/@name", the element that would hold the attribute: "/domain/devices/disk[2]/target/@dev",
- * counted from 1. NULL where there is none or path is not spelled so; *ret_attribute points into path, or is NULL. */
+/* The element or, for a path that ends in "/@name", the element that would hold the attribute:
+ * "/domain/devices/disk[2]/target/@dev", counted from 1. NULL where there is none or path is not spelled so; *ret_attribute
+ * points into path, or is NULL. */
 xmlNode *xml_find_path(const xmlDoc *doc, const char *path, const char **ret_attribute);
 
 /* An attribute's value without namespace, or NULL; owned by the caller. */

@@ -1,6 +1,6 @@
-/* libvirt's own RELAX NG for domain XML, asked offline: what virt-xml-validate asks, without a process or a daemon. The files are the
- * machine's (package libvirt-daemon or libvirt-common); another version of libvirt may take more. The host's own validation at define
- * time is the last word: hypervisor_define(). A loaded schema is read-only and may be used by any thread. */
+/* libvirt's own RELAX NG for domain XML, asked offline: what virt-xml-validate asks, without a process or a daemon. The files
+ * are the machine's (package libvirt-daemon or libvirt-common); another version of libvirt may take more. The host's own
+ * validation at define time is the last word: hypervisor_define(). A loaded schema is read-only and may be used by any thread. */
 #pragma once
 
 #include <glib.h>

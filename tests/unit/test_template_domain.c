@@ -1,5 +1,6 @@
-/* Template and parameters → domain XML: the golden files of tests/golden/domain (UPDATE_GOLDEN=1 writes them anew), each valid by libvirt's
- * own schema; and what the controller doesn't set comes out as it went in, compared as canonical XML. Runs from the project's root. */
+/* Template and parameters → domain XML: the golden files of tests/golden/domain (UPDATE_GOLDEN=1 writes them anew), each valid
+ * by libvirt's own schema; and what the controller doesn't set comes out as it went in, compared as canonical XML. Runs from the
+ * project's root. */
 #include "core/template/domain.h"
 #include "core/template/xml.h"
 #include "drivers/schema/schema.h"
