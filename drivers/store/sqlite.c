@@ -9,11 +9,11 @@
 #include "drivers/store/sqlite_store.h"
 
 enum {
-  LOG_BYTES = 4 << 20,       /* as long as the log is made beforehand: about 1,000 pages */
-  CHECKPOINT_FRAMES = 512,   /* pages in the log before it is folded in: half of that, so that commits go on meanwhile */
-  LOG_FRAMES_MAX = 8192,     /* a log that grew to this under a load without a gap is folded in by the committer itself */
-  QUICK_CHECK_BYTES = 64 << 20,  /* a file beyond this has only its live tables looked through at start */
-  CHANGE_BITS = 20,          /* ids of unnumbered rows: 2^62 + sequence · 2^20 + place in the batch */
+  LOG_BYTES = 8 << 20,          /* as long as the log is made beforehand: about 2,000 pages */
+  CHECKPOINT_FRAMES = 700,      /* pages in the log before the thread folds it in, while commits go on */
+  LOG_FRAMES_MAX = 1800,        /* a log that grew to this under a load without a gap is folded in by the committer itself */
+  QUICK_CHECK_BYTES = 64 << 20, /* a file beyond this has only its live tables looked through at start */
+  CHANGE_BITS = 20,             /* ids of unnumbered rows: 2^62 + sequence · 2^20 + place in the batch */
 };
 
 static SqliteStore *sqlite_of(Store *store)
@@ -169,19 +169,26 @@ static bool commit(SqliteStore *s, GError **err)
 {
   int code = sqlite3_step(s->commit);
   if (code != SQLITE_DONE)
-    db_error_commit(s->db, err);
-  s->uncertain = (code & 0xff) == SQLITE_IOERR;
+    s->uncertain = db_error_commit(s->db, err);
   sqlite3_reset(s->commit);
   return code == SQLITE_DONE;
 }
 
-/* Past the limit the committer folds the log in itself: what is left of it, since the thread was at it all the time. */
+/* A log begins anew when all of it was folded in, which the thread can't reach while commits come without a gap: past the limit the committer folds
+ * in what is left. Where a reader holds the log's beginning it grows on, and is asked about again a good deal later. */
 static void tend_log(SqliteStore *s)
 {
-  if (s->log_frames >= LOG_FRAMES_MAX)
-    sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-  else if (s->log_frames >= CHECKPOINT_FRAMES)
+  if (s->log_frames < s->log_asked)
+    s->log_asked = 0;
+  if (s->log_frames - s->log_asked < CHECKPOINT_FRAMES)
+    return;
+  s->log_asked = s->log_frames;
+  if (s->log_frames < LOG_FRAMES_MAX) {
     checkpointer_ask(s->checkpointer);
+    return;
+  }
+  checkpointer_wait(s->checkpointer);
+  sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 }
 
 static bool sqlite_apply(Store *store, const Batch *const *batches, int n, int64_t epoch, GError **err)
@@ -209,8 +216,10 @@ static bool seal(SqliteStore *s, GError **err)
     return true;
   if (!db_step(s->begin, err))
     return false;
-  if (db_step(s->seal, err) && commit(s, err))
+  if (db_step(s->seal, err) && commit(s, err)) {
+    s->uncertain = false;
     return true;
+  }
   roll_back(s);
   s->uncertain = true;
   return false;
@@ -296,8 +305,8 @@ static bool open_locked(SqliteStore *s, GError **err)
     return false;
   if (!schema_migrate(s->db, err) || !check_quickly(s, err) || !prepare_statements(s, err))
     return false;
-  if (sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL) != SQLITE_OK)
-    return db_error(s->db, "checkpoint", err);
+  /* on a full disk it fails, and the log keeps what it holds: that stops no start */
+  sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
   files_fill_wal(s->path, LOG_BYTES);
   sqlite3_wal_hook(s->db, note_frames, s);
   return (s->checkpointer = checkpointer_new(s->path, err)) != NULL;

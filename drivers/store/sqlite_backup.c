@@ -57,7 +57,8 @@ static bool make_file(const char *path, GError **err)
 
 static bool vacuum_into(sqlite3 *db, const char *path, GError **err)
 {
-  g_autoptr(sqlite3_stmt) stmt = db_prepare(db, "VACUUM INTO ?1", err);
+  /* the copy is attached to the connection, whose "query only" would hold for it too */
+  g_autoptr(sqlite3_stmt) stmt = db_run(db, "PRAGMA query_only=OFF", err) ? db_prepare(db, "VACUUM INTO ?1", err) : NULL;
   if (!stmt)
     return false;
   sqlite3_bind_text(stmt, 1, path, -1, SQLITE_STATIC);

@@ -4,37 +4,48 @@
 
 #include "core/log.h"
 #include "drivers/store/sqlite_db.h"
+#include "drivers/store/sqlite_files.h"
 
 struct Checkpointer {
   sqlite3 *db;
-  GThread *thread;
+  char *path;
+  pthread_t thread;
   pthread_mutex_t lock; /* not GMutex: ThreadSanitizer does not see those */
-  pthread_cond_t wake;
-  bool asked, ended; /* under lock */
+  pthread_cond_t wake, rest;
+  bool asked, works, ended; /* under lock */
 };
 
 static bool wait_asked(Checkpointer *c)
 {
   pthread_mutex_lock(&c->lock);
+  c->works = false;
+  pthread_cond_signal(&c->rest);
   while (!c->asked && !c->ended)
     pthread_cond_wait(&c->wake, &c->lock);
   c->asked = false;
-  bool go_on = !c->ended;
+  c->works = !c->ended;
+  bool go_on = c->works;
   pthread_mutex_unlock(&c->lock);
   return go_on;
 }
 
-/* A checkpoint that fails loses nothing: the log keeps what it holds, and the next one tries again. */
+/* One that fails loses nothing: the log keeps what it holds, and the next one tries again. Busy: it met a commit's very end. */
+static void checkpoint(sqlite3 *db)
+{
+  g_autoptr(GError) err = NULL;
+  int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY)
+    return;
+  db_error(db, "checkpoint", &err);
+  log_warning("store", "the log could not be folded into the store", "error", err->message);
+}
+
 static void *checkpoint_until_ended(void *data)
 {
   Checkpointer *c = data;
-  while (wait_asked(c)) {
-    g_autoptr(GError) err = NULL;
-    if (sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) == SQLITE_OK)
-      continue;
-    db_error(c->db, "checkpoint", &err);
-    log_warning("store", "the log could not be folded into the store", "error", err->message);
-  }
+  files_sync_wal(c->path);
+  while (wait_asked(c))
+    checkpoint(c->db);
   return NULL;
 }
 
@@ -45,9 +56,12 @@ Checkpointer *checkpointer_new(const char *path, GError **err)
     return NULL;
   Checkpointer *c = g_new0(Checkpointer, 1);
   c->db = db;
+  c->path = g_strdup(path);
+  c->works = true;
   pthread_mutex_init(&c->lock, NULL);
   pthread_cond_init(&c->wake, NULL);
-  c->thread = g_thread_new("checkpoint", checkpoint_until_ended, c);
+  pthread_cond_init(&c->rest, NULL);
+  g_assert(pthread_create(&c->thread, NULL, checkpoint_until_ended, c) == 0);
   return c;
 }
 
@@ -59,10 +73,12 @@ void checkpointer_free(Checkpointer *c)
   c->ended = true;
   pthread_cond_signal(&c->wake);
   pthread_mutex_unlock(&c->lock);
-  g_thread_join(c->thread);
+  pthread_join(c->thread, NULL);
   sqlite3_close(c->db);
   pthread_mutex_destroy(&c->lock);
   pthread_cond_destroy(&c->wake);
+  pthread_cond_destroy(&c->rest);
+  g_free(c->path);
   g_free(c);
 }
 
@@ -71,5 +87,13 @@ void checkpointer_ask(Checkpointer *c)
   pthread_mutex_lock(&c->lock);
   c->asked = true;
   pthread_cond_signal(&c->wake);
+  pthread_mutex_unlock(&c->lock);
+}
+
+void checkpointer_wait(Checkpointer *c)
+{
+  pthread_mutex_lock(&c->lock);
+  while (c->works || c->asked)
+    pthread_cond_wait(&c->rest, &c->lock);
   pthread_mutex_unlock(&c->lock);
 }

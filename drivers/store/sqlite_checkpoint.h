@@ -12,3 +12,5 @@ Checkpointer *checkpointer_new(const char *path, GError **err);
 void checkpointer_free(Checkpointer *checkpointer);
 /* Asks for a checkpoint soon. The committer's thread; never waits. */
 void checkpointer_ask(Checkpointer *checkpointer);
+/* Waits until the thread rests. The committer's thread. */
+void checkpointer_wait(Checkpointer *checkpointer);

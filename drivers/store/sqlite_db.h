@@ -20,7 +20,7 @@ sqlite3 *db_open(const char *path, DbUse use, GError **err);
 
 /* Sets err from the connection's last failure; doing says what was tried ("read", "write"). Returns false. */
 bool db_error(sqlite3 *db, const char *doing, GError **err);
-/* The same, for a failed COMMIT: an I/O error there is STORE_UNCERTAIN. */
+/* The same, for a failed COMMIT. Returns whether it is uncertain what became of it: STORE_UNCERTAIN. */
 bool db_error_commit(sqlite3 *db, GError **err);
 
 /* Runs SQL text without parameters, any number of statements. */

@@ -102,7 +102,14 @@ void files_fill_wal(const char *path, int64_t bytes)
   /* on a disk that is nearly full the commits need the room more than the speed */
   if (at < bytes && ftruncate(fd, st.st_size) < 0)
     return;
-  fdatasync(fd);
+}
+
+void files_sync_wal(const char *path)
+{
+  g_autofree char *wal = g_strconcat(path, "-wal", NULL);
+  AUTO_FD fd = open(wal, O_WRONLY | O_CLOEXEC);
+  if (fd >= 0)
+    fdatasync(fd);
 }
 
 static bool sync_opened(const char *path, int flags, GError **err)

@@ -13,6 +13,8 @@ bool files_prepare(const char *path, GError **err);
 /* Makes the file path + "-wal" at least bytes long by zeros behind its end, which SQLite takes for the end of the log: a commit that overwrites is twice as
  * fast as one that grows a file. Best effort. Only while nobody writes. */
 void files_fill_wal(const char *path, int64_t bytes);
+/* Makes that durable, so that no commit has to. Best effort; any thread. */
+void files_sync_wal(const char *path);
 
 /* Makes the names in the directory of path durable. */
 bool files_sync_directory(const char *path, GError **err);

@@ -11,40 +11,50 @@ static bool is_empty(sqlite3 *db, bool *ret_empty, GError **err)
   return true;
 }
 
-bool schema_check(sqlite3 *db, int64_t *ret_version, GError **err)
+static bool check_version(sqlite3 *db, int n_known, int64_t *ret_version, GError **err)
 {
   int64_t application, version;
   if (!db_get_int(db, "PRAGMA application_id", &application, err) || !db_get_int(db, "PRAGMA user_version", &version, err))
     return false;
   if (application != APPLICATION_ID || version < 1)
     return error_false(err, REASON_STORE_DAMAGED, "detail", "this is not a store of Sarang", NULL);
-  if (version > n_migrations) {
+  if (version > n_known) {
     g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, version);
-    g_autofree char *known = g_strdup_printf("%d", n_migrations);
+    g_autofree char *known = g_strdup_printf("%d", n_known);
     return error_false(err, REASON_STORE_NEWER, "found", found, "known", known, NULL);
   }
   *ret_version = version;
   return true;
 }
 
-static bool migrate_to(sqlite3 *db, int version, GError **err)
+bool schema_check(sqlite3 *db, int64_t *ret_version, GError **err)
 {
-  g_autofree char *sql = g_strdup_printf("BEGIN IMMEDIATE;%s;PRAGMA application_id=%d;PRAGMA user_version=%d;COMMIT",
-                                         migrations[version - 1], APPLICATION_ID, version);
+  return check_version(db, n_migrations, ret_version, err);
+}
+
+static bool migrate_to(sqlite3 *db, const char *text, int version, GError **err)
+{
+  g_autofree char *sql = g_strdup_printf("BEGIN IMMEDIATE;%s;PRAGMA application_id=%d;PRAGMA user_version=%d;COMMIT", text,
+                                         APPLICATION_ID, version);
   if (db_run(db, sql, err))
     return true;
   sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
   return false;
 }
 
-bool schema_migrate(sqlite3 *db, GError **err)
+bool schema_migrate_by(sqlite3 *db, const char *const *texts, int n_texts, GError **err)
 {
   bool empty;
   int64_t version = 0;
-  if (!is_empty(db, &empty, err) || (!empty && !schema_check(db, &version, err)))
+  if (!is_empty(db, &empty, err) || (!empty && !check_version(db, n_texts, &version, err)))
     return false;
-  while (version < n_migrations)
-    if (!migrate_to(db, ++version, err))
+  for (; version < n_texts; version++)
+    if (!migrate_to(db, texts[version], version + 1, err))
       return false;
   return true;
+}
+
+bool schema_migrate(sqlite3 *db, GError **err)
+{
+  return schema_migrate_by(db, migrations, n_migrations, err);
 }

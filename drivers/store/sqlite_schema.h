@@ -11,5 +11,7 @@ extern const int n_migrations;
 /* Brings a database of any known version, or an empty one, to the newest, each step in a transaction of its own: a crash leaves a whole
  * version. STORE_NEWER, STORE_DAMAGED (not a store of ours), store errors. */
 bool schema_migrate(sqlite3 *db, GError **err);
+/* The same with other texts, for tests. */
+bool schema_migrate_by(sqlite3 *db, const char *const *texts, int n_texts, GError **err);
 /* Whether db is a store of ours of a version that we know; the version is not changed. Errors as above. */
 bool schema_check(sqlite3 *db, int64_t *ret_version, GError **err);

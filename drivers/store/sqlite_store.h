@@ -18,7 +18,8 @@ typedef struct {
   sqlite3_stmt *begin, *commit, *rollback, *advance, *seal;
   NounStatements nouns[N_NOUNS];
   Checkpointer *checkpointer;
-  int log_frames;      /* after the last commit */
+  int log_frames;      /* pages in the log after the last commit */
+  int log_asked;       /* how many there were when it was folded in last */
   bool uncertain;      /* the last commit's fate is not known yet: seal() */
 } SqliteStore;
 

@@ -129,7 +129,7 @@ static Batch *grant(int64_t sequence, int n_desktops)
   ref_set(&s->pool, "cad");
   text_set(&s->desktop, "d-17");
   put(batch, NOUN_SESSION, &s->head);
-  put_desktop(batch, 1 + sequence * 37 % n_desktops);
+  put_desktop(batch, 1 + sequence % n_desktops);
   g_autofree char *seed = g_strdup_printf("%" G_GINT64_FORMAT, sequence);
   g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, seed, -1);
   Ticket *k = (Ticket *)object_new(&schemas[NOUN_TICKET], NOUN_TICKET, hash);

@@ -386,7 +386,7 @@ static void *read_until_ended(void *data)
   Reading *r = data;
   StoreReader *reader = r->store->driver->reader_open(r->store, NULL);
   int64_t last = 0;
-  while (reader && !g_atomic_int_get(&r->ended)) {
+  while (reader && !(r->reads && g_atomic_int_get(&r->ended))) {
     g_autoptr(GPtrArray) rows = reader->driver->history(reader, NOUN_DESKTOP, NULL, G_MAXINT, NULL);
     if (!rows || (int64_t)rows->len < last)
       return NULL;

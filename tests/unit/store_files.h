@@ -12,3 +12,5 @@ char *directory_path(const char *directory, const char *file);
 /* The store DIRECTORY/sarang.db. */
 Store *open_sqlite(const char *directory, GError **err);
 Store *must_open_sqlite(const char *directory);
+/* What a crash of this process would leave of DIRECTORY/sarang.db: a new directory with copies of it and its log. */
+char *directory_copy(const char *directory);
