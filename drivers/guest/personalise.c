@@ -1,0 +1,181 @@
+/* Stories made of a guest's verbs: a person moves in; nobody is there. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/text.h"
+#include "drivers/guest/guest.h"
+
+enum { PASSWD_MAX_BYTES = 64 << 10, FIRST_PERSON_UID = 1000, NOBODY_UID = 65534, LINE_MAX_CHARACTERS = 16384 };
+
+#define PERSONALISE "/usr/local/sbin/sarang-personalise"
+
+/* ── a person moves in ────────────────────────────────────────────────────── */
+
+static bool line_ok(const char *field, const char *text, GError **err)
+{
+  if (!text || (!strpbrk(text, "\n\r") && text_check(field, text, LINE_MAX_CHARACTERS, NULL)))
+    return true;
+  return error_false(err, REASON_BAD_VALUE, "field", field, "value", text, "limit", "one line of text", NULL);
+}
+
+static bool person_ok(const GuestPerson *p, GError **err)
+{
+  bool ok = account_check("name", p->name, err) && line_ok("gecos", p->gecos, err) && line_ok("password", p->password_hash, err) &&
+            line_ok("locale", p->locale, err);
+  for (const char *const *k = p->ssh_keys; ok && k && *k; k++)
+    ok = line_ok("ssh_key", *k, err);
+  if (ok && p->gecos && strpbrk(p->gecos, ":,"))
+    return error_false(err, REASON_BAD_VALUE, "field", "gecos", "value", p->gecos, "limit", "a text without : and ,", NULL);
+  return ok;
+}
+
+static void add_line(GString *lines, const char *name, const char *value)
+{
+  if (value)
+    g_string_append_printf(lines, "%s=%s\n", name, value);
+}
+
+static char *person_lines(const GuestPerson *p)
+{
+  GString *lines = g_string_new("version=1\n");
+  add_line(lines, "name", p->name);
+  add_line(lines, "gecos", p->gecos);
+  add_line(lines, "password", p->password_hash);
+  for (const char *const *k = p->ssh_keys; k && *k; k++)
+    add_line(lines, "ssh_key", *k);
+  add_line(lines, "locale", p->locale);
+  add_line(lines, "end", "1");
+  return g_string_free(lines, FALSE);
+}
+
+static bool run(const Guest *guest, GError **err, const char *input, const char *const *argv)
+{
+  GuestCommand command = { argv, input, input ? strlen(input) : 0 };
+  return guest_exec_ok(guest, &command, err);
+}
+#define RUN(guest, err, input, ...) run(guest, err, input, (const char *const[]){ __VA_ARGS__, NULL })
+
+/* true ⇔ the program is there; a guest that cannot even be asked is an error. */
+static bool has_program(const Guest *guest, const char *path, bool *ret_has, GError **err)
+{
+  GuestCommand command = { (const char *const[]){ "/usr/bin/test", "-x", path, NULL }, NULL, 0 };
+  GuestResult result = { 0 };
+  if (!guest_exec(guest, &command, &result, err))
+    return false;
+  *ret_has = result.status == 0;
+  guest_result_clear(&result);
+  return true;
+}
+
+static bool add_account(const Guest *guest, const GuestPerson *p, GError **err)
+{
+  const char *gecos = p->gecos ? p->gecos : "";
+  g_autoptr(GError) why = NULL;
+  if (RUN(guest, &why, NULL, "/usr/sbin/useradd", "-m", "-s", "/bin/bash", "-c", gecos, p->name))
+    return true;
+  enum { USERADD_EXISTS = 9 };
+  if (error_is(why, REASON_GUEST_COMMAND) && atoi(error_arg(why, "status")) == USERADD_EXISTS)
+    return RUN(guest, err, NULL, "/usr/sbin/usermod", "-c", gecos, p->name);
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
+static bool add_keys(const Guest *guest, const GuestPerson *p, GError **err)
+{
+  if (!p->ssh_keys || !*p->ssh_keys)
+    return true;
+  g_autofree char *dir = g_strdup_printf("/home/%s/.ssh", p->name);
+  g_autofree char *file = g_strdup_printf("%s/authorized_keys", dir);
+  g_autofree char *keys = g_strjoinv("\n", (char **)p->ssh_keys);
+  g_autofree char *text = g_strconcat(keys, "\n", NULL);
+  return RUN(guest, err, NULL, "/usr/bin/install", "-d", "-m", "700", "-o", p->name, "-g", p->name, dir) &&
+         RUN(guest, err, NULL, "/usr/bin/install", "-m", "600", "-o", p->name, "-g", p->name, "/dev/null", file) &&
+         guest_write_file(guest, file, text, strlen(text), err);
+}
+
+static bool personalise_by_programs(const Guest *guest, const GuestPerson *p, GError **err)
+{
+  g_autofree char *entry = p->password_hash ? g_strdup_printf("%s:%s\n", p->name, p->password_hash) : NULL;
+  return add_account(guest, p, err) && (!entry || RUN(guest, err, entry, "/usr/sbin/chpasswd", "-e")) && add_keys(guest, p, err);
+}
+
+bool guest_personalise(const Guest *guest, const GuestPerson *person, GError **err)
+{
+  bool has = false;
+  if (!person_ok(person, err) || !has_program(guest, PERSONALISE, &has, err))
+    return false;
+  if (!has)
+    return personalise_by_programs(guest, person, err);
+  g_autofree char *lines = person_lines(person);
+  return RUN(guest, err, lines, PERSONALISE);
+}
+
+/* ── nobody is there ──────────────────────────────────────────────────────── */
+
+static bool dirty(const Guest *guest, const char *what, const char *who, GError **err)
+{
+  g_autofree char *visible = text_dup_visible(who, 64);
+  g_autofree char *detail = g_strdup_printf("%s %s", what, visible);
+  return error_false(err, REASON_GUEST_NOT_CLEAN, "domain", guest->name, "detail", detail, NULL);
+}
+
+static bool nobody_logged_in(const Guest *guest, const char *autologin, json_t *seen, GError **err)
+{
+  g_autoptr(GPtrArray) users = NULL;
+  if (!guest_users(guest, &users, err))
+    return false;
+  for (guint i = 0; i < users->len; i++) {
+    const GuestUser *user = users->pdata[i];
+    if (g_strcmp0(user->name, autologin))
+      return dirty(guest, "logged in:", user->name, err);
+    json_array_append_new(seen, json_string(user->name));
+  }
+  return true;
+}
+
+/* An account of a person, of a line of passwd(5): its name, owned by the caller; NULL for others. */
+static char *person_of(const char *line)
+{
+  g_auto(GStrv) fields = g_strsplit(line, ":", -1);
+  if (g_strv_length(fields) < 7)
+    return NULL;
+  gint64 uid = g_ascii_strtoll(fields[2], NULL, 10);
+  return uid >= FIRST_PERSON_UID && uid != NOBODY_UID ? g_strdup(fields[0]) : NULL;
+}
+
+static bool no_accounts(const Guest *guest, const char *autologin, bool *ret_read, GError **err)
+{
+  g_autofree char *passwd = NULL;
+  g_autoptr(GError) why = NULL;
+  *ret_read = guest_read_file(guest, "/etc/passwd", PASSWD_MAX_BYTES, &passwd, &why);
+  if (!*ret_read && error_is(why, REASON_AGENT_REFUSED))
+    return true; /* there is none: not a Unix guest */
+  if (!*ret_read) {
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+  }
+  if (strlen(passwd) >= PASSWD_MAX_BYTES)
+    return dirty(guest, "too many accounts to read:", "/etc/passwd", err);
+  g_auto(GStrv) lines = g_strsplit(passwd, "\n", -1);
+  for (char **line = lines; *line; line++) {
+    g_autofree char *person = person_of(*line);
+    if (person && g_strcmp0(person, autologin))
+      return dirty(guest, "an account:", person, err);
+  }
+  return true;
+}
+
+bool guest_prove_no_one(const Guest *guest, const char *autologin, char **ret_evidence, GError **err)
+{
+  json_auto_t *seen = json_array();
+  bool read = false;
+  if (!guest_ping(guest, err) || !nobody_logged_in(guest, autologin, seen, err) || !no_accounts(guest, autologin, &read, err))
+    return false;
+  json_auto_t *evidence = json_pack("{sb sO so sb}", "agent", 1, "logged_in", seen, "autologin", autologin ? json_string(autologin) : json_null(),
+                                    "accounts_read", read);
+  char *text = json_dumps(evidence, JSON_COMPACT);
+  *ret_evidence = g_strdup(text);
+  free(text);
+  return true;
+}
