@@ -403,14 +403,31 @@ static void order_add_desktop(Brain *b, StepOrder *order, const char *name)
   order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
 }
 
+/* A host through which the storage can be reached: by name, so that each try takes the same one. */
+static const char *host_of_storage(Brain *b, const Storage *storage)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
+  const char *best = NULL;
+  for (guint i = 0; i < names->len; i++) {
+    const Host *h = GET(b, Host, HOST, names->pdata[i]);
+    bool has = !storage->hosts || g_strv_contains((const char *const *)storage->hosts, h->head.name);
+    if (has && host_state_is_reachable(h->state) && (!best || strcmp(h->head.name, best) < 0))
+      best = h->head.name;
+  }
+  return best;
+}
+
 static void order_add_image(Brain *b, StepOrder *order, const char *name)
 {
   order->image = grab(b, NOUN_IMAGE, name);
   order->storages = g_ptr_array_new();
+  order->hosts = g_ptr_array_new();
   for (char **s = order->image ? order->image->storages : NULL; s && *s; s++) {
     Storage *storage = grab(b, NOUN_STORAGE, *s);
-    if (storage)
-      g_ptr_array_add(order->storages, storage);
+    if (!storage)
+      continue;
+    g_ptr_array_add(order->storages, storage);
+    g_ptr_array_add(order->hosts, grab(b, NOUN_HOST, host_of_storage(b, storage)));
   }
 }
 

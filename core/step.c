@@ -58,9 +58,12 @@ void step_order_free(StepOrder *order)
   drop(NOUN_IMAGE, order->image);
   drop(NOUN_SESSION, order->session);
   drop(NOUN_USER, order->person);
-  for (guint i = 0; order->storages && i < order->storages->len; i++)
+  for (guint i = 0; order->storages && i < order->storages->len; i++) {
     drop(NOUN_STORAGE, order->storages->pdata[i]);
+    drop(NOUN_HOST, order->hosts->pdata[i]);
+  }
   g_clear_pointer(&order->storages, g_ptr_array_unref);
+  g_clear_pointer(&order->hosts, g_ptr_array_unref);
   g_free(order->task);
   g_free(order->controller);
   g_free(order->domain);

@@ -22,7 +22,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(DELETE_VOLUMES, "delete-volumes", HOST, 60, 5, NONE) /* all volumes of the desktop */ \
   X(PROVE, "prove", AGENT, 60, 3, NONE)                  /* the evidence that a reset is one */ \
   X(POWER, "power", HOST, 120, 1, NONE) \
-  X(IMPORT, "import", FILES, 86400, 3, NONE) \
+  X(IMPORT, "import", FILES, 86400, 3, DELETE_IMAGE) \
   X(DELETE_IMAGE, "delete-image", FILES, 600, 3, NONE) \
   X(CONSOLE, "console", HOST, 10, 1, NONE)               /* a fresh, expiring password; where the console is. No task */ \
   X(SCREENSHOT, "screenshot", HOST, 20, 1, NONE)         /* no task */ \
@@ -67,6 +67,7 @@ typedef struct {
   Session *session;
   User *person;
   GPtrArray *storages;   /* of Storage *: of IMPORT and DELETE_IMAGE */
+  GPtrArray *hosts;      /* of Host *, one beside each storage: a host that has it; NULL = none is there */
   PowerVerb verb;
   char *domain;          /* of REAP: the domain's UUID */
 } StepOrder;

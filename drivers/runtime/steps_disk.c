@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "core/template/seed.h"
 #include "core/text.h"
 #include "drivers/runtime/steps_parts.h"
 
@@ -7,7 +8,7 @@
 
 /* The driver follows from what is known: a fake host has fake storage, a directory that we see is written directly, any other goes through
  * the host's libvirtd. */
-static Volumes *storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err)
+Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err)
 {
   bool fake = host && g_str_has_prefix(host->uri, "fake:");
   VolumesOptions options = {
@@ -27,7 +28,7 @@ static Volumes *desktop_storage(const StepRun *run, GError **err)
   const StepOrder *o = run->order;
   if (!o->storage)
     return error_null(err, REASON_NOT_FOUND, "kind", "storage", "name", o->desktop->storage, NULL);
-  return storage_open(run, o->storage, o->host, err);
+  return step_storage_open(run, o->storage, o->host, err);
 }
 
 /* ── the disk ─────────────────────────────────────────────────────────────── */
@@ -77,23 +78,32 @@ bool run_clone(StepRun *run, GError **err)
   return copy ? clone_copy(run, volumes, &call, name, err) : clone_overlay(run, volumes, &call, name, err);
 }
 
+/* The seed of this generation: a guest applies one once for each. */
+bool run_seed(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(DomainTemplate) t = step_template(o, err);
+  if (!t)
+    return false;
+  if (!t->seed)
+    return true;
+  g_autofree char *instance = g_strdup_printf("%s.g%" G_GINT64_FORMAT, o->desktop->head.name, o->desktop->clone);
+  Seed seed = { .instance_id = instance, .hostname = o->desktop->head.name };
+  g_autoptr(GBytes) bytes = NULL;
+  g_autoptr(Volumes) volumes = seed_image(&seed, &bytes, err) ? desktop_storage(run, err) : NULL;
+  if (!volumes)
+    return false;
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  g_autofree char *name = volume_name(VOLUME_SEED, o->desktop->head.name, o->desktop->clone);
+  return volume_put_bytes(volumes, &call, name, bytes, g_bytes_get_size(bytes), VOLUME_REPLACE, err);
+}
+
 /* Deletes the desktop's volumes but those of generation keep (0 = none is kept). */
 static bool delete_but(StepRun *run, int64_t keep, GError **err)
 {
   g_autoptr(Volumes) volumes = desktop_storage(run, err);
-  g_autoptr(GPtrArray) all = NULL;
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  if (!volumes || !volume_list(volumes, &call, &all, err))
-    return false;
-  for (guint i = 0; i < all->len; i++) {
-    const VolumeFacts *facts = all->pdata[i];
-    VolumeName name;
-    bool of_it = volume_name_parse(facts->name, &name) && !strcmp(name.owner, run->order->desktop->head.name) &&
-                 (name.role == VOLUME_DISK_QCOW2 || name.role == VOLUME_DISK_RAW || name.role == VOLUME_SEED);
-    if (of_it && name.number != keep && !volume_delete(volumes, &call, facts->name, err))
-      return false;
-  }
-  return true;
+  return volumes && volume_delete_desktop(volumes, &call, run->order->desktop->head.name, keep, err);
 }
 
 bool run_delete_old(StepRun *run, GError **err)

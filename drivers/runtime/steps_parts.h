@@ -1,4 +1,4 @@
-/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (volumes, domains), steps_guest.c (readiness, people, proof). */
+/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (disks, domains), steps_image.c, steps_guest.c (readiness, people, proof). */
 #pragma once
 
 #include "core/template/domain.h"
@@ -17,6 +17,8 @@ bool run_ready(StepRun *run, GError **err);
 bool run_personalise(StepRun *run, GError **err);
 bool run_prove(StepRun *run, GError **err);
 
+/* A storage, by the driver that follows from what is known of it and of host, which may be NULL. */
+Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err);
 /* The domain's UUID; owned by the caller. */
 char *step_uuid(const StepOrder *order);
 /* The template of the order, read; owned by the caller. */

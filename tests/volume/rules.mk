@@ -3,3 +3,4 @@ VOLUME_CONTRACT := $B/tests/volume/contract_libvirt
 $(VOLUME_CONTRACT): $B/tests/volume/contract_libvirt.o $(UNIT_HELP:%.c=$B/%.o) $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CMOCKA_LIBS)
 -include $B/tests/volume/contract_libvirt.d
+lab lab-full: $(VOLUME_CONTRACT)

@@ -1,0 +1,8 @@
+# TARGET bench        figures as ratios against a floor or a peer in the same run, into build/bench.json; BENCH=name picks some
+BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
+BENCHES   := $(BENCH_SRC:%.c=$B/%)
+$(BENCHES): $B/tests/bench/%: $B/tests/bench/%.o $(LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread
+bench: all $(BENCHES)
+	@B=$B tests/bench/run $(BENCH)
+-include $(BENCH_SRC:%.c=$B/%.d)
