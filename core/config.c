@@ -285,7 +285,7 @@ char *config_dump(const ConfigTable *table, const void *config)
       g_string_append_printf(out, "%s[%s]\n", i ? "\n" : "", o->group);
     g_autofree char *limit = limit_text(o);
     const char *preset = !o->preset ? "unset" : *o->preset ? o->preset : "empty";
-    g_string_append_printf(out, "# %s\n#   %s; default: %s\n", o->help, limit, preset);
+    g_string_append_printf(out, "# %s\n#   %s (default: %s)\n", o->help, limit, preset);
     g_autofree char *value = value_text(o, config);
     if (!value) {
       g_string_append_printf(out, "#%s=\n", o->key);

@@ -108,7 +108,7 @@ static void dump_reads_back_to_itself(void **state)
   const char *sets[] = { "page.title= a\\b\tc ", "page.origins=x;y", "log.level=error", "limits.strict=false", NULL };
   assert_true(config_parse(&sample_table, NULL, sets, &first, NULL));
   g_autofree char *text = config_dump(&sample_table, first);
-  assert_non_null(strstr(text, "# calls at once\n#   a whole number from 1 to 64 threads; default: 4\nworkers=4\n"));
+  assert_non_null(strstr(text, "# calls at once\n#   a whole number from 1 to 64 threads (default: 4)\nworkers=4\n"));
   assert_non_null(strstr(text, "\n#note=\n"));
   assert_true(config_parse(&sample_table, text, NULL, &second, NULL));
   g_autofree char *again = config_dump(&sample_table, second);
