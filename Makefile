@@ -52,7 +52,7 @@ ALL_CFLAGS = -std=gnu17 -MMD -MP -I. $(PKG_CFLAGS) -DGLIB_VERSION_MIN_REQUIRED=G
 ALL_LDFLAGS = $(LINK_$(MODE)) $(LDFLAGS)
 
 # core and drivers are one library that daemon, gateway, client and tests link: tests run what ships
-LIB_SRC  := $(sort $(shell find core drivers -name '*.c' 2>/dev/null))
+LIB_SRC  := $(sort $(shell find core drivers -name '*.c' 2>/dev/null)) $(if $(filter tsan,$(MODE)),tests/tsan/glib.c)
 LIB      := $B/libsarang.a
 CLI_SRC  := $(sort $(wildcard cli/*.c))
 MAIN_SRC := cli/sarangd.c cli/sarang-gateway.c cli/sarang.c
@@ -90,7 +90,7 @@ check: all $(UNIT) $(CHECK_DEPS)
 asan:
 	@$(MAKE) --no-print-directory MODE=asan check
 tsan:
-	@$(MAKE) --no-print-directory MODE=tsan check
+	@G_SLICE=always-malloc $(MAKE) --no-print-directory MODE=tsan check
 lint: build/packages.stamp
 	@tests/lint/run
 
