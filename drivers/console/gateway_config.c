@@ -1,0 +1,3 @@
+#include "drivers/console/gateway_config.h"
+
+CONFIG_DEFINE(GatewayConfig, gateway_config, GATEWAY_OPTIONS)

@@ -1,0 +1,21 @@
+/* A question to the controller in JSON, and its answer: what a gateway asks for itself, such as what a ticket is good for. */
+#pragma once
+
+#include <glib.h>
+#include <jansson.h>
+
+#include "drivers/console/loop.h"
+
+typedef struct Query Query;
+
+/* status and document (NULL: none that could be read), or error: CONTROLLER_AWAY, TIMEOUT. All borrowed. */
+typedef void (*QueryAnswer)(void *owner, int status, json_t *document, const GError *error);
+
+/* POSTs body to path. answer is called once, from the loop, within TIMER_CALL, unless it is cancelled before. body is taken, and
+ * wiped after it was sent. */
+Query *query_new(Loop *loop, const char *socket_path, const char *path, json_t *body, QueryAnswer answer, void *owner);
+/* Not from within answer, nor after it. NULL is nothing. */
+void query_cancel(Query *query);
+
+/* From here on jansson wipes what it frees: tickets and passwords pass through it. Once, before threads start. */
+void query_init(void);
