@@ -99,7 +99,7 @@ static void notify(const char *state)
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   if (!path || strlen(path) >= sizeof address.sun_path)
     return;
-  strcpy(address.sun_path, path);
+  g_strlcpy(address.sun_path, path, sizeof address.sun_path);
   socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
   if (path[0] == '@')
     address.sun_path[0] = '\0';

@@ -43,7 +43,7 @@ static int path_begin(const Target *t, GError **err)
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   if (strlen(t->path) >= sizeof address.sun_path)
     return unreachable("its path is too long", -1, err);
-  strcpy(address.sun_path, t->path);
+  g_strlcpy(address.sun_path, t->path, sizeof address.sun_path);
   return connect_begin((struct sockaddr *)&address, sizeof address, err);
 }
 

@@ -1,5 +1,6 @@
 /* Where a console is to be found, as the controller says it when it redeems a ticket, and how the way there begins: one row of
- * `dials` for each "via". A row gives a descriptor on which bytes of the guest come and go; how it gets them is its own matter. */
+ * `dials` for each "via". A row gives a descriptor on which bytes of the guest come and go; how it gets them is its own
+ * matter. */
 #pragma once
 
 #include <glib.h>

@@ -17,7 +17,8 @@ typedef struct {
 } Knock;
 
 static const Refusal
-    not_upgrade = { 426, "upgrade-required", "consoles are WebSockets, version 13", "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" },
+    not_upgrade = { 426, "upgrade-required", "consoles are WebSockets, version 13",
+                    "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" },
     bad_key = { 400, "bad-websocket-key", "Sec-WebSocket-Key must be 16 bytes in base64, given once", NULL },
     foreign_origin = { 403, "foreign-origin", "consoles are opened by our own page alone", NULL },
     bad_protocol = { 400, "bad-subprotocol", "Sec-WebSocket-Protocol must offer binary and one ticket.TICKET", NULL },

@@ -51,8 +51,8 @@ static bool headers_append(GByteArray *to, const HttpHeaders *headers)
 
 static bool head_build(Conn *c, const HttpRequest *r)
 {
-  g_autofree char *tail = g_strdup_printf("X-Sarang-Client: %s\r\nContent-Length: %" G_GINT64_FORMAT "\r\nConnection: close\r\n\r\n",
-                                          c->address.text, r->body_bytes);
+  g_autofree char *tail = g_strdup_printf("X-Sarang-Client: %s\r\nConnection: close\r\nContent-Length: %" G_GINT64_FORMAT
+                                          "\r\n\r\n", c->address.text, r->body_bytes);
   c->forward = g_byte_array_sized_new(1024);
   append_slice(c->forward, r->method);
   append(c->forward, " ");
@@ -96,7 +96,8 @@ static bool request_check(Conn *c, const HttpRequest *r)
   int origins = http_header_count(&r->headers, "origin", &origin);
   Refusal refusal = { 0 };
   if (!method_is_known(r->method))
-    refusal = (Refusal){ 405, "method-not-allowed", "this method is not taken here", "Allow: GET, HEAD, POST, PUT, PATCH, DELETE\r\n" };
+    refusal = (Refusal){ 405, "method-not-allowed", "this method is not taken here",
+                         "Allow: GET, HEAD, POST, PUT, PATCH, DELETE\r\n" };
   else if (origins > 1 || (origins && !origins_have(c->front->shared->origins, origin)))
     refusal = (Refusal){ 403, "foreign-origin", "pages of other sites may not ask here", NULL };
   else if (r->body_bytes > config->body_kib << 10)

@@ -1,5 +1,5 @@
-/* The public side of one loop: connections and what they wait for. Internal to the gateway: conn.c moves a connection from phase to
- * phase, respond.c writes answers, forward.c passes requests on to the controller, door.c opens consoles. */
+/* The public side of one loop: connections and what they wait for. Internal to the gateway: conn.c moves a connection from
+ * phase to phase, respond.c writes answers, forward.c passes requests on to the controller, door.c opens consoles. */
 #pragma once
 
 #include <glib.h>
@@ -40,9 +40,9 @@ typedef struct {
   bool stopping;
 } Front;
 
-/* SHAKE: TLS. HEAD: of a request; IDLE: before its first byte. BODY. WAIT: for the controller, or the guest of a CONNECT. SEND: an
- * answer from memory. STREAM: one from the controller. RELAY: a console. CLOSE: said that we are done, waits
- * for the peer. CLOSED: about to be freed. */
+/* SHAKE: TLS. HEAD: of a request; IDLE: before its first byte. BODY. WAIT: for the controller, or the guest of a CONNECT.
+ * SEND: an answer from memory. STREAM: one from the controller. RELAY: a console. CLOSE: said that we are done, waits for the
+ * peer. CLOSED: about to be freed. */
 #define CONN_PHASES(X) X(SHAKE) X(HEAD) X(IDLE) X(BODY) X(WAIT) X(SEND) X(STREAM) X(RELAY) X(CLOSE) X(CLOSED)
 typedef enum {
 #define X(name) CONN_##name,

@@ -278,9 +278,17 @@ bool gateway_wait(Gateway *g, int64_t until_us)
 static void durations_fill(const GatewayConfig *c, int64_t us[N_LOOP_TIMERS])
 {
   const int64_t seconds[N_LOOP_TIMERS] = {
-    [TIMER_HANDSHAKE] = c->handshake_s, [TIMER_HEAD] = c->head_s,     [TIMER_BODY] = c->body_s, [TIMER_KEEP_ALIVE] = c->keep_alive_s,
-    [TIMER_PROGRESS] = c->progress_s,   [TIMER_DIAL] = c->dial_s,     [TIMER_ANSWER] = c->answer_s,
-    [TIMER_CALL] = c->call_s,           [TIMER_CLOSE] = 1,            [TIMER_SYNC] = 1,         [TIMER_STOP] = c->stop_s,
+    [TIMER_HANDSHAKE] = c->handshake_s,
+    [TIMER_HEAD] = c->head_s,
+    [TIMER_BODY] = c->body_s,
+    [TIMER_KEEP_ALIVE] = c->keep_alive_s,
+    [TIMER_PROGRESS] = c->progress_s,
+    [TIMER_DIAL] = c->dial_s,
+    [TIMER_ANSWER] = c->answer_s,
+    [TIMER_CALL] = c->call_s,
+    [TIMER_CLOSE] = 1,
+    [TIMER_SYNC] = 1,
+    [TIMER_STOP] = c->stop_s,
   };
   for (int i = 0; i < N_LOOP_TIMERS; i++)
     us[i] = seconds[i] * G_USEC_PER_SEC;
@@ -332,12 +340,11 @@ static bool lanes_open(Gateway *g, GError **err)
 
 static void begin(Gateway *g)
 {
-  uint8_t random[8];
+  uint64_t random;
   g_autofree char *threads = g_strdup_printf("%d", g->n_lanes);
   g_autofree char *files = g_strdup_printf("%d", files_count(g->lanes[0].front.files));
-  gnutls_rnd(GNUTLS_RND_NONCE, random, sizeof random);
-  g_autofree char *id = g_strdup_printf("g-%02x%02x%02x%02x%02x%02x%02x%02x", random[0], random[1], random[2], random[3], random[4],
-                                        random[5], random[6], random[7]);
+  gnutls_rnd(GNUTLS_RND_NONCE, &random, sizeof random);
+  g_autofree char *id = g_strdup_printf("g-%016" G_GINT64_MODIFIER "x", random);
   g->sync = sync_new(g->lanes[0].front.loop, g->shared.registry, g->config->socket, id);
   for (int i = 0; i < g->n_listeners; i++)
     loop_watch_level(g->lanes[0].front.loop, &g->listeners[i].source, EPOLLIN);

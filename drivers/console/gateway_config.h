@@ -14,9 +14,11 @@
   X(socket, PATH, "gateway", "socket", 1, 107, "/run/sarang/gateway.sock", "", "sarangd's socket for gateways") \
   X(state_dir, PATH, "gateway", "state-dir", 1, 4000, "/var/lib/sarang-gateway", "", "where a self-signed certificate is kept") \
   X(threads, INT, "gateway", "threads", 0, 64, "0", "", "event loops; 0: one a core, at most 4") \
-  X(certificate, PATH, "tls", "certificate", 1, 4095, NULL, "", "PEM file of the certificate and its chain, read at start and at SIGHUP") \
+  X(certificate, PATH, "tls", "certificate", 1, 4095, NULL, "", \
+    "PEM file of the certificate and its chain, read at start and at SIGHUP") \
   X(key, PATH, "tls", "key", 1, 4095, NULL, "", "PEM file of its key") \
-  X(self_signed, BOOL, "tls", "self-signed", 0, 0, "false", "", "make a certificate in state-dir at first start, to try things out") \
+  X(self_signed, BOOL, "tls", "self-signed", 0, 0, "false", "", \
+    "make a certificate in state-dir at first start, to try things out") \
   X(connections, INT, "limits", "connections", 1, 1000000, "10000", "", "of all people") \
   X(connections_per_address, INT, "limits", "connections-per-address", 0, 1000000, "256", "", \
     "of one address, or of one /64 of IPv6; 0: as many as of all") \

@@ -18,8 +18,8 @@ typedef struct {
 
 static bool bad(const char *text, GError **err)
 {
-  return error_false(err, REASON_BAD_VALUE, "field", "gateway.origins", "value", text, "limit", "https://HOST or https://HOST:PORT",
-                     NULL);
+  return error_false(err, REASON_BAD_VALUE, "field", "gateway.origins", "value", text, "limit",
+                     "https://HOST or https://HOST:PORT", NULL);
 }
 
 /* The colon before the port, or NULL; what stands in brackets is an address. */

@@ -91,8 +91,8 @@ static void query_passed(Deadline *deadline)
 static GByteArray *request_of(const char *path, json_t *body)
 {
   char *text = json_dumps(body, JSON_COMPACT);
-  g_autofree char *head = g_strdup_printf("POST %s HTTP/1.1\r\nHost: sarangd\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                                          "Content-Length: %zu\r\n\r\n", path, strlen(text));
+  g_autofree char *head = g_strdup_printf("POST %s HTTP/1.1\r\nHost: sarangd\r\nConnection: close\r\n"
+                                          "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path, strlen(text));
   GByteArray *request = g_byte_array_sized_new((guint)(strlen(head) + strlen(text)));
   g_byte_array_append(request, (const guint8 *)head, (guint)strlen(head));
   g_byte_array_append(request, (const guint8 *)text, (guint)strlen(text));

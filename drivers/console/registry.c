@@ -75,7 +75,8 @@ static bool has_room(Registry *r, GError **err)
   if (g_hash_table_size(r->open) >= r->config.relays)
     return error_false(err, REASON_GATEWAY_FULL, "what", "consoles", "limit", limit, NULL);
   if (r->ended->len >= 2 * r->config.relays)
-    return error_false(err, REASON_GATEWAY_FULL, "what", "consoles whose end the controller has not heard of", "limit", limit, NULL);
+    return error_false(err, REASON_GATEWAY_FULL, "what", "consoles whose end the controller has not heard of", "limit", limit,
+                       NULL);
   return true;
 }
 

@@ -148,7 +148,8 @@ static WireStep pending_send(Relay *r)
   Wire *w = r->peer.wire;
   WireStep step = wire_flush(w);
   while (step == WIRE_OK && r->pipe_bytes) {
-    ssize_t moved = w->writable ? splice(r->pipe[0], NULL, w->source.fd, NULL, r->pipe_bytes, SPLICE_F_MOVE | SPLICE_F_NONBLOCK) : -1;
+    const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    ssize_t moved = w->writable ? splice(r->pipe[0], NULL, w->source.fd, NULL, r->pipe_bytes, flags) : -1;
     if (moved < 0 && w->writable && errno == EINTR)
       continue;
     if (moved < 0 && (!w->writable || errno == EAGAIN)) {

@@ -1,6 +1,6 @@
-/* One console: bytes between a person's wire and a guest. What the guest says is moved, not read; what the person's viewer says is
- * unwrapped, looked at for policy and passed on. Neither side is read while the other is full, so a relay that waits costs what
- * the sockets hold. Lives on one loop. */
+/* One console: bytes between a person's wire and a guest. What the guest says is moved, not read; what the person's viewer says
+ * is unwrapped, looked at for policy and passed on. Neither side is read while the other is full, so a relay that waits costs
+ * what the sockets hold. Lives on one loop. */
 #pragma once
 
 #include <glib.h>

@@ -95,9 +95,9 @@ void respond_document(Conn *c, int status, json_t *document)
 void respond_refusal(Conn *c, const Refusal *r)
 {
   g_autofree char *type = g_strconcat("urn:sarang:reason:", r->wire, NULL);
-  json_t *document = json_pack("{s:s, s:s, s:i, s:s, s:s, s:[{s:s, s:{}, s:s}], s:n}", "type", type, "title", phrase_of(r->status),
-                               "status", r->status, "detail", r->detail, "code", r->wire, "reasons", "code", r->wire, "args", "text",
-                               r->detail, "fix");
+  json_t *document = json_pack("{s:s, s:s, s:i, s:s, s:s, s:[{s:s, s:{}, s:s}], s:n}", "type", type, "title",
+                               phrase_of(r->status), "status", r->status, "detail", r->detail, "code", r->wire, "reasons", "code",
+                               r->wire, "args", "text", r->detail, "fix");
   document_send(c, r->status, document, r->header);
   json_decref(document);
 }
@@ -119,9 +119,9 @@ void respond_error(Conn *c, const GError *error)
   json_t *args = json_object();
   for (const char *const *p = error_args(error); p[0]; p += 2)
     json_object_set_new(args, p[0], json_string(p[1]));
-  json_t *document = json_pack("{s:s, s:s, s:i, s:s, s:s, s:[{s:s, s:o, s:s}], s:s?}", "type", type, "title", phrase_of(status),
-                               "status", status, "detail", text, "code", wire, "reasons", "code", wire, "args", args, "text", text,
-                               "fix", fix);
+  json_t *document = json_pack("{s:s, s:s, s:i, s:s, s:s, s:[{s:s, s:o, s:s}], s:s?}", "type", type, "title",
+                               phrase_of(status), "status", status, "detail", text, "code", wire, "reasons", "code", wire, "args",
+                               args, "text", text, "fix", fix);
   respond_document(c, status, document);
   json_decref(document);
 }

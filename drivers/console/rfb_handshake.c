@@ -63,7 +63,8 @@ bool rfb_vnc_response(const char *password, const uint8_t challenge[16], uint8_t
 /* ── the guest ── */
 
 enum {
-  GUEST_VERSION, GUEST_TYPE_COUNT, GUEST_TYPES, GUEST_CHALLENGE, GUEST_RESULT, GUEST_REASON_LENGTH, GUEST_REASON, GUEST_DONE, N_GUEST
+  GUEST_VERSION, GUEST_TYPE_COUNT, GUEST_TYPES, GUEST_CHALLENGE, GUEST_RESULT, GUEST_REASON_LENGTH, GUEST_REASON, GUEST_DONE,
+  N_GUEST
 };
 
 static RfbStep guest_fail(RfbGuest *g, RfbGuestFault fault)

@@ -1,5 +1,5 @@
-/* Keeps the controller and this gateway of one mind about open consoles: every second, and at once when something changed, what is
- * new goes there, and what is to be cut comes back. While the controller is away consoles live on. Lives on one loop. */
+/* Keeps the controller and this gateway of one mind about open consoles: every second, and at once when something changed, what
+ * is new goes there, and what is to be cut comes back. While the controller is away consoles live on. Lives on one loop. */
 #pragma once
 
 #include "drivers/console/loop.h"

@@ -157,7 +157,8 @@ bool tls_ensure_self_signed(const char *certificate_path, const char *key_path, 
   g_auto(gnutls_datum_t) certificate_pem = { NULL, 0 };
   if (still_good(certificate_path, key_path))
     return true;
-  if (tls_failed(gnutls_x509_privkey_init(&key), key_path, err) || tls_failed(gnutls_x509_crt_init(&certificate), key_path, err) ||
+  if (tls_failed(gnutls_x509_privkey_init(&key), key_path, err) ||
+      tls_failed(gnutls_x509_crt_init(&certificate), key_path, err) ||
       tls_failed(gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
                  key_path, err) ||
       tls_failed(certificate_fill(certificate, key, names), certificate_path, err) ||

@@ -77,7 +77,7 @@ static bool connect_try(Upstream *x)
     errno = ENAMETOOLONG;
     return false;
   }
-  strcpy(address.sun_path, x->socket_path);
+  g_strlcpy(address.sun_path, x->socket_path, sizeof address.sun_path);
   if (x->source.fd < 0)
     x->source.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (x->source.fd < 0)
