@@ -15,7 +15,7 @@ typedef struct {
   void *random_data;
   int64_t last_event;     /* number of the newest event in the store */
   int64_t sequence;       /* of the last batch in the store */
-  bool qemu_only;         /* never KVM, whatever a host says */
+  bool allow_plain_tcp;   /* hosts by qemu+tcp may be enrolled */
 } BrainOptions;
 
 /* An answer that may leave once the batch beside it is durable. reply is what the request came with. */

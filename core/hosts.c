@@ -1,5 +1,6 @@
 /* Hosts: enrolling them, what is seen of them, and what their loss means. */
 #include "core/brain_parts.h"
+#include "drivers/hypervisor/hypervisor.h"
 
 #include <string.h>
 
@@ -77,9 +78,8 @@ void host_silent(Brain *b, const char *name, const GError *err)
   if (g_strcmp0(h->error, why))
     text_set(&EDIT(b, Host, HOST, name)->error, why);
   h = GET(b, Host, HOST, name);
-  if (!host_state_is_reachable(h->state))
-    return;
-  host_move(b, name, HOST_SILENT, NULL);
+  if (!host_move(b, name, HOST_SILENT, NULL))
+    return; /* it was not counted on */
   g_autoptr(GPtrArray) names = desktops_on(b, name);
   for (guint i = 0; i < names->len; i++)
     desktop_lose(b, names->pdata[i], err);
@@ -166,6 +166,8 @@ bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
   Host *h = verb_new_object(b, r, NOUN_HOST, request_text(r, "name"), err);
   if (!h)
     return false;
+  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err))
+    return verb_drop(NOUN_HOST, h);
   if (!h->starts)
     h->starts = 4;
   verb_keep(b, NOUN_HOST, h);

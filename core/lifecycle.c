@@ -83,6 +83,7 @@ static const Transition session_table[] = {
 
 static const Transition host_table[] = {
   { HOST_ENROLLING, HOST_SEEN, HOST_UP },
+  { HOST_ENROLLING, HOST_SILENT, HOST_UNREACHABLE },
   { HOST_ENROLLING, HOST_DRAIN, HOST_DRAINING },
   { HOST_UP, HOST_SEEN, HOST_UP },
   { HOST_UP, HOST_SILENT, HOST_UNREACHABLE },
