@@ -62,7 +62,7 @@ typedef struct {
   LaneFn run;
   LaneDone done;
   void *job;
-  GDestroyNotify free;  /* frees job when both done and run have returned; NULL = nothing to free */
+  GDestroyNotify free;  /* frees job when both done and run have returned, on a lane thread; NULL = nothing to free */
 } LaneJob;
 
 /* ── observations ───────────────────────────────────────────────────────── */
