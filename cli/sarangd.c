@@ -16,6 +16,7 @@
 
 #define SARANGD_OPTIONS(X) \
   X(state, PATH, "state", "directory", 0, 4096, "/var/lib/sarang", "", "where the store is; made if it is missing, readable by us alone") \
+  X(page_url, TEXT, "page", "url", 8, 255, "https://localhost:8443", "", "where people find the gateway's page, without a slash at the end") \
   X(requests, INT, "limits", "requests", 1, 1000000, "4096", "requests", "requests that may wait to be decided") \
   X(acceleration, CHOICE, "hosts", "acceleration", 0, 0, "auto", "auto|never", "auto: KVM where a host offers it; never: guests are emulated") \
   X(plain_tcp, BOOL, "hosts", "plain_tcp", 0, 0, "false", "", "take hosts by qemu+tcp, which neither encrypts nor asks who calls: for labs") \
@@ -70,7 +71,7 @@ static void notify_ready(void)
 static bool serve(const DaemonConfig *config, const char *store_uri, GError **err)
 {
   RuntimeOptions options = {
-    .store_uri = store_uri, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
+    .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
     .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
   };
   Runtime *runtime = runtime_new(&options, err);
