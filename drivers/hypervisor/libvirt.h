@@ -49,9 +49,11 @@ void events_deregister(Libvirt *libvirt);
 
 /* ── libvirt_error.c ────────────────────────────────────────────────────── */
 
-/* Sets err from libvirt's last error of this thread, which must have been the last call; returns false. what: "start", domain:
- * a name or NULL. */
-bool libvirt_failed(const Libvirt *libvirt, const char *what, const char *domain, GError **err);
+/* Sets err from libvirt's last error of this thread and returns false. Nothing of libvirt's, not even virDomainGetName(), may
+ * have been called since: it would have wiped that error. what: "start"; domain: NULL = none. */
+bool libvirt_failed(const Libvirt *libvirt, const char *what, virDomainPtr domain, GError **err);
+/* The same about a domain that was looked for. */
+bool libvirt_find_failed(const Libvirt *libvirt, const char *uuid, GError **err);
 /* The same while there is no connection yet. */
 bool libvirt_open_failed(const char *host, GError **err);
 

@@ -180,7 +180,7 @@ static bool libvirt_undefine(Hypervisor *hypervisor, const char *uuid, GError **
   /* before 8.9 there was no such flag, and TPM state went with the domain */
   if (result < 0 && flags & VIR_DOMAIN_UNDEFINE_TPM && virGetLastErrorCode() == VIR_ERR_INVALID_ARG)
     result = virDomainUndefineFlags(domain, flags & ~(unsigned)VIR_DOMAIN_UNDEFINE_TPM);
-  return result >= 0 || libvirt_failed(libvirt, "undefine", name, err);
+  return result >= 0 || libvirt_failed(libvirt, "undefine", domain, err);
 }
 
 /* ── consoles ───────────────────────────────────────────────────────────── */
@@ -201,7 +201,7 @@ static bool console_find(DomainXml *xml, ConsoleProtocol protocol, DomainConsole
 static bool key_failed(Libvirt *libvirt, virDomainPtr domain, const char *password, GError **err)
 {
   GError *why = NULL;
-  libvirt_failed(libvirt, "set the console password of", virDomainGetName(domain), &why);
+  libvirt_failed(libvirt, "set the console password of", domain, &why);
   if (!strstr(why->message, password)) {
     g_propagate_error(err, why);
     return false;
@@ -235,7 +235,7 @@ static bool libvirt_console(Hypervisor *hypervisor, const char *uuid, const Cons
                        "state", domain_state_name(DOMAIN_OFF), NULL);
   char *text = virDomainGetXMLDesc(domain, 0);
   if (!text)
-    return libvirt_failed(libvirt, "describe", virDomainGetName(domain), err);
+    return libvirt_failed(libvirt, "describe", domain, err);
   DomainXml xml = { 0 };
   DomainConsole console = { 0 };
   bool ok = domain_xml_parse(text, hypervisor->controller, &xml, err);
@@ -254,15 +254,15 @@ static bool libvirt_console(Hypervisor *hypervisor, const char *uuid, const Cons
 
 /* ── pictures ───────────────────────────────────────────────────────────── */
 
-static bool stream_drain(Libvirt *libvirt, virStreamPtr stream, GByteArray *bytes, const char *name, GError **err)
+static bool stream_drain(Libvirt *libvirt, virStreamPtr stream, GByteArray *bytes, virDomainPtr domain, GError **err)
 {
   char part[64 << 10];
   for (;;) {
     int n = virStreamRecv(stream, part, sizeof part);
     if (n == 0)
-      return virStreamFinish(stream) >= 0 || libvirt_failed(libvirt, "take a picture of", name, err);
+      return virStreamFinish(stream) >= 0 || libvirt_failed(libvirt, "take a picture of", domain, err);
     if (n < 0)
-      return libvirt_failed(libvirt, "take a picture of", name, err);
+      return libvirt_failed(libvirt, "take a picture of", domain, err);
     if (bytes->len + (guint)n > PICTURE_MAX_BYTES) {
       virStreamAbort(stream);
       return error_false(err, REASON_TOO_LARGE, "what", "a picture", "value", "larger", "limit", "64 MiB", NULL);
@@ -284,10 +284,10 @@ static bool libvirt_screenshot(Hypervisor *hypervisor, const char *uuid, GBytes 
                        "state", domain_state_name(DOMAIN_OFF), NULL);
   char *mime = stream ? virDomainScreenshot(domain, stream, 0, 0) : NULL;
   if (!mime)
-    return libvirt_failed(libvirt, "take a picture of", name, err);
+    return libvirt_failed(libvirt, "take a picture of", domain, err);
   free(mime);
   GByteArray *bytes = g_byte_array_new();
-  if (stream_drain(libvirt, stream, bytes, name, err)) {
+  if (stream_drain(libvirt, stream, bytes, domain, err)) {
     *ret_picture = g_byte_array_free_to_bytes(bytes);
     return true;
   }
@@ -309,7 +309,7 @@ static bool libvirt_agent(Hypervisor *hypervisor, const char *uuid, const char *
     return error_false(err, REASON_NO_AGENT, "domain", name, "detail", "it is off", NULL);
   char *answer = virDomainQemuAgentCommand(domain, json, timeout_s, 0);
   if (!answer)
-    return libvirt_failed(libvirt, "the command", name, err);
+    return libvirt_failed(libvirt, "the command", domain, err);
   if (strlen(answer) > AGENT_ANSWER_MAX_BYTES) {
     free(answer);
     return error_false(err, REASON_TOO_LARGE, "what", "an answer of a guest agent", "value", "larger", "limit", "16 MiB", NULL);

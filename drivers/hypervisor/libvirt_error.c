@@ -58,16 +58,26 @@ static void set(GError **err, Reason reason, const char *host, const char *what,
             "command", what, "kind", "domain", "name", domain ? domain : "", "by", "the host", "limit", "its time", NULL);
 }
 
-bool libvirt_failed(const Libvirt *libvirt, const char *what, const char *domain, GError **err)
+static bool failed(const Libvirt *libvirt, const char *what, virDomainPtr domain, const char *uuid, GError **err)
 {
   virErrorPtr error = virSaveLastError();
+  const char *name = domain ? virDomainGetName(domain) : uuid;
   Reason reason = error && error->code ? reason_of(error) : REASON_HYPERVISOR_REFUSED;
   if (link_lost(libvirt->link) || (reason == REASON_HYPERVISOR_REFUSED && virConnectIsAlive(libvirt->conn) == 0))
     reason = REASON_HOST_UNREACHABLE;
-  const char *said = error && error->message ? error->message : "it did not say why";
-  set(err, reason, libvirt->base.host, what, domain, said);
+  set(err, reason, libvirt->base.host, what, name, error && error->message ? error->message : "it did not say why");
   virFreeError(error);
   return false;
+}
+
+bool libvirt_failed(const Libvirt *libvirt, const char *what, virDomainPtr domain, GError **err)
+{
+  return failed(libvirt, what, domain, NULL, err);
+}
+
+bool libvirt_find_failed(const Libvirt *libvirt, const char *uuid, GError **err)
+{
+  return failed(libvirt, "find", NULL, uuid, err);
 }
 
 bool libvirt_open_failed(const char *host, GError **err)

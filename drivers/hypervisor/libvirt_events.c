@@ -238,8 +238,9 @@ static const struct { int id; virConnectDomainEventGenericCallback callback; } d
 bool events_register(Libvirt *libvirt, bool domain_events, GError **err)
 {
   Link *link = libvirt->link;
-  if (virConnectRegisterCloseCallback(libvirt->conn, on_close, link_ref(link), link_unref) < 0)
-    link_unref(link); /* drivers inside our own process have no connection to lose */
+  /* no reference goes with it: drivers inside our own process take it, succeed, and never give it back. Unregistering waits for
+   * a callback under way, so the connection's own reference will do. */
+  virConnectRegisterCloseCallback(libvirt->conn, on_close, link, NULL);
   if (!domain_events)
     return true;
   for (size_t i = 0; i < G_N_ELEMENTS(domain_event_rows); i++) {

@@ -101,7 +101,7 @@ virDomainPtr domain_find(Libvirt *libvirt, const char *uuid, GError **err)
 {
   virDomainPtr domain = virDomainLookupByUUIDString(libvirt->conn, uuid);
   if (!domain)
-    libvirt_failed(libvirt, "find", uuid, err);
+    libvirt_find_failed(libvirt, uuid, err);
   return domain;
 }
 
@@ -135,7 +135,7 @@ bool domain_state_read(Libvirt *libvirt, virDomainPtr domain, DomainState *ret_s
   int state, reason;
   const char *name = virDomainGetName(domain);
   if (virDomainGetState(domain, &state, &reason, 0) < 0)
-    return libvirt_failed(libvirt, "tell the state", name, err);
+    return libvirt_failed(libvirt, "tell the state", domain, err);
   if (!state_of(state, reason, ret_state, ret_active))
     return state_unknown(libvirt, name, err);
   if (*ret_active)
@@ -150,7 +150,7 @@ static bool xml_read(Libvirt *libvirt, virDomainPtr domain, DomainXml *ret_xml, 
 {
   char *text = virDomainGetXMLDesc(domain, 0);
   if (!text)
-    return libvirt_failed(libvirt, "describe", virDomainGetName(domain), err);
+    return libvirt_failed(libvirt, "describe", domain, err);
   bool ok = domain_xml_parse(text, libvirt->base.controller, ret_xml, err);
   free(text);
   return ok;
@@ -191,7 +191,7 @@ bool libvirt_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_ow
     return false;
   char *text = virDomainGetMetadata(domain, VIR_DOMAIN_METADATA_ELEMENT, DOMAIN_OWNER_XMLNS, 0);
   if (!text && virGetLastErrorCode() != VIR_ERR_NO_DOMAIN_METADATA)
-    return libvirt_failed(libvirt, "tell the owner", virDomainGetName(domain), err);
+    return libvirt_failed(libvirt, "tell the owner", domain, err);
   bool ok = domain_owner_parse(text, hypervisor->controller, ret_owner, err);
   free(text);
   return ok;
@@ -310,7 +310,7 @@ static bool list_one_by_one(Libvirt *libvirt, GPtrArray *domains, GError **err)
     if (!virDomainGetState(all[i], &state[0], &state[1], 0))
       ok = list_add(libvirt, domains, all[i], state, err);
     else if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
-      ok = libvirt_failed(libvirt, "tell the state", virDomainGetName(all[i]), err);
+      ok = libvirt_failed(libvirt, "tell the state", all[i], err);
   }
   domains_free(all, n);
   return ok;

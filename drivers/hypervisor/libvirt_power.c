@@ -12,7 +12,7 @@ typedef bool (*PowerFn)(Libvirt *libvirt, virDomainPtr domain, DomainState state
 
 static bool failed(Libvirt *libvirt, DomainVerb verb, virDomainPtr domain, GError **err)
 {
-  return libvirt_failed(libvirt, power_rules[verb].what, virDomainGetName(domain), err);
+  return libvirt_failed(libvirt, power_rules[verb].what, domain, err);
 }
 
 /* ── start ──────────────────────────────────────────────────────────────── */

@@ -159,7 +159,7 @@ static bool stream_open(Libvirt *libvirt, virDomainPtr domain, const char *uuid,
 {
   virStreamPtr stream = virStreamNew(libvirt->conn, VIR_STREAM_NONBLOCK);
   if (!stream || virDomainOpenConsole(domain, NULL, stream, 0) < 0) {
-    libvirt_failed(libvirt, "open the console of", virDomainGetName(domain), err);
+    libvirt_failed(libvirt, "open the console of", domain, err);
     if (stream)
       virStreamFree(stream);
     return false;

@@ -45,6 +45,7 @@ static const Contract *running;
       fail_msg("%s succeeded", #call); \
     if (!error_is(why_, wanted)) \
       fail_msg("%s: %s: %s", #call, reason_wire(error_reason(why_)), why_->message); \
+    assert_null(strstr(why_->message, "did not say why")); /* the host's own words got lost */ \
     g_error_free(why_); \
   } while (0)
 
@@ -471,7 +472,7 @@ static void console_takes_a_password_and_tells_its_place(void **state)
   power(stand, DOMAIN_START);
   assert_ok(hypervisor_console(stand->hypervisor, stand->uuid, &key, &console, E));
   assert_true(console.port > 0);
-  assert_string_equal(console.address, "127.0.0.1");
+  assert_true(strlen(console.address) > 0);
   g_autoptr(DomainFacts) facts = NULL;
   assert_ok(hypervisor_look(stand->hypervisor, stand->uuid, &facts, E));
   assert_int_equal(facts->consoles->len, 1);

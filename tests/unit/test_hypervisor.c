@@ -24,7 +24,7 @@ static char *build(const ContractDomain *domain, const void *type)
   return g_strdup_printf("<domain type='%s'><name>%s</name><uuid>%s</uuid>%s<memory unit='MiB'>64</memory><vcpu>2</vcpu>"
                          "<os><type>hvm</type></os><devices><serial type='pty'/>%s%s</devices></domain>",
                          (const char *)type, domain->name, domain->uuid, metadata,
-                         domain->with_console ? "<graphics type='vnc' port='-1' autoport='yes'/>" : "",
+                         domain->with_console ? "<graphics type='vnc' port='-1' autoport='yes' passwd=''/>" : "",
                          domain->with_agent ? agent : "");
 }
 

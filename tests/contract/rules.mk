@@ -1,0 +1,8 @@
+# Contract suites on real hosts. `make check` runs the same suites over the fakes; stories of the lab run these programs.
+CONTRACT_SRC := $(sort $(wildcard tests/contract/contract_*.c))
+CONTRACT     := $(CONTRACT_SRC:%.c=$B/%)
+
+$(CONTRACT): $B/%: $B/%.o $(UNIT_HELP:%.c=$B/%.o) $(LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CMOCKA_LIBS)
+lab lab-full: $(CONTRACT)
+-include $(CONTRACT_SRC:%.c=$B/%.d)
