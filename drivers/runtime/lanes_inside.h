@@ -116,6 +116,7 @@ struct Lanes {
   GQueue outbox;              /* of Out */
   bool delivering, stopping, stopped;
   int threads;                /* without those that hang in a call that was written off */
+  int wanted;                 /* threads to be made */
   int idle, woken;            /* threads that wait for work; how many of them were told to look */
   int running, written_off;
   pthread_t timer;

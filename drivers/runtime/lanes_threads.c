@@ -52,22 +52,26 @@ static void unref_unlock(Lanes *lanes)
 
 /* ── how many threads ───────────────────────────────────────────────────── */
 
-static bool worker_make(Lanes *lanes)
+/* In the timer thread, which lets go of the lock meanwhile: a new thread may take its time. */
+static void worker_make(Lanes *lanes)
 {
   pthread_attr_t attributes;
   pthread_t thread;
+  lanes->wanted--;
+  lanes->refs++;
+  lanes->threads++;
+  pthread_mutex_unlock(&lanes->lock);
   pthread_attr_init(&attributes);
   pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attributes, STACK_BYTES);
-  lanes->refs++;
-  lanes->threads++;
   bool made = !pthread_create(&thread, &attributes, worker_main, lanes);
   pthread_attr_destroy(&attributes);
-  if (!made) {
-    lanes->refs--;
-    lanes->threads--;
-  }
-  return made;
+  pthread_mutex_lock(&lanes->lock);
+  if (made)
+    return;
+  lanes->refs--;
+  lanes->threads--;
+  due_set(lanes, &lanes->starving, g_get_monotonic_time() + G_USEC_PER_SEC);
 }
 
 static bool work_waits(const Lanes *lanes)
@@ -85,6 +89,11 @@ static int threads_quick(const Lanes *lanes)
   return quick;
 }
 
+static bool may_grow(const Lanes *lanes)
+{
+  return threads_quick(lanes) + lanes->wanted < THREADS_QUICK && lanes->threads + lanes->wanted < lanes->config.threads_max;
+}
+
 void worker_wake(Lanes *lanes)
 {
   if (lanes->stopped)
@@ -92,8 +101,9 @@ void worker_wake(Lanes *lanes)
   if (lanes->idle > lanes->woken) {
     lanes->woken++;
     pthread_cond_signal(&lanes->work);
-  } else if (threads_quick(lanes) < THREADS_QUICK && lanes->threads < lanes->config.threads_max) {
-    worker_make(lanes);
+  } else if (may_grow(lanes)) {
+    lanes->wanted++;
+    pthread_cond_signal(&lanes->time);
   } else if (!lanes->starving.iter) {
     due_set(lanes, &lanes->starving, g_get_monotonic_time() + SLOW_US);
   }
@@ -104,9 +114,8 @@ void starve_fire(void *data)
 {
   Lanes *lanes = data;
   int waiting = (int)(lanes->chores.length + lanes->fresh.length + lanes->runnable.length);
-  while (waiting-- > 0 && threads_quick(lanes) < THREADS_QUICK && lanes->threads < lanes->config.threads_max)
-    if (!worker_make(lanes))
-      break;
+  while (waiting-- > 0 && may_grow(lanes))
+    lanes->wanted++;
   if (work_waits(lanes))
     due_set(lanes, &lanes->starving, g_get_monotonic_time() + SLOW_US);
 }
@@ -323,6 +332,8 @@ static void *timer_main(void *data)
     if (due && due->at_us <= g_get_monotonic_time()) {
       due_clear(lanes, due);
       due->fire(due->owner);
+    } else if (lanes->wanted) {
+      worker_make(lanes);
     } else if (lanes->outbox.length && !lanes->delivering) {
       outbox_deliver(lanes);
     } else if (due) {
