@@ -95,11 +95,12 @@ lint: build/packages.stamp
 	@tests/lint/run
 
 # ── the rest ────────────────────────────────────────────────────────────────
-install: all
+install: all web
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/sarang/templates
 	install -m 755 $B/sarang $(DESTDIR)$(PREFIX)/bin/
 	install -m 755 $B/sarangd $B/sarang-gateway $(DESTDIR)$(PREFIX)/sbin/
 	install -m 644 templates/*.xml $(DESTDIR)$(PREFIX)/share/sarang/templates/
+	cp -r build/web $(DESTDIR)$(PREFIX)/share/sarang/
 clean:
 	rm -rf build
 help:

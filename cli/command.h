@@ -36,6 +36,8 @@ bool command_wait(Command *command, Noun noun, json_t **json, GError **err);
 bool command_template_check(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);
+bool command_backup(Command *command, GError **err);
+bool command_restore(Command *command, GError **err);
 
 /* Help: of everything, of a noun, of a verb (N_API_VERBS: of the noun). To standard output. */
 void help_print(void);

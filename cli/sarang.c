@@ -10,6 +10,8 @@
 const ExtraCommand extra_commands[] = {
   { "template", "check", command_template_check, "FILE…", "Check template files here, without a daemon" },
   { "connect", NULL, command_connect, "SESSION", "Open a console on a port of this machine; --vv FILE writes what remote-viewer opens" },
+  { "backup", NULL, command_backup, "FILE", "Write a consistent copy of the store to a new file on the controller" },
+  { "restore", NULL, command_restore, "FILE [--state DIR]", "Put a backup in place of the store; sarangd must not run" },
   { "login", NULL, command_login, "https://HOST USER", "Log in to a gateway; the password is read from the terminal or standard input" },
   { NULL },
 };
