@@ -15,6 +15,7 @@ typedef struct {
   void *random_data;
   int64_t last_event;     /* number of the newest event in the store */
   int64_t sequence;       /* of the last batch in the store */
+  const char *page_url;   /* of the gateway's page, without a slash at the end; NULL = sessions have no link. Outlives the brain */
   bool allow_plain_tcp;   /* hosts by qemu+tcp may be enrolled */
 } BrainOptions;
 

@@ -231,6 +231,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, host, F_COL, NULL, 0, 63, "the host of that desktop") \
   F(ENUM, reason, F_WIDE, &end_reason_names, 0, 0, "why it ended") \
   F(BOOL, ready, F_COL, NULL, 0, 0, "its desktop may be connected to") \
+  F(JSON, connect, F_WIDE, NULL, 0, 1024, "where its person goes: url of the page") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
   F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
   F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \

@@ -196,6 +196,8 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   Session *s = state_add(b->state, NOUN_SESSION, name, b->now_us);
   ref_set(&s->user, user);
   ref_set(&s->pool, pool->head.name);
+  if (b->options.page_url)
+    s->connect = g_strdup_printf("{\"url\":\"%s/#/session/%s\"}", b->options.page_url, name);
   if (owns)
     session_serve_owned(b, name, pool, user);
   else

@@ -29,6 +29,7 @@ int64_t runtime_now_us(Runtime *runtime);
 typedef struct {
   const char *store_uri;       /* sqlite:PATH, memory: */
   int64_t requests_max;        /* waiting at the same time; more are OVERLOADED */
+  const char *page_url;        /* where people find the gateway's page; outlives the runtime; NULL = nowhere */
   bool never_kvm;              /* guests are emulated even where a host offers KVM */
   bool allow_plain_tcp;        /* hosts by qemu+tcp, which nobody guards */
   int64_t poll_us;             /* between looks at each host beside its events */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "drivers/volume/lock.h"
 #include "drivers/volume/pour.h"
 
 enum { GRAIN_BYTES = 64, HANG_LOOK_US = 1000 };
@@ -23,7 +24,7 @@ typedef struct {
 } FakeFile;
 
 typedef struct {
-  GMutex lock;
+  pthread_mutex_t lock;
   GHashTable *files; /* name → FakeFile; a part stands under ".NAME.part" */
   int64_t total_bytes, used_bytes;
   VolumeFakeFault faults[N_VOLUME_VERBS];
@@ -34,7 +35,7 @@ typedef struct {
   Disk *disk;
 } FakeVolumes;
 
-static GMutex disks_lock;
+static pthread_mutex_t disks_lock = PTHREAD_MUTEX_INITIALIZER;
 static GHashTable *disks; /* path → Disk */
 
 static void run_clear(void *run) { g_bytes_unref(((Run *)run)->bytes); }
@@ -56,20 +57,20 @@ static void disk_free(void *at)
 {
   Disk *disk = at;
   g_hash_table_unref(disk->files);
-  g_mutex_clear(&disk->lock);
+  pthread_mutex_destroy(&disk->lock);
   g_free(disk);
 }
 
 static Disk *disk_get(const char *path)
 {
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disks_lock);
+  LOCKED(&disks_lock);
   if (!disks)
     disks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, disk_free);
   Disk *disk = g_hash_table_lookup(disks, path);
   if (disk)
     return disk;
   disk = g_new0(Disk, 1);
-  g_mutex_init(&disk->lock);
+  pthread_mutex_init(&disk->lock, NULL);
   disk->files = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, file_unref);
   disk->total_bytes = FAKE_TOTAL_BYTES;
   g_hash_table_insert(disks, g_strdup(path), disk);
@@ -154,7 +155,7 @@ static void file_cut(Disk *disk, FakeFile *file, int64_t offset)
 /* Takes the verb's fault for this call; times is 0 where there is none. */
 static VolumeFakeFault fault_take(Disk *disk, VolumeVerb verb)
 {
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   VolumeFakeFault fault = disk->faults[verb];
   if (fault.times > 0)
     disk->faults[verb].times--;
@@ -202,21 +203,21 @@ static bool fault_after(const VolumeFakeFault *fault, const char *name, GError *
 void volume_fake_script(const char *path, const VolumeFakeFault *fault)
 {
   Disk *disk = disk_get(path);
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   disk->faults[fault->verb] = *fault;
 }
 
 void volume_fake_resize(const char *path, int64_t total_bytes)
 {
   Disk *disk = disk_get(path);
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   disk->total_bytes = total_bytes;
 }
 
 void volume_fake_plant(const char *path, const char *name, GBytes *bytes)
 {
   Disk *disk = disk_get(path);
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   file_drop(disk, name);
   if (!bytes)
     return;
@@ -227,7 +228,7 @@ void volume_fake_plant(const char *path, const char *name, GBytes *bytes)
 
 void volume_fake_forget(const char *path)
 {
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disks_lock);
+  LOCKED(&disks_lock);
   if (disks)
     g_hash_table_remove(disks, path);
 }
@@ -255,7 +256,7 @@ static bool fake_space(Volumes *volumes, const VolumeCall *call, VolumeSpace *re
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_SPACE);
   if (!fault_before(&fault, call, volumes->storage, err) || !fault_after(&fault, volumes->storage, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   *ret_space = (VolumeSpace){ disk->total_bytes, MAX(disk->total_bytes - disk->used_bytes, 0) };
   return true;
 }
@@ -277,7 +278,7 @@ static bool fake_list(Volumes *volumes, const VolumeCall *call, const char *pref
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_LIST);
   if (!fault_before(&fault, call, volumes->storage, err) || !fault_after(&fault, volumes->storage, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   GHashTableIter each;
   void *name, *file;
   g_hash_table_iter_init(&each, disk->files);
@@ -298,7 +299,7 @@ static bool fake_look(Volumes *volumes, const VolumeCall *call, const char *name
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_LOOK);
   if (!fault_before(&fault, call, name, err) || !fault_after(&fault, name, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   const FakeFile *file = g_hash_table_lookup(disk->files, name);
   if (!file)
     return not_found(name, err);
@@ -313,7 +314,7 @@ static bool fake_read(Volumes *volumes, const VolumeCall *call, const char *name
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_READ);
   if (!fault_before(&fault, call, name, err) || !fault_after(&fault, name, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   const FakeFile *file = g_hash_table_lookup(disk->files, name);
   if (!file)
     return not_found(name, err);
@@ -339,7 +340,7 @@ static bool sink_write(void *owner, int64_t offset, const void *data, size_t byt
   Disk *disk = put->fake->disk;
   bool cut = put->fault.times && put->fault.fault == VOLUME_FAULT_CUT && offset + (int64_t)bytes > put->fault.cut_bytes;
   size_t kept = cut ? (size_t)CLAMP(put->fault.cut_bytes - offset, 0, (int64_t)bytes) : bytes;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   if (disk->used_bytes + (int64_t)kept > disk->total_bytes)
     return error_false(err, REASON_STORAGE_FULL, "storage", put->fake->base.storage, "name", put->name, NULL);
   file_append(disk, put->file, offset, data, kept);
@@ -351,7 +352,7 @@ static bool sink_same(void *owner, int64_t offset, const void *data, int64_t byt
   const Put *put = owner;
   uint8_t there[4096];
   *ret_same = true;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&put->fake->disk->lock);
+  LOCKED(&put->fake->disk->lock);
   for (int64_t at = 0; at < bytes && *ret_same; at += (int64_t)sizeof there) {
     size_t n = (size_t)MIN(bytes - at, (int64_t)sizeof there);
     file_read(put->file, offset + at, there, n);
@@ -363,7 +364,7 @@ static bool sink_same(void *owner, int64_t offset, const void *data, int64_t byt
 static bool sink_cut(void *owner, int64_t offset, GError **err)
 {
   const Put *put = owner;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&put->fake->disk->lock);
+  LOCKED(&put->fake->disk->lock);
   file_cut(put->fake->disk, put->file, offset);
   return true;
 }
@@ -385,7 +386,7 @@ static bool put_again(Put *put, const VolumeCall *call, const VolumeContent *con
 static bool part_begin(Put *put, const char *part, int64_t size_bytes, bool *ret_resume, GError **err)
 {
   Disk *disk = put->fake->disk;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   FakeFile *file = g_hash_table_lookup(disk->files, part);
   if (file && file->busy)
     return error_false(err, REASON_VOLUME_BUSY, "storage", put->fake->base.storage, "name", put->name, NULL);
@@ -405,7 +406,7 @@ static bool part_publish(Put *put, const char *part, const VolumeContent *conten
   Disk *disk = put->fake->disk;
   if (content->check && !content->check(content->owner, -1, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   if (!(flags & VOLUME_REPLACE) && g_hash_table_contains(disk->files, put->name))
     return error_false(err, REASON_EXISTS, "kind", "volume", "name", put->name, NULL);
   put->file->busy = put->file->partial = false;
@@ -424,7 +425,7 @@ static bool put_new(Put *put, const VolumeCall *call, const VolumeContent *conte
     return false;
   if (volume_pour(content, &sink, resume, call, put->name, &why) && part_publish(put, part, content, flags, &why))
     return true;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&put->fake->disk->lock);
+  LOCKED(&put->fake->disk->lock);
   put->file->busy = false;
   if (!(flags & VOLUME_RESUME) || !volume_error_keeps_part(why))
     file_drop(put->fake->disk, part);
@@ -435,7 +436,7 @@ static bool put_new(Put *put, const VolumeCall *call, const VolumeContent *conte
 /* A reference of the caller's, or NULL. */
 static FakeFile *find(Disk *disk, const char *name)
 {
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   FakeFile *file = g_hash_table_lookup(disk->files, name);
   return file ? g_atomic_rc_box_acquire(file) : NULL;
 }
@@ -460,7 +461,7 @@ static bool fake_copy(Volumes *volumes, const VolumeCall *call, const char *from
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_COPY);
   if (!fault_before(&fault, call, name, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   const FakeFile *source = g_hash_table_lookup(disk->files, from);
   if (!source)
     return not_found(from, err);
@@ -484,7 +485,7 @@ static bool fake_del(Volumes *volumes, const VolumeCall *call, const char *name,
   VolumeFakeFault fault = fault_take(disk, VOLUME_VERB_DELETE);
   if (!fault_before(&fault, call, name, err))
     return false;
-  g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->lock);
+  LOCKED(&disk->lock);
   const FakeFile *written = g_hash_table_lookup(disk->files, part);
   if (written && written->busy)
     return error_false(err, REASON_VOLUME_BUSY, "storage", volumes->storage, "name", name, NULL);

@@ -1,8 +1,9 @@
 /* Images: files that people bring, made into read-only volumes that desktops stand on. An import takes a local file of a
  * stated format, looks at its header before a byte is copied, hashes while it copies, lets qemu-img check the copy, and only
  * then gives it its name. It decides nothing about versions, and never finds out a format by itself: what is said to be raw
- * is raw, whatever it begins with. * Verbs block for as long as the bytes take; see volume.h for threads, deadlines, progress
- * and ownership. */
+ * is raw, whatever it begins with.
+ *
+ * Verbs block for as long as the bytes take; see volume.h for threads, deadlines, progress and ownership. */
 #pragma once
 
 #include "drivers/volume/volume.h"

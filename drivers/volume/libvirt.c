@@ -1,8 +1,13 @@
 /* Volumes through a host's libvirtd, as a storage pool of type dir: for directories that the controller itself does not see.
- * * libvirt has no rename and no lock, so a volume has its name while it is being written. Its first 4 KiB are written last:
- * a qcow2 volume without its magic is not whole (and libvirt takes it for raw). A part has no
- * name of its own here; of raw volumes nobody can tell whether they are whole. * The
- * formats that libvirtd finds by looking are never used but for one thing, copying: see libvirt_copy(). */
+ *
+ * libvirt has no rename and no lock, so a volume has its name while it is being written. Its first 4 KiB are written last: a
+ * qcow2 volume without its magic is not whole (and libvirt takes it for raw). A part has no name of its own here, and of raw
+ * volumes nobody can tell whether they are whole.
+ *
+ * One verb at a time on a connection. libvirtd stops reading from one that has five messages waiting, those of streams
+ * included: with several streams and calls side by side both ends were seen to wait for each other for ever (libvirt 9.0).
+ *
+ * The formats that libvirtd finds by looking are never used but for one thing, copying: see libvirt_copy(). */
 #include "drivers/volume/libvirt.h"
 
 #include <errno.h>
@@ -11,6 +16,7 @@
 #include <libxml/xmlwriter.h>
 #include <string.h>
 
+#include "drivers/volume/lock.h"
 #include "drivers/volume/pour.h"
 
 enum { KEEPALIVE_S = 5, KEEPALIVE_COUNT = 3 };
@@ -192,6 +198,7 @@ static bool pool_start(const LibvirtVolumes *v, const VolumesOptions *options, G
 
 static void libvirt_free(LibvirtVolumes *v)
 {
+  pthread_mutex_destroy(&v->lock);
   if (v->pool)
     virStoragePoolFree(v->pool);
   if (v->own_conn)
@@ -217,6 +224,7 @@ static bool connect_host(LibvirtVolumes *v, const VolumesOptions *options, GErro
 static bool libvirt_open(const VolumesOptions *options, const VolumeCall *call, Volumes **ret_volumes, GError **err)
 {
   LibvirtVolumes *v = g_new0(LibvirtVolumes, 1);
+  pthread_mutex_init(&v->lock, NULL);
   v->base.storage = (char *)options->storage;
   if (connect_host(v, options, err) && volume_call_check(call, options->path, err) && (v->pool = pool_define(v, options, err)) &&
       volume_call_check(call, options->path, err) && pool_start(v, options, err)) {
@@ -227,12 +235,29 @@ static bool libvirt_open(const VolumesOptions *options, const VolumeCall *call, 
   return false;
 }
 
+/* Makes libvirtd look into the directory. It does not while one of its volumes is being made, through whatever connection;
+ * then what it knows is about right, since that is what it does itself. */
+static bool pool_refresh(const LibvirtVolumes *v)
+{
+  enum { TRIES = 10, WAIT_US = 20000 };
+  for (int i = 0; i < TRIES; i++) {
+    if (virStoragePoolRefresh(v->pool, 0) == 0)
+      return true;
+    const virError *error = virGetLastError();
+    if (!error || !error->message || !strstr(error->message, "asynchronous jobs running"))
+      return false;
+    g_usleep(WAIT_US);
+  }
+  return true;
+}
+
 /* Uploads and deletions keep libvirtd's numbers right, other hosts and other programs do not. */
 static bool libvirt_space(Volumes *volumes, const VolumeCall *call, VolumeSpace *ret_space, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   virStoragePoolInfo info;
-  if (virStoragePoolRefresh(v->pool, 0) < 0 || virStoragePoolGetInfo(v->pool, &info) < 0)
+  if (!pool_refresh(v) || virStoragePoolGetInfo(v->pool, &info) < 0)
     return libvirt_volume_failed(v, "look at", NULL, err);
   *ret_space = (VolumeSpace){ (int64_t)info.capacity, (int64_t)info.available };
   return true;
@@ -243,7 +268,7 @@ static bool libvirt_space(Volumes *volumes, const VolumeCall *call, VolumeSpace 
 virStorageVolPtr libvirt_volume_find(const LibvirtVolumes *v, const char *name, GError **err)
 {
   virStorageVolPtr vol = virStorageVolLookupByName(v->pool, name);
-  if (!vol && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL && virStoragePoolRefresh(v->pool, 0) == 0)
+  if (!vol && virGetLastErrorCode() == VIR_ERR_NO_STORAGE_VOL && pool_refresh(v))
     vol = virStorageVolLookupByName(v->pool, name);
   if (!vol)
     libvirt_volume_failed(v, "find", name, err);
@@ -285,7 +310,8 @@ static VolumeFacts *facts_new(const char *name, const LibvirtVolume *volume)
 
 static bool libvirt_look(Volumes *volumes, const VolumeCall *call, const char *name, VolumeFacts **ret_facts, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   LibvirtVolume facts;
   g_autoptr(virStorageVol) vol = libvirt_volume_find(v, name, err);
   if (!vol || !libvirt_volume_facts(v, vol, &facts, err))
@@ -311,9 +337,10 @@ static bool list_one(const LibvirtVolumes *v, virStorageVolPtr vol, GPtrArray *v
 
 static bool libvirt_list(Volumes *volumes, const VolumeCall *call, const char *prefix, GPtrArray *volumes_out, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   virStorageVolPtr *vols = NULL;
-  int n = virStoragePoolRefresh(v->pool, 0) == 0 ? virStoragePoolListAllVolumes(v->pool, &vols, 0) : -1;
+  int n = pool_refresh(v) ? virStoragePoolListAllVolumes(v->pool, &vols, 0) : -1;
   if (n < 0)
     return libvirt_volume_failed(v, "list", NULL, err);
   bool ok = n <= VOLUME_LIST_MAX ||
@@ -342,7 +369,8 @@ bool libvirt_volume_delete(const LibvirtVolumes *v, virStorageVolPtr vol, const 
 
 static bool libvirt_del(Volumes *volumes, const VolumeCall *call, const char *name, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   g_autoptr(GError) why = NULL;
   g_autoptr(virStorageVol) vol = libvirt_volume_find(v, name, &why);
   if (vol)
@@ -403,7 +431,8 @@ bool libvirt_volume_is_zero(const LibvirtVolumes *v, virStorageVolPtr vol, int64
 static bool libvirt_read(Volumes *volumes, const VolumeCall *call, const char *name, int64_t offset, size_t bytes,
                          GBytes **ret_bytes, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   LibvirtVolume facts;
   g_autoptr(virStorageVol) vol = libvirt_volume_find(v, name, err);
   if (!vol || !libvirt_volume_facts(v, vol, &facts, err))
@@ -447,7 +476,8 @@ static bool vol_read(void *owner, int64_t offset, void *buffer, size_t bytes, GE
  * byte. */
 static bool libvirt_copy(Volumes *volumes, const VolumeCall *call, const char *from, const char *name, GError **err)
 {
-  const LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LibvirtVolumes *v = (LibvirtVolumes *)volumes;
+  LOCKED(&v->lock);
   LibvirtVolume facts;
   g_autoptr(virStorageVol) vol = libvirt_volume_find(v, from, err);
   if (!vol || !libvirt_volume_facts(v, vol, &facts, err))
@@ -466,6 +496,13 @@ static bool libvirt_copy(Volumes *volumes, const VolumeCall *call, const char *f
   return copy || libvirt_volume_failed(v, "copy", name, err);
 }
 
+static bool libvirt_put(Volumes *volumes, const VolumeCall *call, const char *name, const VolumeContent *content,
+                        VolumeFlags flags, GError **err)
+{
+  LOCKED(&((LibvirtVolumes *)volumes)->lock);
+  return libvirt_volume_put(volumes, call, name, content, flags, err);
+}
+
 const VolumeDriver volume_driver_libvirt = {
   .open = libvirt_open,
   .close = libvirt_close,
@@ -473,7 +510,7 @@ const VolumeDriver volume_driver_libvirt = {
   .list = libvirt_list,
   .look = libvirt_look,
   .read = libvirt_read,
-  .put = libvirt_volume_put,
+  .put = libvirt_put,
   .copy = libvirt_copy,
   .del = libvirt_del,
 };

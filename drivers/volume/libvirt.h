@@ -2,6 +2,7 @@
 #pragma once
 
 #include <libvirt/libvirt.h>
+#include <pthread.h>
 
 #include "drivers/volume/volume.h"
 
@@ -13,6 +14,7 @@ typedef struct {
   Volumes base;
   virConnectPtr conn, own_conn; /* own_conn: NULL where the caller lent one */
   virStoragePoolPtr pool;
+  pthread_mutex_t lock; /* one verb at a time, see libvirt.c */
 } LibvirtVolumes;
 
 /* What a volume's XML tells. */
@@ -42,5 +44,6 @@ bool libvirt_volume_is_zero(const LibvirtVolumes *v, virStorageVolPtr vol, int64
 
 /* ── libvirt_put.c ──────────────────────────────────────────────────────── */
 
+/* The verb, with the lock held. */
 bool libvirt_volume_put(Volumes *volumes, const VolumeCall *call, const char *name, const VolumeContent *content,
                         VolumeFlags flags, GError **err);

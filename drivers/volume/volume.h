@@ -1,19 +1,27 @@
 /* The volume family: the directories on hosts that hold images, disks and seeds, and what can be done with the files in them.
  * dir (a directory that the controller itself sees), libvirt (through a host's libvirtd, where it does not) and fake (in
  * memory, scriptable) are its drivers. It knows no desktop and boots nothing; it never looks into guest data, and it never
- * finds out a format by itself: formats are stated. * Names. A volume is named by volume_name() and by nothing else: what has
- * no such name is foreign, which is listed and looked at, never changed (VOLUME_FOREIGN). A name is never a path. A file that
- * is being written is called `.NAME.part` and gets its name only when it is whole and durable, so that what has a name is
- * whole, after a power cut too (libvirt has no rename: see libvirt.c). * Idempotent. A verb's promise is an end state.
- * volume_put of what is there with the same content succeeds where it was asked to go on (VOLUME_RESUME), volume_clone of a
- * fresh overlay that is already there succeeds, volume_delete of a missing volume succeeds. After a crash the ordinary call
- * goes on; there is no recovery. * Threads. Verbs block, for as long as a disk, an NFS server or a host wants: call them on
- * threads that can wait, a storage's own. Several threads may work on one Volumes; two writers of one name do not mix: the
- * second gets VOLUME_BUSY. Within a verb the call's deadline and cancellation are looked at between two pieces of work (a
- * MiB, a libvirt call), so a disk that does not answer at all holds its thread. * Ownership. What is handed in is borrowed
- * for the call. What comes out belongs to the caller. * Errors, any verb: STORAGE_UNREACHABLE (storage, detail), STORAGE_FULL
- * (storage, name), NOT_FOUND (kind "volume"), BAD_NAME, VOLUME_FOREIGN, VOLUME_BUSY, TIMEOUT, CANCELLED, UNSUPPORTED (a NULL
- * slot, answered in volume.c alone), IO (action, path, detail). Verbs name what they add. */
+ * finds out a format by itself: formats are stated.
+ *
+ * Names. A volume is named by volume_name() and by nothing else: what has no such name is foreign, which is listed and looked
+ * at, never changed (VOLUME_FOREIGN). A name is never a path. A file that is being written is called `.NAME.part` and gets its
+ * name only when it is whole and durable, so that what has a name is whole, after a power cut too (libvirt has no rename: see
+ * libvirt.c).
+ *
+ * Idempotent. A verb's promise is an end state. volume_put of what is there with the same content succeeds where it was asked
+ * to go on (VOLUME_RESUME), volume_clone of a fresh overlay that is already there succeeds, volume_delete of a missing volume
+ * succeeds. After a crash the ordinary call goes on; there is no recovery.
+ *
+ * Threads. Verbs block, for as long as a disk, an NFS server or a host wants: call them on threads that can wait, a storage's
+ * own. Several threads may work on one Volumes (libvirt does one verb at a time: give each thread its own); two writers of one
+ * name do not mix: the second gets VOLUME_BUSY. Within a verb the call's deadline and cancellation are looked at between two
+ * pieces of work (a MiB, a libvirt call), so a disk or a host that does not answer at all holds its thread.
+ *
+ * Ownership. What is handed in is borrowed for the call. What comes out belongs to the caller.
+ *
+ * Errors, any verb: STORAGE_UNREACHABLE (storage, detail), STORAGE_FULL (storage, name), NOT_FOUND (kind "volume"), BAD_NAME,
+ * VOLUME_FOREIGN, VOLUME_BUSY, TIMEOUT, CANCELLED, UNSUPPORTED (a NULL slot, answered in volume.c alone), IO (action, path,
+ * detail). Verbs name what they add. */
 #pragma once
 
 #include <gio/gio.h>
@@ -84,7 +92,7 @@ typedef struct {
   const char *path;            /* absolute: the directory as the hosts see it, which is what overlays and domains name */
   const char *controller_path; /* dir: the same directory as the controller sees it; NULL = as path */
   const char *uri;             /* libvirt: the host; not needed with a connection */
-  void *connection;            /* libvirt: a virConnectPtr that outlives the Volumes; NULL = one of its own to uri */
+  void *connection;            /* libvirt: a virConnectPtr to borrow, without other streams; NULL = one of its own to uri */
   bool create;                 /* make the directory where it is missing. Else that is an error: it may not be mounted */
 } VolumesOptions;
 

@@ -284,6 +284,13 @@ class Guest:
         """How often this disk has been booted."""
         return int(self.run("/bin/cat", "/var/lib/boots"))
 
+    def wait_reads_keys(self, program):
+        """Waits until the program is in read(2) of its standard input: what is typed sooner it may throw away."""
+        def reads():
+            status, out = self.status("/bin/sh", "-c", f"cat /proc/$(pidof {program})/syscall")
+            return status == 0 and out.startswith("0 0x0 ")
+        until(reads, f"{program} waits for keys")
+
     def users(self):
         return {user["user"] for user in self.ask("guest-get-users")}
 

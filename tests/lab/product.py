@@ -42,6 +42,7 @@ class Product:
         (self.lab.shared / "sarang").mkdir()
         (self.dir / "sarangd.conf").write_text(
             f"[state]\ndirectory={self.dir}/state\n[http]\nsocket={self.dir}/api.sock\ngateway_socket={self.dir}/gateway.sock\n"
+            f"[page]\nurl={self.origin()}\n"
             "[hosts]\nacceleration=never\nplain_tcp=true\npoll_s=5\n[log]\nlevel=info\n")
         (self.dir / "gateway.conf").write_text(
             f"[gateway]\nlisten=0.0.0.0:{GATEWAY_PORT}\nsocket={self.dir}/gateway.sock\nstate-dir={self.dir}/gateway\n"

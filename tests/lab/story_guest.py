@@ -62,7 +62,7 @@ def check_accounts(s, seeded, plain):
         require("jihye:$6$" in seeded.run("/bin/cat", "/etc/shadow"), "jihye has no password")
         require("EXAMPLE jihye" in seeded.run("/bin/cat", "/home/jihye/.ssh/authorized_keys"), "jihye has no key")
     with s.check("the agent makes an account and sets its password"):
-        plain.run("/usr/sbin/useradd", "-m", "-s", "/bin/sh", "-c", "Mina Park", "mina")
+        plain.run("/usr/sbin/useradd", "-m", "-s", "/bin/bash", "-c", "Mina Park", "mina")
         plain.run("/usr/sbin/usermod", "-c", "Park Mina", "mina")
         hashed = password_hash("first")
         plain.run("/usr/sbin/chpasswd", "-e", text_in=f"mina:{hashed}\n")
@@ -77,19 +77,13 @@ def check_accounts(s, seeded, plain):
         equal(plain.run("/bin/cat", "/root/note"), "here", "the file")
 
 
-def reads_keys(guest, program):
-    """The program waits in read(2) of its standard input: what was typed sooner it may have thrown away."""
-    status, out = guest.status("/bin/sh", "-c", f"cat /proc/$(pidof {program})/syscall")
-    return status == 0 and out.startswith("0 0x0 ")
-
-
 def log_in(guest, name, password, then):
     """At the text console, through VNC, as a person would; each step waits for the guest's own sign of the one before."""
     with guest.lab.connect(guest.lab.address(guest.host), 5900) as console:
         rfb.login(console, "pw")
-        until(lambda: reads_keys(guest, "getty"), "getty asks for a name")
+        guest.wait_reads_keys("getty")
         rfb.type_text(console, name + "\n")
-        until(lambda: reads_keys(guest, "login"), "login asks for the password")
+        guest.wait_reads_keys("login")
         rfb.type_text(console, password + "\n")
         until(lambda: name in guest.users(), f"the agent reports {name}")
         rfb.type_text(console, then + "\n")

@@ -46,9 +46,9 @@ def check_viewer(s, sarang, session, guest):
     with s.check("a native viewer opens the console by a ticket, and no password is asked for"):
         with viewer(sarang, ticket(sarang, session)) as console:
             equal(rfb.login(console)[:2], (720, 400), "the screen's size")
-            until(lambda: guest.status("/bin/sh", "-c", "grep -q '^0 0x0 ' /proc/$(pidof getty)/syscall")[0] == 0, "getty asks")
+            guest.wait_reads_keys("getty")
             rfb.type_text(console, "jihye\n")
-            until(lambda: guest.status("/bin/sh", "-c", "grep -q '^0 0x0 ' /proc/$(pidof login)/syscall")[0] == 0, "login asks")
+            guest.wait_reads_keys("login")
             rfb.type_text(console, "jihye-password\n")
             until(lambda: guest.users() == {"jihye"}, "the agent reports jihye")
             rfb.type_text(console, f"echo mine > {SECRET}\n")

@@ -440,7 +440,7 @@ static void host_that_cannot_be_reached_is_said(void **state)
 {
   Volumes *v;
   g_autoptr(GError) err = NULL;
-  const VolumesOptions options = { VOLUMES_LIBVIRT, "far", "/srv/sarang", .uri = "test:///no/such/file.xml" };
+  const VolumesOptions options = { VOLUMES_LIBVIRT, "far", "/srv/sarang", .uri = "qemu+unix:///system?socket=/no/such/socket" };
   assert_false(volumes_open(&options, NULL, &v, &err));
   assert_reason(&err, REASON_STORAGE_UNREACHABLE, "storage", "far");
 }

@@ -474,6 +474,51 @@ static void second_writer_is_told(void **state)
   assert_holds(*state, RAW_IMAGE, &m);
 }
 
+enum { THREADS = 4, ROUNDS = 6 };
+
+typedef struct {
+  Volumes *v;
+  int number;
+  char *failed; /* why, or NULL */
+} Worker;
+
+/* cmocka's asserts belong to the main thread: a worker says what went wrong. */
+static void *work(void *at)
+{
+  Worker *w = at;
+  for (int round = 1; round <= ROUNDS && !w->failed; round++) {
+    Made m = made((uint32_t)w->number, MIB + 4096 * (w->number + 1));
+    const VolumeContent content = content_of(&m);
+    g_autofree char *name = volume_name(VOLUME_DISK_RAW, "d-1", w->number * 100 + round);
+    g_autoptr(GError) err = NULL;
+    g_autoptr(VolumeFacts) facts = NULL;
+    g_autoptr(GPtrArray) list = NULL;
+    VolumeSpace space;
+    bool ok = volume_put(w->v, NULL, name, &content, 0, &err) && volume_look(w->v, NULL, name, &facts, &err) &&
+              volume_list(w->v, NULL, &list, &err) && volumes_space(w->v, NULL, &space, &err) &&
+              (round % 2 || volume_delete(w->v, NULL, name, &err));
+    if (!ok || facts->size_bytes != m.size_bytes || facts->partial)
+      w->failed = g_strdup_printf("%s: %s", name, err ? err->message : "not as it was put");
+  }
+  return NULL;
+}
+
+static void threads_share_one_storage(void **state)
+{
+  Worker workers[THREADS] = { 0 };
+  GThread *threads[THREADS];
+  for (int i = 0; i < THREADS; i++) {
+    workers[i] = (Worker){ *state, i, NULL };
+    threads[i] = g_thread_new("worker", work, &workers[i]);
+  }
+  for (int i = 0; i < THREADS; i++)
+    g_thread_join(threads[i]);
+  for (int i = 0; i < THREADS; i++)
+    if (workers[i].failed)
+      fail_msg("%s", workers[i].failed);
+  assert_int_equal(count_listed(*state), THREADS * ROUNDS / 2);
+}
+
 static void copy_is_a_volume_of_its_own(void **state)
 {
   Made m = { .seed = 3, .size_bytes = 8 * MIB, .extents = { { 0, MIB + 5 }, { 6 * MIB, 7 * MIB } } };
@@ -661,6 +706,7 @@ int volume_contract_run(const VolumeSubject *subject)
     T(progress_counts_up_to_the_whole),
     T(content_that_is_refused_at_the_end_gets_no_name),
     T(second_writer_is_told),
+    T(threads_share_one_storage),
     T(copy_is_a_volume_of_its_own),
     T(raw_volume_that_looks_like_qcow2_is_copied_as_raw),
     T(desktop_s_volumes_are_deleted_and_no_other_s),

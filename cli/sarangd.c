@@ -1,0 +1,148 @@
+/* sarangd: options, wiring, signals. What it does is in core/ and drivers/. */
+#include <glib-unix.h>
+#include <glib/gstdio.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/config.h"
+#include "core/log.h"
+#include "drivers/http/server.h"
+#include "drivers/runtime/runtime.h"
+#include "core/version.h"
+#include "drivers/store/store.h"
+
+#define SARANGD_OPTIONS(X) \
+  X(state, PATH, "state", "directory", 0, 4096, "/var/lib/sarang", "", "where the store is; made if it is missing, readable by us alone") \
+  X(page_url, TEXT, "page", "url", 8, 255, "https://localhost:8443", "", "where people find the gateway's page, without a slash at the end") \
+  X(requests, INT, "limits", "requests", 1, 1000000, "4096", "requests", "requests that may wait to be decided") \
+  X(acceleration, CHOICE, "hosts", "acceleration", 0, 0, "auto", "auto|never", "auto: KVM where a host offers it; never: guests are emulated") \
+  X(plain_tcp, BOOL, "hosts", "plain_tcp", 0, 0, "false", "", "take hosts by qemu+tcp, which neither encrypts nor asks who calls: for labs") \
+  X(poll_s, INT, "hosts", "poll_s", 1, 3600, "30", "seconds", "between looks at each host beside its events") \
+  X(log_level, CHOICE, "log", "level", 0, 0, "info", "error|warning|info|debug", "what is logged") \
+  HTTP_OPTIONS(X)
+
+CONFIG_DECLARE(DaemonConfig, daemon_config, SARANGD_OPTIONS)
+CONFIG_DEFINE(DaemonConfig, daemon_config, SARANGD_OPTIONS)
+
+typedef struct {
+  char *config_file;
+  char **sets;
+  char *restore;
+  gboolean dump, check, version;
+} Arguments;
+
+static bool arguments_parse(int *argc, char ***argv, Arguments *a, GError **err)
+{
+  const GOptionEntry entries[] = {
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &a->config_file, "read options from FILE (default /etc/sarang/sarangd.conf, where there is one)", "FILE" },
+    { "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &a->sets, "one option, over the file; may be given again", "GROUP.KEY=VALUE" },
+    { "dump-config", 0, 0, G_OPTION_ARG_NONE, &a->dump, "print the options that hold, each with its help, and end", NULL },
+    { "check-store", 0, 0, G_OPTION_ARG_NONE, &a->check, "check the whole store and end", NULL },
+    { "restore", 0, 0, G_OPTION_ARG_FILENAME, &a->restore, "put a backup in place of the store and end; the daemon must not run", "FILE" },
+    { "version", 0, 0, G_OPTION_ARG_NONE, &a->version, "print the version and end", NULL },
+    { NULL },
+  };
+  g_autoptr(GOptionContext) context = g_option_context_new("- the controller of Sarang");
+  g_option_context_add_main_entries(context, entries, NULL);
+  return g_option_context_parse(context, argc, argv, err);
+}
+
+static bool state_directory(const char *path, GError **err)
+{
+  if (g_mkdir_with_parents(path, 0700) == 0 && access(path, R_OK | W_OK | X_OK) == 0)
+    return true;
+  return error_false(err, REASON_IO, "action", "use", "path", path, "detail", g_strerror(errno), NULL);
+}
+
+static gboolean on_signal(void *loop)
+{
+  g_main_loop_quit(loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static void notify_ready(void)
+{
+  log_info("sarangd", "ready");
+}
+
+static bool serve(const DaemonConfig *config, const char *store_uri, GError **err)
+{
+  RuntimeOptions options = {
+    .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
+    .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
+  };
+  Runtime *runtime = runtime_new(&options, err);
+  if (!runtime)
+    return false;
+  HttpConfig http = HTTP_CONFIG_OF_CONFIG();
+  Server *server = server_open(&http, runtime, err);
+  if (server) {
+    g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+    g_unix_signal_add(SIGTERM, on_signal, loop);
+    g_unix_signal_add(SIGINT, on_signal, loop);
+    notify_ready();
+    g_main_loop_run(loop);
+    log_info("sarangd", "stopping");
+  }
+  server_close(server);
+  runtime_free(runtime);
+  return server != NULL;
+}
+
+static bool check_store(const char *uri, GError **err)
+{
+  Store *store = store_open(uri, err);
+  bool ok = store && store->driver->check(store, err);
+  store_close(store);
+  if (ok)
+    puts("the store is whole");
+  return ok;
+}
+
+static bool run(const Arguments *a, GError **err)
+{
+  static const char standard[] = "/etc/sarang/sarangd.conf";
+  DaemonConfig *config = NULL;
+  const char *file = a->config_file ? a->config_file : g_file_test(standard, G_FILE_TEST_EXISTS) ? standard : NULL;
+  if (!config_load(&daemon_config_table, file, (const char *const *)a->sets, &config, err))
+    return false;
+  log_set_level(config->log_level);
+  g_autofree char *uri = g_strdup_printf("sqlite:%s/sarang.db", config->state);
+  bool ok = true;
+  if (a->dump) {
+    g_autofree char *text = config_dump(&daemon_config_table, config);
+    fputs(text, stdout);
+  } else {
+    ok = state_directory(config->state, err);
+    if (ok && a->restore)
+      ok = store_restore(uri, a->restore, NULL, err);
+    else if (ok)
+      ok = a->check ? check_store(uri, err) : serve(config, uri, err);
+  }
+  config_free(&daemon_config_table, config);
+  return ok;
+}
+
+int main(int argc, char **argv)
+{
+  setlocale(LC_ALL, "");
+  signal(SIGPIPE, SIG_IGN);
+  Arguments a = { 0 };
+  g_autoptr(GError) err = NULL;
+  if (!arguments_parse(&argc, &argv, &a, &err)) {
+    fprintf(stderr, "sarangd: %s\n", err->message);
+    return 2;
+  }
+  if (a.version) {
+    puts("sarangd " SARANG_VERSION);
+    return 0;
+  }
+  if (run(&a, &err))
+    return 0;
+  g_autofree char *fix = error_fix(err, LANG_EN);
+  fprintf(stderr, "sarangd: %s%s%s\n", err->message, fix ? "; " : "", fix ? fix : "");
+  return error_class_exit(error_class(err));
+}
