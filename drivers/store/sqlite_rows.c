@@ -130,7 +130,8 @@ static uint64_t sum_field(const Object *object, const Field *f)
 int64_t row_sum(const Object *object)
 {
   const Schema *schema = &schemas[object->noun];
-  uint64_t sum = hash_text(0, object->name) + mix(object->generation) + mix(object->created_us + 1) + mix(object->changed_us + 2);
+  uint64_t sum = hash_text(0, object->name) + mix(object->generation) + mix((uint64_t)object->created_us + 1) +
+                 mix((uint64_t)object->changed_us + 2);
   for (int i = 0; i < schema->n_fields; i++)
     sum += sum_field(object, &schema->fields[i]);
   return sum ? (int64_t)sum : 1;
@@ -138,7 +139,7 @@ int64_t row_sum(const Object *object)
 
 int64_t row_sum_store(int64_t sequence, int64_t epoch)
 {
-  return sequence || epoch ? (int64_t)(mix(sequence + 1) + mix(mix(epoch + 1))) : 0;
+  return sequence || epoch ? (int64_t)(mix((uint64_t)sequence + 1) + mix(mix((uint64_t)epoch + 1))) : 0;
 }
 
 /* ── object → parameters ──────────────────────────────────────────────────── */

@@ -289,7 +289,7 @@ static void history_of_free_names_goes_by_creation(void **state)
 
 static bool apply_group(Store *store, const int64_t *sequences, int n, int64_t epoch, GError **err)
 {
-  Batch *batches[8];
+  Batch *batches[8] = { 0 };
   for (int i = 0; i < n; i++)
     batches[i] = story_batch(sequences[i]);
   bool applied = store->driver->apply(store, (const Batch *const *)batches, n, epoch, err);
