@@ -8,7 +8,8 @@
 #include "tests/unit/store_files.h"
 #include "tests/unit/store_objects.h"
 
-enum { K_MAX = 3000 };
+/* STRIDE: where hundreds of reads are alike, every so many of them is met. */
+enum { K_MAX = 3000, STRIDE = 7 };
 
 static bool is_a_disk_reason(const GError *err)
 {
@@ -190,15 +191,16 @@ static bool do_backup(Store *store, const char *directory, GError **err)
   return made;
 }
 
-static int walk_reading(Reading reading, DiskFault fault)
+static int walk_reading(Reading reading, DiskFault fault, int stride)
 {
   char *directory = directory_new();
   Store *store = story_store(directory, 20);
+  assert_true(reading(store, directory, NULL));
   bool met = true;
-  int k = 0;
-  while (met && k++ < K_MAX) {
+  int points = 0;
+  for (int k = 1; met && k < K_MAX; k += stride, points++) {
     g_autoptr(GError) err = NULL;
-    assert_true(reading(store, directory, NULL)); /* which leaves its cache empty */
+    sequence_of(store); /* leaves its cache empty */
     fault_arm(fault, k, false);
     bool done = reading(store, directory, &err);
     met = fault_disarm();
@@ -209,7 +211,7 @@ static int walk_reading(Reading reading, DiskFault fault)
   must_apply(store, story_batch(21));
   store_close(store);
   assert_int_equal(take_story(directory), 21);
-  return k - 1;
+  return points - 1;
 }
 
 static void every_fault_in_readings(void **state)
@@ -218,13 +220,15 @@ static void every_fault_in_readings(void **state)
     const char *name;
     Reading reading;
     DiskFault fault;
+    int stride;
   } rows[] = {
-    { "load", do_load, DISK_READ_FAILS },        { "history", do_history, DISK_READ_FAILS }, { "history", do_history, DISK_OPEN_FAILS },
-    { "check", do_check, DISK_READ_FAILS },      { "backup", do_backup, DISK_READ_FAILS },   { "backup", do_backup, DISK_IS_FULL },
-    { "backup", do_backup, DISK_OPEN_FAILS },
+    { "load", do_load, DISK_READ_FAILS, 1 },           { "history", do_history, DISK_READ_FAILS, STRIDE },
+    { "history", do_history, DISK_OPEN_FAILS, 1 },     { "check", do_check, DISK_READ_FAILS, STRIDE },
+    { "backup", do_backup, DISK_READ_FAILS, STRIDE },  { "backup", do_backup, DISK_IS_FULL, STRIDE },
+    { "backup", do_backup, DISK_OPEN_FAILS, 1 },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    int points = walk_reading(rows[i].reading, rows[i].fault);
+    int points = walk_reading(rows[i].reading, rows[i].fault, rows[i].stride);
     print_message("%s, %s: %d points\n", rows[i].name, disk_fault_name(rows[i].fault), points);
     assert_true(points > 0 && points < K_MAX);
   }
@@ -233,12 +237,13 @@ static void every_fault_in_readings(void **state)
 /* ── open ─────────────────────────────────────────────────────────────────── */
 
 /* n: batches of a story that is there already, in a log that a crash left; 0: nothing is there. */
-static int walk_open(DiskFault fault, int n)
+static int walk_open(DiskFault fault, int n, int stride)
 {
   char *origin = directory_new();
   Store *store = n ? story_store(origin, n) : NULL;
-  int k = 0;
-  for (bool met = true; met && k++ < K_MAX;) {
+  bool met = true;
+  int points = 0;
+  for (int k = 1; met && k < K_MAX; k += stride, points++) {
     g_autoptr(GError) err = NULL;
     char *directory = directory_copy(origin);
     fault_arm(fault, k, false);
@@ -251,21 +256,23 @@ static int walk_open(DiskFault fault, int n)
   }
   store_close(store);
   directory_free(origin);
-  return k - 1;
+  return points - 1;
 }
 
 static void every_fault_in_an_open(void **state)
 {
   static const struct {
     DiskFault fault;
-    int n;
+    int n, stride;
   } rows[] = {
-    { DISK_WRITE_IS_TORN, 0 },     { DISK_WRITE_IS_TORN, 4 }, { DISK_IS_FULL, 4 },    { DISK_SYNC_FAILS, 0 },        { DISK_SYNC_FAILS, 4 },
-    { DISK_SYNC_FAILS_BEFORE, 0 }, { DISK_READ_FAILS, 0 },    { DISK_READ_FAILS, 4 }, { DISK_SYNC_FAILS_BEFORE, 4 }, { DISK_OPEN_FAILS, 0 },
-    { DISK_OPEN_FAILS, 4 },        { DISK_SHM_FAILS, 0 },     { DISK_SHM_FAILS, 4 },
+    { DISK_WRITE_IS_TORN, 0, 3 },     { DISK_WRITE_IS_TORN, 4, 1 }, { DISK_IS_FULL, 4, 1 },
+    { DISK_SYNC_FAILS, 0, 1 },        { DISK_SYNC_FAILS, 4, 1 },    { DISK_SYNC_FAILS_BEFORE, 0, 1 },
+    { DISK_SYNC_FAILS_BEFORE, 4, 1 }, { DISK_READ_FAILS, 0, STRIDE }, { DISK_READ_FAILS, 4, STRIDE },
+    { DISK_OPEN_FAILS, 0, 1 },        { DISK_OPEN_FAILS, 4, 1 },    { DISK_SHM_FAILS, 0, 1 },
+    { DISK_SHM_FAILS, 4, 1 },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    int points = walk_open(rows[i].fault, rows[i].n);
+    int points = walk_open(rows[i].fault, rows[i].n, rows[i].stride);
     print_message("%s, %s: %d points\n", rows[i].n ? "after a crash" : "a new store", disk_fault_name(rows[i].fault), points);
     assert_true(points > 0 && points < K_MAX);
   }
@@ -402,7 +409,7 @@ static void acknowledged_batches_survive_power_loss(void **state)
 /* Long enough for checkpoints, of the thread's and of the committer's. */
 static void acknowledged_batches_survive_power_loss_in_checkpoints(void **state)
 {
-  enum { BATCHES = 260, POINTS = 40 };
+  enum { BATCHES = 260, POINTS = 24 };
   g_autoptr(GRand) random = g_rand_new_with_seed(11);
   int failed = 0;
   for (int i = 0; i < POINTS; i++) {
