@@ -166,15 +166,39 @@ static void append_int(GString *out, int64_t value)
   g_string_append_len(out, c, digits + sizeof digits - c);
 }
 
+/* value in width digits, ended by end. */
+static char *digits(char *at, int64_t value, int width, char end)
+{
+  for (int i = width - 1; i >= 0; i--, value /= 10)
+    at[i] = '0' + value % 10;
+  at[width] = end;
+  return at + width + 1;
+}
+
+/* Reads make three of these an object, so the calendar is computed here: days since 0000-03-01, whose 400 years have 146097 days
+ * (Fliegel and Van Flandern's way of counting the year from March). */
 static void append_time(GString *out, int64_t us)
 {
+  enum { DAY_S = 86400, DAYS_0000_TO_1970 = 719468, DAYS_400_YEARS = 146097 };
   if (!us) {
     g_string_append(out, "null");
     return;
   }
-  g_autoptr(GDateTime) whole = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
-  g_autofree char *text = whole ? g_date_time_format(whole, "%Y-%m-%dT%H:%M:%S") : NULL;
-  g_string_append_printf(out, "\"%s.%06dZ\"", text ? text : "", (int)(us % G_USEC_PER_SEC));
+  int64_t s = CLAMP(us, 0, INT64_C(253402300799999999)) / G_USEC_PER_SEC, days = s / DAY_S + DAYS_0000_TO_1970, second = s % DAY_S;
+  int64_t era = days / DAYS_400_YEARS, day = days % DAYS_400_YEARS;
+  int64_t year = (day - day / 1460 + day / 36524 - day / 146096) / 365;
+  day -= 365 * year + year / 4 - year / 100;
+  int64_t march_month = (5 * day + 2) / 153, month = march_month < 10 ? march_month + 3 : march_month - 9;
+  char text[32] = "\"", *at = text + 1;
+  at = digits(at, era * 400 + year + (month <= 2), 4, '-');
+  at = digits(at, month, 2, '-');
+  at = digits(at, day - (153 * march_month + 2) / 5 + 1, 2, 'T');
+  at = digits(at, second / 3600, 2, ':');
+  at = digits(at, second / 60 % 60, 2, ':');
+  at = digits(at, second % 60, 2, '.');
+  at = digits(at, CLAMP(us, 0, INT64_MAX) % G_USEC_PER_SEC, 6, 'Z');
+  *at++ = '"';
+  g_string_append_len(out, text, at - text);
 }
 
 static void append_list(GString *out, char **list)
@@ -240,9 +264,7 @@ void object_append_json_without(const Schema *schema, const Object *object, unsi
     const Field *f = &schema->fields[i];
     if (f->flags & hidden)
       continue;
-    g_string_append(out, ",\"");
-    g_string_append(out, f->name);
-    g_string_append(out, "\":");
+    g_string_append(out, f->key);
     append_field(out, object, f);
   }
   g_string_append_c(out, '}');

@@ -48,6 +48,7 @@ typedef struct {
   const EnumNames *names;  /* FIELD_ENUM */
   int64_t min, max;        /* FIELD_INT: range in the unit the help names; texts and lists: max is the longest, in bytes and in items */
   const char *help;
+  const char *key;         /* ,"name": as it stands in JSON */
 } Field;
 
 typedef struct {
@@ -68,7 +69,7 @@ typedef struct {
 
 /* Rows for a field list F(type, name, flags, names, min, max, help): the struct's members, and the table. */
 #define FIELD_MEMBER_(type, name, ...) Field##type name;
-#define FIELD_ROW_(type, name, flags, names, min, max, help) { #name, FIELD_##type, offsetof(STRUCT, name), flags, names, min, max, help },
+#define FIELD_ROW_(type, name, flags, names, min, max, help) { #name, FIELD_##type, offsetof(STRUCT, name), flags, names, min, max, help, ",\"" #name "\":" },
 
 /* A zeroed object of schema with one reference. */
 Object *object_new(const Schema *schema, int noun, const char *name);
