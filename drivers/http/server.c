@@ -14,7 +14,7 @@
 #include "drivers/http/openapi.h"
 #include "drivers/http/watch.h"
 
-enum { PASSWORDS_AT_ONCE = 2, READS_AT_ONCE = 2, BACKLOG = 256, POOL_BYTES = 32768 };
+enum { PASSWORDS_AT_ONCE = 2, READS_AT_ONCE = 2, BACKLOG = 256, POOL_BYTES = 20480 };
 
 /* ── sockets ──────────────────────────────────────────────────────────────── */
 
