@@ -64,16 +64,17 @@ static bool caller_by_token(Exchange *x, const TokenText *text, GError **err)
   return good || error_false(err, REASON_BAD_TOKEN, NULL);
 }
 
-/* The address that the gateway tells: an IP address, and no more. */
+/* The address that the gateway tells: an IP address, perhaps with a %zone, and no more. */
 static bool client_find(Exchange *x, GError **err)
 {
   const char *text = x->head.client;
-  struct in6_addr address;
+  struct in6_addr bits;
   if (!text || x->link->door->kind != DOOR_GATEWAY)
     return true;
-  if (strlen(text) > CLIENT_MAX_BYTES || (inet_pton(AF_INET, text, &address) != 1 && inet_pton(AF_INET6, text, &address) != 1))
+  g_autofree char *address = g_strndup(text, strcspn(text, "%"));
+  if (strlen(text) > CLIENT_MAX_BYTES || (inet_pton(AF_INET, address, &bits) != 1 && inet_pton(AF_INET6, address, &bits) != 1))
     return error_false(err, REASON_BAD_REQUEST, "detail", "X-Sarang-Client is no IP address", NULL);
-  x->caller.client = g_strdup(text);
+  x->caller.client = g_steal_pointer(&address);
   return true;
 }
 
@@ -88,7 +89,7 @@ bool caller_find(Exchange *x, GError **err)
   /* what a gateway asks for somebody else carries that one's address, cookie or token: never the gateway's own rights */
   x->caller.gateway = link->door->kind == DOOR_GATEWAY && !x->head.client && !x->head.authorization && !x->head.cookie;
   if (row->allow & (MAY_NOBODY | MAY_GATEWAY))
-    return true;
+    return access_check(x->verb, &x->caller, false, err);
   if (token_given(x, &text, &given))
     return caller_by_token(x, &text, err);
   if (given)
@@ -98,7 +99,7 @@ bool caller_find(Exchange *x, GError **err)
     x->caller.role = ROLE_ADMINISTRATOR;
     x->caller.logged_in = x->caller.local = true;
   }
-  return true;
+  return x->caller.logged_in || error_false(err, REASON_LOGGED_OUT, NULL);
 }
 
 bool caller_is_good(Server *server, const Caller *caller)

@@ -6,7 +6,8 @@
 
 #define COOKIE_NAME "__Host-sarang"
 
-/* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do. BAD_REQUEST. */
+/* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do; LOGGED_OUT where the verb
+ * needs somebody, DENIED where it needs the gateway itself: before anything of the body is looked at. BAD_REQUEST. */
 bool caller_find(Exchange *x, GError **err);
 
 /* True while the token by which caller came is there, its user is there and neither ended; for peers always. */

@@ -41,6 +41,28 @@ void *exchange_on_uri(void *data, const char *uri, struct MHD_Connection *connec
   return x;
 }
 
+/* Counted until its answer is out: a server that stops waits for that. */
+static bool count_waiting(Exchange *x)
+{
+  Server *server = x->server;
+  g_mutex_lock(&server->mutex);
+  bool may = x->counted || !server->stopping;
+  server->waiting += may && !x->counted;
+  x->counted = x->counted || may;
+  g_mutex_unlock(&server->mutex);
+  return may;
+}
+
+static void uncount_waiting(Exchange *x)
+{
+  if (!x->counted)
+    return;
+  g_mutex_lock(&x->server->mutex);
+  x->server->waiting--;
+  g_cond_broadcast(&x->server->changed);
+  g_mutex_unlock(&x->server->mutex);
+}
+
 void exchange_on_done(void *data, struct MHD_Connection *connection, void **exchange, enum MHD_RequestTerminationCode code)
 {
   Exchange *x = *exchange;
@@ -48,6 +70,7 @@ void exchange_on_done(void *data, struct MHD_Connection *connection, void **exch
     return;
   const HttpConfig *config = &x->server->config;
   link_set_deadline(x->link, config->http_idle_s + config->http_head_s);
+  uncount_waiting(x);
   if (x->free_work)
     x->free_work(x->work);
   if (x->body)
@@ -210,26 +233,14 @@ enum MHD_Result exchange_on_request(void *door, struct MHD_Connection *connectio
 
 bool exchange_wait(Exchange *x, ExchangeRun then, GError **err)
 {
-  x->then = then;
-  g_mutex_lock(&x->server->mutex);
-  bool stopping = x->server->stopping;
-  x->server->waiting += !stopping;
-  g_mutex_unlock(&x->server->mutex);
-  if (stopping)
+  if (!count_waiting(x))
     return error_false(err, REASON_SHUTTING_DOWN, NULL);
+  x->then = then;
   MHD_suspend_connection(x->connection);
   return true;
 }
 
-void exchange_resume(Exchange *x)
-{
-  Server *server = x->server;
-  MHD_resume_connection(x->connection);
-  g_mutex_lock(&server->mutex);
-  server->waiting--;
-  g_cond_broadcast(&server->changed);
-  g_mutex_unlock(&server->mutex);
-}
+void exchange_resume(Exchange *x) { MHD_resume_connection(x->connection); }
 
 Request *exchange_request(Exchange *x, ApiVerb verb)
 {

@@ -26,6 +26,7 @@ typedef struct {
   DoorKind kind;
   char *path;
   struct MHD_Daemon *daemon;
+  int quiet_fd;              /* the listening socket, once nobody accepts on it any more */
 } Door;
 
 /* A connection. deadline_us: by the monotonic clock, when it is cut unless what it was set for has come; 0 = never. Atomic. */
@@ -56,7 +57,7 @@ struct Server {
   GCond changed;
   bool stopping;
   bool watches_ended;
-  int waiting;               /* suspended exchanges */
+  int waiting;               /* exchanges that were suspended and are not answered yet */
   GHashTable *links;         /* set of Link */
 
 };
@@ -88,6 +89,7 @@ struct Exchange {
   void *work;              /* of another thread: in and out; freed by free_work */
   GDestroyNotify free_work;
   GError *failure;         /* of that work */
+  bool counted;            /* among server->waiting */
   bool endless;            /* the response is a stream */
   struct MHD_Response *response;
   int status;

@@ -83,7 +83,7 @@ void head_see_uri(RequestLine *line, const char *uri)
 {
   line->uri = uri;
   line->uri_bytes = uri ? strlen(uri) : 0;
-  line->uri_is_good = uri && uri[0] == '/' && value_is_text(uri, line->uri_bytes);
+  line->uri_is_good = uri && uri[0] == '/' && value_is_text(uri, line->uri_bytes) && !strchr(uri, ' ');
 }
 
 static bool line_is_whole(const RequestLine *line)

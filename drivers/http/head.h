@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
   const char *method, *uri, *version;
   size_t uri_bytes;  /* up to its first NUL */
-  bool uri_is_good;  /* begins with a slash, holds no control characters */
+  bool uri_is_good;  /* begins with a slash, holds no blanks or control characters */
 } RequestLine;
 
 /* Looks at the target of a request as it came; NULL: there was none. */

@@ -43,17 +43,6 @@ static bool login_checked(Exchange *x, GError **err)
   return secrets_submit_token(x, x->link->door->kind == DOOR_GATEWAY && !g_strcmp0(x->head.csrf, "1"), err);
 }
 
-static bool login_delayed(Exchange *x, const char *name, GError **err)
-{
-  g_autofree char *place = secrets_place(x);
-  int seconds = throttle_try(x->server->throttle, name, place, runtime_now_us(x->server->runtime));
-  if (!seconds)
-    return false;
-  g_autofree char *text = g_strdup_printf("%d", seconds);
-  error_set(err, REASON_LOGIN_DELAYED, "seconds", text, NULL);
-  return true;
-}
-
 static bool login_read(Exchange *x, Login *l, GError **err)
 {
   json_t *body = x->body_bytes ? body_parse(x->body, x->body_bytes, err) : NULL;
@@ -70,7 +59,8 @@ bool login_run(Exchange *x, GError **err)
   Login *l = g_new0(Login, 1);
   x->work = l;
   x->free_work = login_free;
-  if (!login_read(x, l, err) || login_delayed(x, l->name, err))
+  g_autofree char *place = secrets_place(x);
+  if (!login_read(x, l, err) || !secrets_try(x, l->name, place, err))
     return false;
   l->hash = secrets_password_hash(x->server, l->name);
   return exchange_work(x, x->server->passwords, (int)x->server->config.http_logins, "waiting logins", login_job, login_checked, err);

@@ -40,6 +40,15 @@ char *secrets_password_hash(Server *server, const char *user)
   return hash;
 }
 
+bool secrets_try(Exchange *x, const char *key, const char *place, GError **err)
+{
+  int seconds = throttle_try(x->server->throttle, key, place, runtime_now_us(x->server->runtime));
+  if (!seconds)
+    return true;
+  g_autofree char *text = g_strdup_printf("%d", seconds);
+  return error_false(err, REASON_LOGIN_DELAYED, "seconds", text, NULL);
+}
+
 char *secrets_place(const Exchange *x)
 {
   const char *client = x->request ? x->request->caller.client : x->caller.client;
@@ -104,6 +113,7 @@ bool secrets_submit_token(Exchange *x, bool as_cookie, GError **err)
 typedef struct {
   char *new_password, *old_password;
   char *old_hash; /* what old_password must fit */
+  char *key;      /* in the throttle */
   bool verify;
 } NewPassword;
 
@@ -113,6 +123,7 @@ static void new_password_free(void *data)
   secrets_wipe(p->new_password);
   secrets_wipe(p->old_password);
   secrets_wipe(p->old_hash);
+  g_free(p->key);
   g_free(p);
 }
 
@@ -131,10 +142,8 @@ static void password_job(Exchange *x)
 static bool password_hashed(Exchange *x, GError **err)
 {
   const NewPassword *p = x->work;
-  if (p->verify) {
-    g_autofree char *place = secrets_place(x);
-    throttle_right(x->server->throttle, x->name, place);
-  }
+  if (p->verify)
+    throttle_right(x->server->throttle, p->key, x->request->caller.token);
   return exchange_submit(x, NULL, err);
 }
 
@@ -147,12 +156,10 @@ static bool check_old(Exchange *x, NewPassword *p, GError **err)
     return true;
   if (!p->old_password)
     return error_false(err, REASON_MISSING_FIELD, "field", "old_password", NULL);
-  g_autofree char *place = secrets_place(x);
-  int seconds = throttle_try(x->server->throttle, x->name, place, runtime_now_us(x->server->runtime));
-  if (seconds) {
-    g_autofree char *text = g_strdup_printf("%d", seconds);
-    return error_false(err, REASON_LOGIN_DELAYED, "seconds", text, NULL);
-  }
+  /* apart from logins: who guesses there must not keep a person from this */
+  p->key = g_strconcat("change ", x->name, NULL);
+  if (!secrets_try(x, p->key, caller->token, err))
+    return false;
   p->old_hash = secrets_password_hash(x->server, x->name);
   return true;
 }

@@ -20,5 +20,7 @@ void secrets_wipe(char *text);
 /* Hash of a user's password, owned by the caller; NULL where there is no such user, no password, or the user is disabled. */
 char *secrets_password_hash(Server *server, const char *user);
 
+/* Counts a try of a password, see throttle_try(). LOGIN_DELAYED. */
+bool secrets_try(Exchange *x, const char *key, const char *place, GError **err);
 /* From where x's password comes, for the throttle: the address that the gateway tells, or the peer. Owned by the caller. */
 char *secrets_place(const Exchange *x);

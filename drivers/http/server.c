@@ -101,7 +101,7 @@ static bool door_open(Door *door, gid_t group, GError **err)
       MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->http_connections,
       MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)config->http_idle_s,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES,
-      MHD_OPTION_STRICT_FOR_CLIENT, 1,
+      MHD_OPTION_STRICT_FOR_CLIENT, 0, /* head.c is stricter, and says why */
       MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, NULL,
       MHD_OPTION_URI_LOG_CALLBACK, exchange_on_uri, door,
       MHD_OPTION_NOTIFY_COMPLETED, exchange_on_done, door,
@@ -114,21 +114,21 @@ static bool door_open(Door *door, gid_t group, GError **err)
   return error_false(err, REASON_INTERNAL, "detail", "libmicrohttpd does not start", NULL);
 }
 
-/* The socket's path goes first, so that a new sarangd can take its place; the socket itself is closed when nobody accepts any more. */
+/* The socket's path goes first, so that a new sarangd can take its place. */
 static void door_shut(Door *door)
 {
   if (!door->daemon)
     return;
   unlink(door->path);
-  int fd = MHD_quiesce_daemon(door->daemon);
-  if (fd >= 0)
-    close(fd);
+  door->quiet_fd = MHD_quiesce_daemon(door->daemon);
 }
 
 static void door_close(Door *door)
 {
   if (door->daemon)
     MHD_stop_daemon(door->daemon);
+  if (door->daemon && door->quiet_fd >= 0)
+    close(door->quiet_fd); /* not before: its threads may still look at it */
   g_free(door->path);
 }
 
@@ -149,8 +149,8 @@ static bool server_start(Server *server, GError **err)
   if (!server->hub)
     return false;
   server->clock = g_thread_new("http-clock", link_clock_run, server);
-  server->doors[DOOR_LOCAL] = (Door){ server, DOOR_LOCAL, g_strdup(config->http_socket), NULL };
-  server->doors[DOOR_GATEWAY] = (Door){ server, DOOR_GATEWAY, g_strdup(config->http_gateway_socket), NULL };
+  server->doors[DOOR_LOCAL] = (Door){ .server = server, .kind = DOOR_LOCAL, .path = g_strdup(config->http_socket) };
+  server->doors[DOOR_GATEWAY] = (Door){ .server = server, .kind = DOOR_GATEWAY, .path = g_strdup(config->http_gateway_socket) };
   return door_open(&server->doors[DOOR_LOCAL], server->group, err) &&
          door_open(&server->doors[DOOR_GATEWAY], group_of(config->http_gateway_group), err);
 }

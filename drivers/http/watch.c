@@ -20,6 +20,7 @@ typedef struct {
   Caller caller;
   unsigned hidden;
   bool wanted[N_NOUNS];
+  int64_t after;            /* the batch behind which it begins */
   PublishedWatch *news;
   GHashTable *seen;         /* "noun name" of what a caller who isn't staff has, so that its loss is shown too; NULL = staff */
   int64_t seen_sequence;    /* as of when that was looked up at first */
@@ -273,8 +274,13 @@ static void hub_take(WatchHub *hub, Watch *w)
   g_ptr_array_add(hub->watches, w);
   if (!caller_is_staff(&w->caller))
     seen_init(w);
+  g_autoptr(GString) ready = g_string_new(NULL);
+  append_sequence(ready, "ready", w->after);
+  watch_give(w, ready);
   if (hub->ending || epoll_ctl(hub->epoll, EPOLL_CTL_ADD, published_watch_fd(w->news), &event))
     watch_give(w, NULL);
+  else
+    watch_pump(w); /* it signals only after it once had nothing */
 }
 
 /* Lets go of what ended; gives signs of life to the rest. */
@@ -404,8 +410,8 @@ static Watch *watch_new(Exchange *x, int64_t after)
   w->caller = x->caller;
   memset(&x->caller, 0, sizeof x->caller);
   w->news = published_watch_new(runtime_published(x->server->runtime), after);
+  w->after = after;
   w->buffer = g_string_new("retry: 2000\n\n");
-  append_sequence(w->buffer, "ready", after);
   g_mutex_init(&w->mutex);
   return w;
 }
