@@ -40,31 +40,36 @@ void client_send(int fd, const char *bytes, size_t n)
 }
 
 /* Bytes read into out; 0 at the end, or when nothing comes. */
-static ssize_t receive(int fd, char *out, size_t most)
+static size_t receive(int fd, char *out, size_t most, int flags)
 {
   struct pollfd wait = { fd, POLLIN, 0 };
-  ssize_t n = poll(&wait, 1, WAIT_MS) == 1 ? recv(fd, out, most, 0) : 0;
+  ssize_t n = poll(&wait, 1, WAIT_MS) == 1 ? recv(fd, out, most, flags) : 0;
   return MAX(n, 0);
 }
 
-/* Fills text until it holds end; false when the connection ends before. */
+/* Fills text up to and with the first end, and takes no byte more; false when the connection ends before. */
 static bool fill_until(int fd, GString *text, const char *end)
 {
   char buffer[4096];
-  while (!strstr(text->str, end)) {
-    ssize_t n = receive(fd, buffer, sizeof buffer);
-    if (!n)
-      return false;
+  for (size_t before = 0;;) {
+    size_t n = receive(fd, buffer, sizeof buffer, MSG_PEEK);
     g_string_append_len(text, buffer, n);
+    const char *found = n ? strstr(text->str, end) : NULL;
+    size_t wanted = found ? (size_t)(found + strlen(end) - text->str) : text->len;
+    g_string_truncate(text, wanted);
+    if (!n || receive(fd, buffer, wanted - before, 0) != wanted - before)
+      return false;
+    if (found)
+      return true;
+    before = wanted;
   }
-  return true;
 }
 
 static void fill_to(int fd, GString *text, size_t bytes)
 {
   char buffer[65536];
-  for (ssize_t n = 1; text->len < bytes && n;) {
-    n = receive(fd, buffer, sizeof buffer);
+  for (size_t n = 1; text->len < bytes && n;) {
+    n = receive(fd, buffer, MIN(sizeof buffer, bytes - text->len), 0);
     g_string_append_len(text, buffer, n);
   }
 }
@@ -94,9 +99,8 @@ Response *client_read(int fd)
     r->closed = true;
     return r;
   }
-  size_t head = strstr(r->body->str, "\r\n\r\n") + 4 - r->body->str;
-  r->head = g_strndup(r->body->str, head);
-  g_string_erase(r->body, 0, head);
+  r->head = g_strdup(r->body->str);
+  g_string_truncate(r->body, 0);
   r->status = atoi(r->head + strlen("HTTP/1.1 "));
   g_autofree char *length = response_header(r, "Content-Length"), *connection = response_header(r, "Connection");
   if (length)
@@ -113,10 +117,10 @@ char *client_read_until(int fd, const char *text)
   return g_string_free(out, !found);
 }
 
-bool client_is_closed(int fd, int seconds)
+bool client_is_closed(int fd, int ms)
 {
   char buffer[4096];
-  int64_t end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+  int64_t end = g_get_monotonic_time() + ms * INT64_C(1000);
   for (int64_t left; (left = end - g_get_monotonic_time()) > 0;) {
     struct pollfd wait = { fd, POLLIN, 0 };
     if (poll(&wait, 1, (int)(left / 1000) + 1) == 1 && recv(fd, buffer, sizeof buffer, 0) <= 0)

@@ -4,6 +4,7 @@
 #include <glib.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct {
   int status;     /* 0: the connection ended without an answer */
@@ -24,7 +25,7 @@ Response *client_read(int fd);
 /* What came of a stream until it holds text; owned by the caller. NULL when the stream ends or ten seconds pass before. */
 char *client_read_until(int fd, const char *text);
 /* Whether the other end closes within the time. */
-bool client_is_closed(int fd, int seconds);
+bool client_is_closed(int fd, int ms);
 
 /* A whole exchange on a connection of its own. token may be NULL; headers: more lines, each ended by CRLF, or NULL; body: JSON, or NULL. */
 Response *client_ask(const char *path, const char *method, const char *target, const char *token, const char *headers, const char *body);

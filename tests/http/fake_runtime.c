@@ -17,7 +17,7 @@ struct Runtime {
   GAsyncQueue *queue;   /* of Asked */
   GMutex mutex;         /* of what follows */
   GCond changed;
-  bool held;
+  bool held, holding;
   int64_t sequence, number;
   GPtrArray *past;      /* of Object, oldest first */
   GError *fail_next;
@@ -176,8 +176,11 @@ static Answer *answer_to(Runtime *r, const Request *request)
 static void serve(Runtime *r, Asked *asked)
 {
   g_mutex_lock(&r->mutex);
+  r->holding = r->held;
+  g_cond_broadcast(&r->changed);
   while (r->held)
     g_cond_wait(&r->changed, &r->mutex);
+  r->holding = false;
   request_free(r->last);
   r->last = request_dup(asked->request);
   GError *error = g_steal_pointer(&r->fail_next);
@@ -216,6 +219,14 @@ static void hold(Runtime *r, bool held)
   g_mutex_lock(&r->mutex);
   r->held = held;
   g_cond_broadcast(&r->changed);
+  g_mutex_unlock(&r->mutex);
+}
+
+void fake_wait_held(Runtime *r)
+{
+  g_mutex_lock(&r->mutex);
+  while (!r->holding)
+    g_cond_wait(&r->changed, &r->mutex);
   g_mutex_unlock(&r->mutex);
 }
 

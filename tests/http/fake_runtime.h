@@ -22,6 +22,8 @@ char *fake_token(Runtime *runtime, const char *user, int64_t life_s);
 void fake_fail_next(Runtime *runtime, GError *take_error);
 /* Requests stay unanswered until fake_release(). */
 void fake_hold(Runtime *runtime);
+/* Returns when a request is held. */
+void fake_wait_held(Runtime *runtime);
 void fake_release(Runtime *runtime);
 
 /* The newest request that came, as it was; NULL when none did since the last call. Owned by the caller. */
