@@ -109,7 +109,8 @@ bool caller_is_good(Server *server, const Caller *caller)
   Published *published = runtime_published(server->runtime);
   const Token *token = caller->token ? (const Token *)published_get(published, NOUN_TOKEN, caller->token) : NULL;
   const User *user = (const User *)published_get(published, NOUN_USER, caller->user);
-  bool good = token_is_good(token, runtime_now_us(server->runtime)) && user && !user->disabled && (Role)user->role == caller->role;
+  bool good =
+      token_is_good(token, runtime_now_us(server->runtime)) && user && !user->disabled && (Role)user->role == caller->role;
   published_drop((void *)token);
   published_drop((void *)user);
   return good;

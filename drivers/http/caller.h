@@ -6,8 +6,9 @@
 
 #define COOKIE_NAME "__Host-sarang"
 
-/* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do; LOGGED_OUT where the verb
- * needs somebody, DENIED where it needs the gateway itself: before anything of the body is looked at. BAD_REQUEST. */
+/* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do;
+ * LOGGED_OUT where the verb needs somebody, DENIED where it needs the gateway itself: before anything of the body is looked at.
+ * BAD_REQUEST. */
 bool caller_find(Exchange *x, GError **err);
 
 /* True while the token by which caller came is there, its user is there and neither ended; for peers always. */
@@ -22,5 +23,6 @@ bool caller_owns(Server *server, const Caller *caller, Noun noun, const Object *
 /* What is written of a noun for caller: F_… of the fields to leave out. */
 unsigned caller_hidden(const Caller *caller);
 
-/* The rule of x's verb on object, the one its path names (NULL: there is none, or no name). LOGGED_OUT, DENIED; NOT_FOUND for what the caller may not see. */
+/* The rule of x's verb on object, the one its path names (NULL: there is none, or no name). LOGGED_OUT, DENIED; NOT_FOUND for
+ * what the caller may not see. */
 bool caller_may(const Exchange *x, const Object *object, GError **err);

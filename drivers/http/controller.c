@@ -29,7 +29,8 @@ bool status_run(Exchange *x, GError **err)
   Published *published = runtime_published(x->server->runtime);
   int64_t uptime_s = (g_get_monotonic_time() - x->server->started_us) / G_USEC_PER_SEC;
   GString *text = g_string_new("{\"version\":\"" SARANG_VERSION "\"");
-  g_string_append_printf(text, ",\"sequence\":%" G_GINT64_FORMAT ",\"uptime_s\":%" G_GINT64_FORMAT, published_sequence(published), uptime_s);
+  g_string_append_printf(text, ",\"sequence\":%" G_GINT64_FORMAT ",\"uptime_s\":%" G_GINT64_FORMAT, published_sequence(published),
+                         uptime_s);
   if (caller_is_staff(&x->caller))
     append_counts(published, text);
   g_string_append_c(text, '}');
@@ -79,7 +80,8 @@ bool backup_run(Exchange *x, GError **err)
 {
   exchange_request(x, API_BACKUP)->body = x->body_bytes ? body_parse(x->body, x->body_bytes, err) : NULL;
   json_t *body = x->request->body;
-  if ((x->body_bytes && !body) || !caller_may(x, NULL, err) || !body_check(API_BACKUP, body, err) || !check_path(json_object_get(body, "path"), err))
+  if ((x->body_bytes && !body) || !caller_may(x, NULL, err) || !body_check(API_BACKUP, body, err) ||
+      !check_path(json_object_get(body, "path"), err))
     return false;
   if (!g_atomic_int_compare_and_exchange(&x->server->backing_up, 0, 1))
     return error_false(err, REASON_SERVER_BUSY, "what", "backups under way", "limit", "1", NULL);

@@ -133,14 +133,15 @@ static bool check_key(const char *key, GError **err)
     if (*c <= 0x20 || *c >= 0x7f)
       length = 0;
   return (length && length <= IDEMPOTENCY_KEY_MAX_BYTES) ||
-         error_false(err, REASON_BAD_VALUE, "field", "Idempotency-Key", "value", key, "limit", "1 to 64 printable ASCII characters", NULL);
+         error_false(err, REASON_BAD_VALUE, "field", "Idempotency-Key", "value", key, "limit",
+                     "1 to 64 printable ASCII characters", NULL);
 }
 
 static bool check_head(Exchange *x, const char *method, GError **err)
 {
   x->verb = api_find(method_find(method), x->path, &x->name, err);
-  return x->verb != N_API_VERBS && arguments_read(x->connection, &x->arguments, err) && caller_find(x, err) && check_origin(x, err) &&
-         check_body_head(x, err) && check_key(x->head.idempotency_key, err);
+  return x->verb != N_API_VERBS && arguments_read(x->connection, &x->arguments, err) && caller_find(x, err) &&
+         check_origin(x, err) && check_body_head(x, err) && check_key(x->head.idempotency_key, err);
 }
 
 /* ── the stages ───────────────────────────────────────────────────────────── */
@@ -208,8 +209,9 @@ static bool run_refused(Exchange *x, GError **err)
   return false;
 }
 
-enum MHD_Result exchange_on_request(void *door, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                    const char *upload, size_t *upload_bytes, void **exchange)
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd says which parameters */
+enum MHD_Result exchange_on_request(void *door, struct MHD_Connection *connection, const char *url, const char *method,
+                                    const char *version, const char *upload, size_t *upload_bytes, void **exchange)
 {
   Exchange *x = *exchange;
   switch (x->stage) {
@@ -290,7 +292,8 @@ void exchange_work_run(void *exchange, void *data)
   exchange_resume(x);
 }
 
-bool exchange_work(Exchange *x, GThreadPool *pool, int limit, const char *what, void (*work)(Exchange *x), ExchangeRun then, GError **err)
+bool exchange_work(Exchange *x, GThreadPool *pool, int limit, const char *what, void (*work)(Exchange *x), ExchangeRun then,
+                   GError **err)
 {
   if ((int)g_thread_pool_unprocessed(pool) >= limit) {
     g_autofree char *most = g_strdup_printf("%d", limit);

@@ -1,7 +1,9 @@
-/* What the files of drivers/http share: the server, a connection (Link), and one request on its way from head to answer (Exchange).
+/* What the files of drivers/http share: the server, a connection (Link), and one request on its way from head to answer
+ * (Exchange).
  *
- * Threads. Each door has its threads of libmicrohttpd; an Exchange belongs to the one that serves its connection. While it waits (for the runtime, a password, the
- * store) the connection is suspended and the Exchange belongs to whoever calls exchange_resume(), once; then its thread goes on with `then`. */
+ * Threads. Each door has its threads of libmicrohttpd; an Exchange belongs to the one that serves its connection. While it waits
+ * (for the runtime, a password, the store) the connection is suspended and the Exchange belongs to whoever calls
+ * exchange_resume(), once; then its thread goes on with `then`. */
 #pragma once
 
 #include <microhttpd.h>
@@ -95,26 +97,29 @@ struct Exchange {
   int status;
 };
 
-/* Puts the exchange aside until exchange_resume(); then `then` goes on with it. Call right before handing it to another thread. SHUTTING_DOWN. */
+/* Puts the exchange aside until exchange_resume(); then `then` goes on with it. Call right before handing it to another thread.
+ * SHUTTING_DOWN. */
 bool exchange_wait(Exchange *x, ExchangeRun then, GError **err);
 /* Any thread. x is its own thread's again: don't touch it afterwards. */
 void exchange_resume(Exchange *x);
 
 /* Begins x->request: its verb, x's caller (which moves there) and name. */
 Request *exchange_request(Exchange *x, ApiVerb verb);
-/* Gives x->request to the runtime; replies with its answer, which finish, when not NULL, may add to: it sees x->answer without an error, and replies itself. */
+/* Gives x->request to the runtime; replies with its answer, which finish, when not NULL, may add to: it sees x->answer without an
+ * error, and replies itself. */
 bool exchange_submit(Exchange *x, ExchangeRun finish, GError **err);
 
-/* Runs work on a thread of pool, then goes on with `then`; SERVER_BUSY (what) where more than limit wait already. work may set x->failure, which then is the
- * response. */
-bool exchange_work(Exchange *x, GThreadPool *pool, int limit, const char *what, void (*work)(Exchange *x), ExchangeRun then, GError **err);
+/* Runs work on a thread of pool, then goes on with `then`; SERVER_BUSY (what) where more than limit wait already. work may set
+ * x->failure, which then is the response. */
+bool exchange_work(Exchange *x, GThreadPool *pool, int limit, const char *what, void (*work)(Exchange *x), ExchangeRun then,
+                   GError **err);
 /* A GFunc for such pools. */
 void exchange_work_run(void *exchange, void *data);
 
 /* The callbacks of libmicrohttpd. */
 void *exchange_on_uri(void *door, const char *uri, struct MHD_Connection *connection);
-enum MHD_Result exchange_on_request(void *door, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                    const char *upload, size_t *upload_bytes, void **exchange);
+enum MHD_Result exchange_on_request(void *door, struct MHD_Connection *connection, const char *url, const char *method,
+                                    const char *version, const char *upload, size_t *upload_bytes, void **exchange);
 void exchange_on_done(void *door, struct MHD_Connection *connection, void **exchange, enum MHD_RequestTerminationCode code);
 void link_on_change(void *door, struct MHD_Connection *connection, void **link, enum MHD_ConnectionNotificationCode code);
 

@@ -30,8 +30,8 @@ typedef struct {
 static bool name_is_token(const char *name, size_t length)
 {
   static const char token[256] = {
-    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1, ['_'] = 1, ['`'] = 1,
-    ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
+    ['!'] = 1, ['#'] = 1, ['$'] = 1, ['%'] = 1, ['&'] = 1, ['\''] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['^'] = 1,
+    ['_'] = 1, ['`'] = 1, ['|'] = 1, ['~'] = 1, ['0' ... '9'] = 1, ['a' ... 'z'] = 1, ['A' ... 'Z'] = 1,
   };
   for (size_t i = 0; i < length; i++)
     if (!token[(unsigned char)name[i]])
@@ -63,7 +63,8 @@ static void scan_field(HeadScan *scan, const char *name, size_t length, const ch
   }
 }
 
-static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_bytes, const char *value, size_t value_bytes)
+static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_bytes, const char *value,
+                                   size_t value_bytes)
 {
   HeadScan *scan = data;
   scan->headers++;

@@ -1,5 +1,5 @@
-/* The head of a request, read strictly: what two programs could understand in two ways is refused. libmicrohttpd 0.9.75 lets a NUL, a bare LF, a
- * folded line and two Content-Lengths through; this is the check behind it. Internal to drivers/http. */
+/* The head of a request, read strictly: what two programs could understand in two ways is refused. libmicrohttpd 0.9.75 lets a
+ * NUL, a bare LF, a folded line and two Content-Lengths through; this is the check behind it. Internal to drivers/http. */
 #pragma once
 
 #include <glib.h>
@@ -33,7 +33,8 @@ typedef struct {
   int64_t body_bytes;
 } Head;
 
-/* The request line as libmicrohttpd hands it out: pointers into its own buffer. What is said of the uri was seen before it was taken apart there. */
+/* The request line as libmicrohttpd hands it out: pointers into its own buffer. What is said of the uri was seen before it was
+ * taken apart there. */
 typedef struct {
   const char *method, *uri, *version;
   size_t uri_bytes;  /* up to its first NUL */

@@ -3,7 +3,7 @@
 
 #include "drivers/http/exchange.h"
 
-/* The object that x's path names, when it is no longer among the living: NOT_FOUND where its noun has no past, or there is none. */
+/* The object that x's path names, when it is no longer among the living: NOT_FOUND where its noun has no past or it never was. */
 bool history_find(Exchange *x, GError **err);
 
 /* Closes the readers that idle. */

@@ -1,5 +1,5 @@
-/* Connections, and the thread that cuts those which are late. libmicrohttpd's own time-out begins anew with every byte, so one byte a minute would keep a
- * connection for ever. */
+/* Connections, and the thread that cuts those which are late. libmicrohttpd's own time-out begins anew with every byte, so one
+ * byte a minute would keep a connection for ever. */
 #include <sys/socket.h>
 
 #include "drivers/http/exchange.h"

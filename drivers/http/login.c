@@ -63,7 +63,8 @@ bool login_run(Exchange *x, GError **err)
   if (!login_read(x, l, err) || !secrets_try(x, l->name, place, err))
     return false;
   l->hash = secrets_password_hash(x->server, l->name);
-  return exchange_work(x, x->server->passwords, (int)x->server->config.http_logins, "waiting logins", login_job, login_checked, err);
+  return exchange_work(x, x->server->passwords, (int)x->server->config.http_logins, "waiting logins", login_job, login_checked,
+                       err);
 }
 
 static bool logged_out(Exchange *x, GError **err)

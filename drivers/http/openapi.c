@@ -70,8 +70,9 @@ static void append_required(GString *out, const Schema *schema)
 /* The object itself, or what of it may be given (wanted: F_IN, F_CHANGE). */
 static void append_schema(GString *out, const char *prefix, Noun noun, unsigned wanted)
 {
-  static const char head[] = "\"name\":{\"type\":\"string\"},\"generation\":{\"type\":\"integer\"},"
-                             "\"created\":{\"type\":\"string\",\"format\":\"date-time\"},\"changed\":{\"type\":\"string\",\"format\":\"date-time\"}";
+  static const char head[] =
+      "\"name\":{\"type\":\"string\"},\"generation\":{\"type\":\"integer\"},"
+      "\"created\":{\"type\":\"string\",\"format\":\"date-time\"},\"changed\":{\"type\":\"string\",\"format\":\"date-time\"}";
   const Schema *schema = &schemas[noun];
   g_autofree char *name = g_strconcat(prefix, schema->noun, NULL);
   append_name(out, name);
@@ -109,7 +110,8 @@ static void append_body(GString *out, const ApiRow *row)
   append_name(out, "requestBody");
   g_string_append(out, "{\"content\":{\"application/json\":{\"schema\":");
   if (fields)
-    g_string_append_printf(out, "{\"allOf\":[{\"$ref\":\"#/components/schemas/%s-%s\"},", row->how == HOW_CREATE ? "new" : "changed", schemas[row->noun].noun);
+    g_string_append_printf(out, "{\"allOf\":[{\"$ref\":\"#/components/schemas/%s-%s\"},",
+                           row->how == HOW_CREATE ? "new" : "changed", schemas[row->noun].noun);
   append_arguments(out, row);
   g_string_append(out, fields ? "]}}}}" : "}}}");
 }
@@ -146,9 +148,12 @@ static void append_answer(GString *out, const ApiRow *row)
   g_string_append(out, "{\"default\":{\"description\":\"refused\",\"content\":{\"application/problem+json\":{\"schema\":"
                        "{\"$ref\":\"#/components/schemas/problem\"}}}},\"2XX\":{\"description\":\"done\"");
   if (row->how == HOW_LIST || row->how == HOW_HISTORY)
-    g_string_append_printf(out, ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\","
-                                "\"items\":{\"$ref\":\"#/components/schemas/%s\"}},\"next\":{\"type\":[\"string\",\"null\"]},"
-                                "\"sequence\":{\"type\":\"integer\"}}}}}", noun);
+    g_string_append_printf(
+        out,
+        ",\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\","
+        "\"items\":{\"$ref\":\"#/components/schemas/%s\"}},\"next\":{\"type\":[\"string\",\"null\"]},"
+        "\"sequence\":{\"type\":\"integer\"}}}}}",
+        noun);
   else if (row->how == HOW_GET)
     g_string_append_printf(out, ",\"content\":{\"application/json\":{\"schema\":{\"$ref\":\"#/components/schemas/%s\"}}}", noun);
   g_string_append(out, "}}");
@@ -187,16 +192,21 @@ static void append_path(GString *out, ApiVerb first)
 
 GString *openapi_new(void)
 {
-  static const char problem[] =
-      "{\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":\"string\"},\"status\":{\"type\":\"integer\"},"
-      "\"detail\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"fix\":{\"type\":[\"string\",\"null\"]},\"reasons\":{\"type\":\"array\",\"items\":"
-      "{\"type\":\"object\",\"properties\":{\"code\":{\"type\":\"string\"},\"args\":{\"type\":\"object\"},\"text\":{\"type\":\"string\"}}}}}}";
-  GString *out = g_string_new("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Sarang\",\"version\":\"" SARANG_VERSION "\"},\"paths\":{");
+  static const char problem[] = "{\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
+                                "\"string\"},\"status\":{\"type\":\"integer\"},"
+                                "\"detail\":{\"type\":\"string\"},\"code\":{\"type\":\"string\"},\"fix\":{\"type\":[\"string\","
+                                "\"null\"]},\"reasons\":{\"type\":\"array\",\"items\":"
+                                "{\"type\":\"object\",\"properties\":{\"code\":{\"type\":\"string\"},\"args\":{\"type\":"
+                                "\"object\"},\"text\":{\"type\":\"string\"}}}}}}";
+  GString *out =
+      g_string_new("{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"Sarang\",\"version\":\"" SARANG_VERSION "\"},\"paths\":{");
   for (ApiVerb v = 0; v < N_API_VERBS; v++)
     if (!(api_rows[v].allow & MAY_GATEWAY))
       append_path(out, v);
-  g_string_append(out, "},\"security\":[{\"token\":[]},{\"cookie\":[]}],\"components\":{\"securitySchemes\":{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},"
-                       "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"__Host-sarang\"}},\"schemas\":{\"problem\":");
+  g_string_append(out,
+                  "},\"security\":[{\"token\":[]},{\"cookie\":[]}],\"components\":{\"securitySchemes\":{\"token\":{\"type\":"
+                  "\"http\",\"scheme\":\"bearer\"},"
+                  "\"cookie\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"__Host-sarang\"}},\"schemas\":{\"problem\":");
   g_string_append(out, problem);
   for (Noun noun = 0; noun < N_NOUNS; noun++)
     if (noun_is_listed(noun)) {

@@ -42,8 +42,8 @@ bool list_run(Exchange *x, GError **err)
     return false;
   Published *published = runtime_published(x->server->runtime);
   int64_t sequence = published_sequence(published); /* before the list: a watch behind it misses nothing */
-  g_autoptr(GPtrArray) objects =
-      published_list(published, select.noun, select.after, (int)select.limit + 1, select_takes_all(&select) ? NULL : select_takes, &select);
+  g_autoptr(GPtrArray) objects = published_list(published, select.noun, select.after, (int)select.limit + 1,
+                                                select_takes_all(&select) ? NULL : select_takes, &select);
   GString *text = g_string_sized_new(ONE_BYTES * (1 + objects->len / 2));
   select_append(&select, objects, sequence, text);
   reply_json(x, 200, text);

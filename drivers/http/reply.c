@@ -44,7 +44,8 @@ void reply_static(Exchange *x, const GString *text)
   reply_take(x, 200, MHD_create_response_from_buffer(text->len, text->str, MHD_RESPMEM_PERSISTENT), JSON_TYPE);
 }
 
-void reply_stream(Exchange *x, const char *type, size_t chunk_bytes, MHD_ContentReaderCallback read, void *data, MHD_ContentReaderFreeCallback freed)
+void reply_stream(Exchange *x, const char *type, size_t chunk_bytes, MHD_ContentReaderCallback read, void *data,
+                  MHD_ContentReaderFreeCallback freed)
 {
   x->endless = true;
   reply_take(x, 200, MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, chunk_bytes, read, data, freed), type);
@@ -70,7 +71,8 @@ void reply_error(Exchange *x, GError *take_err)
   g_autoptr(GError) err = take_err;
   GString *text = problem_new(err, x->lang);
   size_t bytes = text->len;
-  reply_take(x, problem_status(err), MHD_create_response_from_buffer_with_free_callback(bytes, g_string_free(text, FALSE), g_free),
+  reply_take(x, problem_status(err),
+             MHD_create_response_from_buffer_with_free_callback(bytes, g_string_free(text, FALSE), g_free),
              "application/problem+json");
   reply_header(x, "Content-Language", x->lang == LANG_KO ? "ko" : "en");
   if (x->status == 401)

@@ -10,7 +10,8 @@ void reply_bytes(Exchange *x, int status, const char *type, GBytes *bytes);
 /* A status without a body. */
 void reply_empty(Exchange *x, int status);
 /* A stream without end: read is asked for more whenever the connection has room, freed when it is over. */
-void reply_stream(Exchange *x, const char *type, size_t chunk_bytes, MHD_ContentReaderCallback read, void *data, MHD_ContentReaderFreeCallback freed);
+void reply_stream(Exchange *x, const char *type, size_t chunk_bytes, MHD_ContentReaderCallback read, void *data,
+                  MHD_ContentReaderFreeCallback freed);
 /* A problem document. Owns err. */
 void reply_error(Exchange *x, GError *take_err);
 /* What the runtime answered. Owns answer. */

@@ -175,7 +175,8 @@ static bool run_password(Exchange *x, GError **err)
     return false;
   if (!p->new_password)
     return exchange_submit(x, NULL, err); /* a user without one: logs in by tokens alone */
-  return exchange_work(x, x->server->passwords, (int)x->server->config.http_logins, "waiting passwords", password_job, password_hashed, err);
+  return exchange_work(x, x->server->passwords, (int)x->server->config.http_logins, "waiting passwords", password_job,
+                       password_hashed, err);
 }
 
 static bool run_token(Exchange *x, GError **err) { return secrets_submit_token(x, false, err); }

@@ -1,4 +1,5 @@
-/* Passwords and tokens end at the server: the brain gets hashes of them, and what made them is gone from memory before it is asked. Internal to drivers/http. */
+/* Passwords and tokens end at the server: the brain gets hashes of them, and what made them is gone from memory before it is
+ * asked. Internal to drivers/http. */
 #pragma once
 
 #include "drivers/http/exchange.h"
@@ -12,7 +13,8 @@ bool secrets_run(Exchange *x, GError **err);
 /* Makes a token's secret for x->request and submits it; the answer holds the token, once: as a member "token", or as a cookie. */
 bool secrets_submit_token(Exchange *x, bool as_cookie, GError **err);
 
-/* Takes a text out of body; owned by the caller, to be given to secrets_wipe(). NULL where it is absent. BAD_VALUE where it is no text. */
+/* Takes a text out of body; owned by the caller, to be given to secrets_wipe(). NULL where it is absent. BAD_VALUE where it is no
+ * text. */
 bool secrets_take(json_t *body, const char *member, char **ret_text, GError **err);
 /* Zeroes and frees. NULL is nothing. */
 void secrets_wipe(char *text);

@@ -28,7 +28,8 @@ static bool field_value(const Field *f, SelectField *ret, GError **err)
   case FIELD_ENUM:
     return enum_value(f, ret->text, &ret->number, err);
   case FIELD_INT:
-    return g_ascii_string_to_signed(ret->text, 10, INT64_MIN, INT64_MAX, &ret->number, NULL) || bad_value(f->name, ret->text, "a whole number", err);
+    return g_ascii_string_to_signed(ret->text, 10, INT64_MIN, INT64_MAX, &ret->number, NULL) ||
+           bad_value(f->name, ret->text, "a whole number", err);
   case FIELD_BOOL:
     ret->number = !strcmp(ret->text, "true");
     return ret->number || !strcmp(ret->text, "false") || bad_value(f->name, ret->text, "true or false", err);
@@ -70,7 +71,8 @@ bool select_init(Select *s, Exchange *x, GError **err)
     return false;
   const GPtrArray *pairs = x->arguments.pairs;
   for (guint i = 0; pairs && i < pairs->len; i += 2)
-    if (strcmp(pairs->pdata[i], "limit") && strcmp(pairs->pdata[i], "after") && !add_field(s, pairs->pdata[i], pairs->pdata[i + 1], err))
+    if (strcmp(pairs->pdata[i], "limit") && strcmp(pairs->pdata[i], "after") &&
+        !add_field(s, pairs->pdata[i], pairs->pdata[i + 1], err))
       return false;
   return true;
 }

@@ -38,7 +38,8 @@ static bool remove_stale(const char *path, const struct sockaddr_un *address, GE
   if (lstat(path, &about))
     return errno == ENOENT || io_error(err, "look at", path);
   int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  bool stale = S_ISSOCK(about.st_mode) && fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) && errno == ECONNREFUSED;
+  bool stale = S_ISSOCK(about.st_mode) && fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof *address) &&
+               errno == ECONNREFUSED;
   if (fd >= 0)
     close(fd);
   if (!stale)

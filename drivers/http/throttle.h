@@ -1,6 +1,7 @@
-/* Delays for those who guess passwords. Of a stranger, who never logged in as that user from that address, the address and the user's strangers all together are
- * slowed down; of a known pair of user and address, that pair alone. So an attacker slows himself and other strangers, and nobody at a place they are known
- * at, not even behind the same address. Bounded memory: the oldest entries are forgotten. The caller brings the time. */
+/* Delays for those who guess passwords. Of a stranger, who never logged in as that user from that address, the address and the
+ * user's strangers all together are slowed down; of a known pair of user and address, that pair alone. So an attacker slows
+ * himself and other strangers, and nobody at a place they are known at, not even behind the same address. Bounded memory: the
+ * oldest entries are forgotten. The caller brings the time. */
 #pragma once
 
 #include <glib.h>
@@ -15,8 +16,9 @@ typedef struct Throttle Throttle;
 Throttle *throttle_new(void);
 void throttle_free(Throttle *throttle);
 
-/* Seconds until a try for user from address may be made; 0: now, and the try counts as wrong until throttle_right() says otherwise, so that tries side by side
- * gain nothing. address: any text; of IPv6 addresses the first 64 bits count. Any thread. */
+/* Seconds until a try for user from address may be made; 0: now, and the try counts as wrong until throttle_right() says
+ * otherwise, so that tries side by side gain nothing. address: any text; of IPv6 addresses the first 64 bits count. Any thread.
+ * */
 int throttle_try(Throttle *throttle, const char *user, const char *address, int64_t now_us);
 
 /* The password was right: address is known for user from now on, and this try is taken back. */

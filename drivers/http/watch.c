@@ -178,8 +178,8 @@ static void seen_init(Watch *w)
 
 typedef enum { SIGHT_NONE, SIGHT_OWN, SIGHT_LOST, SIGHT_DOUBT } Sight;
 
-/* What a caller of no role is told of a change: the object while it is theirs, its name when it no longer is; or to list anew, where it may have been theirs
- * before anybody looked. */
+/* What a caller of no role is told of a change: the object while it is theirs, its name when it no longer is; or to list anew,
+ * where it may have been theirs before anybody looked. */
 static Sight watch_sight(Watch *w, const PublishedChange *change)
 {
   if (!w->seen)
@@ -421,8 +421,9 @@ bool watch_run(Exchange *x, GError **err)
   static const char *const known[] = { "after", "nouns", NULL };
   bool wanted[N_NOUNS] = { false };
   int64_t after = published_sequence(runtime_published(x->server->runtime));
-  if (!caller_may(x, NULL, err) || !arguments_check(&x->arguments, known, err) || !want_nouns(arguments_find(&x->arguments, "nouns"), wanted, err) ||
-      !read_after(x, &after, err) || !hub_admit(x->server->hub, x->caller.user, err))
+  if (!caller_may(x, NULL, err) || !arguments_check(&x->arguments, known, err) ||
+      !want_nouns(arguments_find(&x->arguments, "nouns"), wanted, err) || !read_after(x, &after, err) ||
+      !hub_admit(x->server->hub, x->caller.user, err))
     return false;
   Watch *w = watch_new(x, after);
   memcpy(w->wanted, wanted, sizeof wanted);

@@ -1,5 +1,6 @@
-/* Streams of changes (server-sent events) and the one thread that feeds them. It takes what is published, filters it by what each caller may see, and puts it into
- * each stream's buffer; connections take it from there. A reader that is slow fills its own buffer and is cut. Internal to drivers/http. */
+/* Streams of changes (server-sent events) and the one thread that feeds them. It takes what is published, filters it by what each
+ * caller may see, and puts it into each stream's buffer; connections take it from there. A reader that is slow fills its own
+ * buffer and is cut. Internal to drivers/http. */
 #pragma once
 
 #include "drivers/http/exchange.h"

@@ -1,5 +1,5 @@
-/* Passwords of people: what one may be, its argon2id hash for logging in here, and its crypt(3) hash for the account in a guest. Hashing takes
- * a tenth of a second and 64 MiB, so the caller decides on which thread and how many at a time. Any thread. */
+/* Passwords of people: what one may be, its argon2id hash for logging in here, and its crypt(3) hash for the account in a guest.
+ * Hashing takes a tenth of a second and 64 MiB, so the caller decides on which thread and how many at a time. Any thread. */
 #pragma once
 
 #include <glib.h>
@@ -16,5 +16,6 @@ char *password_hash(const char *password, GError **err);
 /* True where password has that hash. hash may be NULL (nobody by that name, or no password): false, after the same time. */
 bool password_fits(const char *password, const char *hash);
 
-/* yescrypt as crypt(5) has it: Debian 11 and later, Fedora 35, Ubuntu 22.04 take it in /etc/shadow. Owned by the caller. INTERNAL. */
+/* yescrypt as crypt(5) has it: Debian 11 and later, Fedora 35, Ubuntu 22.04 take it in /etc/shadow. Owned by the caller.
+ * INTERNAL. */
 char *password_guest_hash(const char *password, GError **err);

@@ -1,5 +1,6 @@
-/* Tokens that programs and browsers log in with: "NAME.SECRET". NAME is the Token object's ("k-17"), SECRET 256 random bits in base64url. What is kept is
- * the SHA-256 of SECRET; the secret itself is shown once. Knows nothing of HTTP or of who may do what. */
+/* Tokens that programs and browsers log in with: "NAME.SECRET". NAME is the Token object's ("k-17"), SECRET 256 random bits in
+ * base64url. What is kept is the SHA-256 of SECRET; the secret itself is shown once. Knows nothing of HTTP or of who may do what.
+ * */
 #pragma once
 
 #include <glib.h>

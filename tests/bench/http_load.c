@@ -1,6 +1,7 @@
-/* A load of HTTP/1.1 requests over kept connections to a unix or TCP socket, one request at a time on each; for servers that wrk cannot reach. One thread, epoll.
- *   http_load [-c CONNECTIONS] [-s SECONDS] [-m METHOD] [-d BODY] [-H "Name: value"]... unix:PATH|HOST:PORT TARGET
- * Prints one JSON line: requests, seconds, failed (answers other than 2xx, and connections lost), bytes of the last body, and how long an answer took. */
+/* A load of HTTP/1.1 requests over kept connections to a unix or TCP socket, one request at a time on each; for servers that wrk
+ * cannot reach. One thread, epoll. http_load [-c CONNECTIONS] [-s SECONDS] [-m METHOD] [-d BODY] [-H "Name: value"]...
+ * unix:PATH|HOST:PORT TARGET Prints one JSON line: requests, seconds, failed (answers other than 2xx, and connections lost),
+ * bytes of the last body, and how long an answer took. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -221,7 +222,8 @@ int main(int argc, char **argv)
   Options o;
   Count count = { 0 };
   if (!options_read(&o, argc, argv)) {
-    fprintf(stderr, "usage: http_load [-c CONNECTIONS] [-s SECONDS] [-m METHOD] [-d BODY] [-H HEADER]... unix:PATH|HOST:PORT TARGET\n");
+    fprintf(stderr,
+            "usage: http_load [-c CONNECTIONS] [-s SECONDS] [-m METHOD] [-d BODY] [-H HEADER]... unix:PATH|HOST:PORT TARGET\n");
     return 2;
   }
   double seconds = load(&o, &count);

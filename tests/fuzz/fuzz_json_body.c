@@ -1,4 +1,5 @@
-/* Bodies of requests: the first byte chooses the verb, the rest is the body. What is taken must come out of an object as JSON again. */
+/* Bodies of requests: the first byte chooses the verb, the rest is the body. What is taken must come out of an object as JSON
+ * again. */
 #include <glib.h>
 #include <string.h>
 

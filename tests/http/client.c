@@ -129,7 +129,8 @@ bool client_is_closed(int fd, int ms)
   return false;
 }
 
-Response *client_ask(const char *path, const char *method, const char *target, const char *token, const char *headers, const char *body)
+Response *client_ask(const char *path, const char *method, const char *target, const char *token, const char *headers,
+                     const char *body)
 {
   int fd = client_connect(path);
   g_autoptr(GString) text = g_string_new(NULL);

@@ -1,4 +1,5 @@
-/* A client that says exactly what a test tells it to, over a unix socket, and reads what comes back. Every wait ends after ten seconds. */
+/* A client that says exactly what a test tells it to, over a unix socket, and reads what comes back. Every wait ends after ten
+ * seconds. */
 #pragma once
 
 #include <glib.h>
@@ -27,8 +28,10 @@ char *client_read_until(int fd, const char *text);
 /* Whether the other end closes within the time. */
 bool client_is_closed(int fd, int ms);
 
-/* A whole exchange on a connection of its own. token may be NULL; headers: more lines, each ended by CRLF, or NULL; body: JSON, or NULL. */
-Response *client_ask(const char *path, const char *method, const char *target, const char *token, const char *headers, const char *body);
+/* A whole exchange on a connection of its own. token may be NULL; headers: more lines, each ended by CRLF, or NULL; body: JSON,
+ * or NULL. */
+Response *client_ask(const char *path, const char *method, const char *target, const char *token, const char *headers,
+                     const char *body);
 
 /* The value of a header of the response, owned by the caller, or NULL. */
 char *response_header(const Response *response, const char *name);

@@ -1,4 +1,5 @@
-/* A runtime for tests of the server: real published objects, a history in memory, and a brain that answers everything with what it was asked. */
+/* A runtime for tests of the server: real published objects, a history in memory, and a brain that answers everything with what
+ * it was asked. */
 #pragma once
 
 #include "drivers/runtime/runtime.h"

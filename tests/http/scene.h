@@ -1,4 +1,5 @@
-/* What the tests of the server stand on: a server on two sockets in a directory of its own, some users with tokens, and an object of every noun. */
+/* What the tests of the server stand on: a server on two sockets in a directory of its own, some users with tokens, and an object
+ * of every noun. */
 #pragma once
 
 #include "drivers/http/server.h"

@@ -1,5 +1,5 @@
-/* Every verb of the table × everyone who could call it, over real sockets. What is right stands here once more, verb by verb, apart from the table that the server
- * reads: a row changed there, or a new one, fails until somebody says here who may. */
+/* Every verb of the table × everyone who could call it, over real sockets. What is right stands here once more, verb by verb,
+ * apart from the table that the server reads: a row changed there, or a new one, fails until somebody says here who may. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,28 +12,41 @@
 /* For nobody, bob (owns nothing), alice (owns what is named), viewer, operator, administrator:
  * o: may · l: not logged in · d: denied · n: not found, as if it were not there */
 static const char *const wanted[N_API_VERBS] = {
-  [API_HOST_LIST] = "lddooo", [API_HOST_SHOW] = "lnnooo", [API_HOST_ADD] = "lddddo", [API_HOST_CHANGE] = "lnnddo",
-  [API_HOST_DRAIN] = "lnndoo", [API_HOST_ACTIVATE] = "lnndoo", [API_HOST_FENCE] = "lnnddo", [API_HOST_REMOVE] = "lnnddo",
-  [API_STORAGE_LIST] = "lddooo", [API_STORAGE_SHOW] = "lnnooo", [API_STORAGE_ADD] = "lddddo", [API_STORAGE_CHANGE] = "lnnddo",
-  [API_STORAGE_REMOVE] = "lnnddo",
-  [API_IMAGE_LIST] = "lddooo", [API_IMAGE_SHOW] = "lnnooo", [API_IMAGE_IMPORT] = "lddddo", [API_IMAGE_REMOVE] = "lnnddo",
-  [API_TEMPLATE_LIST] = "lddooo", [API_TEMPLATE_SHOW] = "lnnooo", [API_TEMPLATE_ADD] = "lddddo", [API_TEMPLATE_REMOVE] = "lnnddo",
-  [API_POOL_LIST] = "looooo", [API_POOL_SHOW] = "lnoooo", [API_POOL_CREATE] = "lddddo", [API_POOL_CHANGE] = "lndddo",
-  [API_POOL_PAUSE] = "lnddoo", [API_POOL_RESUME] = "lnddoo", [API_POOL_DELETE] = "lndddo",
-  [API_DESKTOP_LIST] = "looooo", [API_DESKTOP_SHOW] = "lnoooo", [API_DESKTOP_START] = "lnodoo", [API_DESKTOP_SHUTDOWN] = "lnodoo",
-  [API_DESKTOP_REBOOT] = "lnodoo", [API_DESKTOP_RESET] = "lnodoo", [API_DESKTOP_DESTROY] = "lnodoo", [API_DESKTOP_SUSPEND] = "lnodoo",
-  [API_DESKTOP_RESUME] = "lnodoo", [API_DESKTOP_SAVE] = "lnodoo", [API_DESKTOP_RESTORE] = "lnodoo", [API_DESKTOP_MAINTAIN] = "lnddoo",
-  [API_DESKTOP_RETIRE] = "lnddoo", [API_DESKTOP_SCREENSHOT] = "lnodoo",
-  [API_SESSION_LIST] = "looooo", [API_SESSION_SHOW] = "lnoooo", [API_SESSION_REQUEST] = "looooo", [API_SESSION_TICKET] = "lnodoo",
-  [API_SESSION_END] = "lnodoo",
-  [API_TASK_LIST] = "looooo", [API_TASK_SHOW] = "lnoooo", [API_TASK_CANCEL] = "lnddoo", [API_TASK_RETRY] = "lnddoo",
-  [API_EVENT_LIST] = "lddooo",
-  [API_USER_LIST] = "lddooo", [API_USER_SHOW] = "lnoooo", [API_USER_ADD] = "lddddo", [API_USER_CHANGE] = "lndddo",
-  [API_USER_PASSWORD] = "lnoddo", [API_USER_REMOVE] = "lndddo",
-  [API_TOKEN_LIST] = "looooo", [API_TOKEN_CREATE] = "looooo", [API_TOKEN_REVOKE] = "lnodoo",
-  [API_LOGIN] = "oooooo", [API_LOGOUT] = "looooo", [API_ME] = "looooo", [API_WATCH] = "looooo", [API_STATUS] = "looooo",
-  [API_OPENAPI] = "oooooo", [API_BACKUP] = "lddddo",
-  [API_GATEWAY_REDEEM] = "oddddd", [API_GATEWAY_SYNC] = "oddddd",
+  [API_HOST_LIST] = "lddooo",       [API_HOST_SHOW] = "lnnooo",
+  [API_HOST_ADD] = "lddddo",        [API_HOST_CHANGE] = "lnnddo",
+  [API_HOST_DRAIN] = "lnndoo",      [API_HOST_ACTIVATE] = "lnndoo",
+  [API_HOST_FENCE] = "lnnddo",      [API_HOST_REMOVE] = "lnnddo",
+  [API_STORAGE_LIST] = "lddooo",    [API_STORAGE_SHOW] = "lnnooo",
+  [API_STORAGE_ADD] = "lddddo",     [API_STORAGE_CHANGE] = "lnnddo",
+  [API_STORAGE_REMOVE] = "lnnddo",  [API_IMAGE_LIST] = "lddooo",
+  [API_IMAGE_SHOW] = "lnnooo",      [API_IMAGE_IMPORT] = "lddddo",
+  [API_IMAGE_REMOVE] = "lnnddo",    [API_TEMPLATE_LIST] = "lddooo",
+  [API_TEMPLATE_SHOW] = "lnnooo",   [API_TEMPLATE_ADD] = "lddddo",
+  [API_TEMPLATE_REMOVE] = "lnnddo", [API_POOL_LIST] = "looooo",
+  [API_POOL_SHOW] = "lnoooo",       [API_POOL_CREATE] = "lddddo",
+  [API_POOL_CHANGE] = "lndddo",     [API_POOL_PAUSE] = "lnddoo",
+  [API_POOL_RESUME] = "lnddoo",     [API_POOL_DELETE] = "lndddo",
+  [API_DESKTOP_LIST] = "looooo",    [API_DESKTOP_SHOW] = "lnoooo",
+  [API_DESKTOP_START] = "lnodoo",   [API_DESKTOP_SHUTDOWN] = "lnodoo",
+  [API_DESKTOP_REBOOT] = "lnodoo",  [API_DESKTOP_RESET] = "lnodoo",
+  [API_DESKTOP_DESTROY] = "lnodoo", [API_DESKTOP_SUSPEND] = "lnodoo",
+  [API_DESKTOP_RESUME] = "lnodoo",  [API_DESKTOP_SAVE] = "lnodoo",
+  [API_DESKTOP_RESTORE] = "lnodoo", [API_DESKTOP_MAINTAIN] = "lnddoo",
+  [API_DESKTOP_RETIRE] = "lnddoo",  [API_DESKTOP_SCREENSHOT] = "lnodoo",
+  [API_SESSION_LIST] = "looooo",    [API_SESSION_SHOW] = "lnoooo",
+  [API_SESSION_REQUEST] = "looooo", [API_SESSION_TICKET] = "lnodoo",
+  [API_SESSION_END] = "lnodoo",     [API_TASK_LIST] = "looooo",
+  [API_TASK_SHOW] = "lnoooo",       [API_TASK_CANCEL] = "lnddoo",
+  [API_TASK_RETRY] = "lnddoo",      [API_EVENT_LIST] = "lddooo",
+  [API_USER_LIST] = "lddooo",       [API_USER_SHOW] = "lnoooo",
+  [API_USER_ADD] = "lddddo",        [API_USER_CHANGE] = "lndddo",
+  [API_USER_PASSWORD] = "lnoddo",   [API_USER_REMOVE] = "lndddo",
+  [API_TOKEN_LIST] = "looooo",      [API_TOKEN_CREATE] = "looooo",
+  [API_TOKEN_REVOKE] = "lnodoo",    [API_LOGIN] = "oooooo",
+  [API_LOGOUT] = "looooo",          [API_ME] = "looooo",
+  [API_WATCH] = "looooo",           [API_STATUS] = "looooo",
+  [API_OPENAPI] = "oooooo",         [API_BACKUP] = "lddddo",
+  [API_GATEWAY_REDEEM] = "oddddd",  [API_GATEWAY_SYNC] = "oddddd",
 };
 
 enum { NOBODY, BOB, ALICE, VIEWER, OPERATOR, ADMINISTRATOR };
@@ -206,7 +219,8 @@ static void people_do_not_read_who_else_uses_a_pool(void **state)
 
 static void hashes_never_leave(void **state)
 {
-  static const char *const targets[] = { "/api/v1/users/alice", "/api/v1/users", "/api/v1/tokens", "/api/v1/tokens/k-90", "/api/v1/me" };
+  static const char *const targets[] = { "/api/v1/users/alice", "/api/v1/users", "/api/v1/tokens", "/api/v1/tokens/k-90",
+                                         "/api/v1/me" };
   for (size_t i = 0; i < G_N_ELEMENTS(targets); i++) {
     g_autoptr(Response) r = client_ask(scene->gateway, "GET", targets[i], scene->administrator, NULL, NULL);
     assert_null(strstr(r->body->str, "hash"));

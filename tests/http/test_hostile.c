@@ -55,10 +55,14 @@ static void check(const Response *r, int status, const char *code, const char *w
 static void heads_are_read_strictly(void **state)
 {
   /* no code: libmicrohttpd answers before we are asked */
-  static const struct { const char *bytes; size_t n; int status; const char *code, *why; } rows[] = {
+  static const struct { const char *bytes; size_t n; int status; const char *code, *why;
+  } rows[] = {
     { RAW(GET_HOSTS LINE("Host: x") LINE("")), 200, NULL, "a good one" },
-    { RAW(POST_HOST LINE("Content-Length: 2") LINE("Transfer-Encoding: chunked") LINE("") LINE("2") LINE("{}") LINE("0") LINE("")), 400, "bad-request", "CL and TE" },
-    { RAW(POST_HOST LINE("Transfer-Encoding: chunked") LINE("") LINE("2") LINE("{}") LINE("0") LINE("")), 400, "bad-request", "TE alone" },
+    { RAW(POST_HOST LINE("Content-Length: 2") LINE("Transfer-Encoding: chunked") LINE("") LINE("2") LINE("{}") LINE("0")
+              LINE("")),
+      400, "bad-request", "CL and TE" },
+    { RAW(POST_HOST LINE("Transfer-Encoding: chunked") LINE("") LINE("2") LINE("{}") LINE("0") LINE("")), 400, "bad-request",
+      "TE alone" },
     { RAW(POST_HOST LINE("Transfer-Encoding: gzip, chunked") LINE("")), 400, "bad-request", "another TE" },
     { RAW(POST_HOST LINE("Content-Length: 2") LINE("Content-Length: 2") LINE("") "{}"), 400, "bad-request", "two CLs, the same" },
     { RAW(POST_HOST LINE("Content-Length: 2") LINE("Content-Length: 200") LINE("") "{}"), 400, "bad-request", "two CLs" },
@@ -69,7 +73,8 @@ static void heads_are_read_strictly(void **state)
     { RAW(POST_HOST LINE("Content-Length: ") LINE("") "{}"), 400, NULL, "an empty CL" },
     { RAW(POST_HOST LINE("Content-Length: 99999999999999999999999") LINE("") "{}"), 413, NULL, "a CL beyond numbers" },
     { RAW(POST_HOST LINE("Content-Length: 1048577") LINE("") "{}"), 413, "too-large", "a CL beyond the limit" },
-    { RAW(POST_HOST LINE("Content-Encoding: gzip") LINE("Content-Length: 2") LINE("") "{}"), 400, "bad-request", "a packed body" },
+    { RAW(POST_HOST LINE("Content-Encoding: gzip") LINE("Content-Length: 2") LINE("") "{}"), 400, "bad-request",
+      "a packed body" },
     { RAW("GET /api/v1/hosts HTTP/1.1\nHost: x\n\n"), 400, "bad-request", "bare LFs" },
     { RAW(GET_HOSTS "Host: x\n\r\n"), 400, "bad-request", "one bare LF" },
     { RAW(GET_HOSTS LINE("Host: x") LINE("X: a\0b") LINE("")), 400, "bad-request", "NUL in a value" },
@@ -91,14 +96,17 @@ static void heads_are_read_strictly(void **state)
     { RAW(GET_HOSTS LINE("Host: [::1]:8443") LINE("")), 200, NULL, "an IPv6 Host" },
     { RAW(LINE("GET  /api/v1/hosts HTTP/1.1") LINE("Host: x") LINE("")), 400, "bad-request", "two blanks" },
     { RAW(LINE("GET /api/v1/hosts x HTTP/1.1") LINE("Host: x") LINE("")), 400, "bad-request", "a blank in the target" },
-    { RAW(LINE("GET http://evil.example/api/v1/hosts HTTP/1.1") LINE("Host: x") LINE("")), 400, "bad-request", "an absolute target" },
+    { RAW(LINE("GET http://evil.example/api/v1/hosts HTTP/1.1") LINE("Host: x") LINE("")), 400, "bad-request",
+      "an absolute target" },
     { RAW(LINE("GET * HTTP/1.1") LINE("Host: x") LINE("")), 400, "bad-request", "an asterisk" },
     { RAW(LINE("GET /api/v1/hosts HTTP/1.2") LINE("Host: x") LINE("")), 400, "bad-request", "HTTP/1.2" },
     { RAW(LINE("GET /api/v1/hosts HTTP/2.0") LINE("Host: x") LINE("")), 505, NULL, "HTTP/2.0" },
     { RAW(LINE("GET /api/v1/hosts") LINE("")), 400, NULL, "no version" },
     { RAW(LINE("GET") LINE("")), 0, NULL, "a method alone" },
-    { RAW(GET_HOSTS LINE("Host: x") LINE("Authorization: Bearer a") LINE("Authorization: Bearer b") LINE("")), 400, "bad-request", "two Authorizations" },
-    { RAW(GET_HOSTS LINE("Host: x") LINE("Content-Type: application/json") LINE("Content-Length: 2") LINE("") "{}"), 400, "bad-request", "a GET with a body" },
+    { RAW(GET_HOSTS LINE("Host: x") LINE("Authorization: Bearer a") LINE("Authorization: Bearer b") LINE("")), 400, "bad-request",
+      "two Authorizations" },
+    { RAW(GET_HOSTS LINE("Host: x") LINE("Content-Type: application/json") LINE("Content-Length: 2") LINE("") "{}"), 400,
+      "bad-request", "a GET with a body" },
     { RAW(GET_HOSTS LINE("Host: x") LINE("X-HTTP-Method-Override: DELETE") LINE("")), 200, NULL, "a method in disguise" },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -246,14 +254,20 @@ static void deep_bodies_end_early(void **state)
 
 static void bodies_are_json_by_name(void **state)
 {
-  static const struct { const char *type; int status; } rows[] = {
-    { "Content-Type: application/json", 200 }, { "Content-Type: Application/JSON; charset=utf-8", 200 }, { "Content-Type: text/plain", 415 },
-    { "Content-Type: application/jsonx", 415 }, { "Content-Type: application/x-www-form-urlencoded", 415 }, { "X: y", 415 }, { "Content-Type: ", 415 },
+  static const struct { const char *type; int status;
+  } rows[] = {
+    { "Content-Type: application/json", 200 },
+    { "Content-Type: Application/JSON; charset=utf-8", 200 },
+    { "Content-Type: text/plain", 415 },
+    { "Content-Type: application/jsonx", 415 },
+    { "Content-Type: application/x-www-form-urlencoded", 415 },
+    { "X: y", 415 },
+    { "Content-Type: ", 415 },
   };
   static const char body[] = "{\"name\":\"h2\",\"uri\":\"fake:h2\"}";
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    g_autofree char *text =
-        g_strdup_printf("POST /api/v1/hosts HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %zu\r\n\r\n%s", rows[i].type, strlen(body), body);
+    g_autofree char *text = g_strdup_printf("POST /api/v1/hosts HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: %zu\r\n\r\n%s",
+                                            rows[i].type, strlen(body), body);
     g_autoptr(Response) r = ask_raw(text, strlen(text));
     check(r, rows[i].status, rows[i].status == 200 ? NULL : "content-type", rows[i].type);
   }

@@ -1,4 +1,5 @@
-/* Passwords, tokens and cookies from end to end: what gets in, what the brain gets to see, what is shown once, what ends a login. */
+/* Passwords, tokens and cookies from end to end: what gets in, what the brain gets to see, what is shown once, what ends a login.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -89,7 +90,8 @@ static void changes_by_cookie_need_the_header(void **state)
   assert_int_equal(status_of("POST", "/api/v1/desktops/d-1/start", NULL, bare), 403);
   assert_int_equal(status_of("POST", "/api/v1/desktops/d-1/start", NULL, other), 403);
   assert_int_equal(status_of("POST", "/api/v1/desktops/d-1/start", NULL, page), 200);
-  g_autofree char *evil = cookie_of(r, PAGE "Origin: https://evil.example\r\n"), *own = cookie_of(r, PAGE "Origin: https://desk.example\r\n");
+  g_autofree char *evil = cookie_of(r, PAGE "Origin: https://evil.example\r\n"),
+                  *own = cookie_of(r, PAGE "Origin: https://desk.example\r\n");
   assert_int_equal(status_of("POST", "/api/v1/desktops/d-1/start", NULL, evil), 403);
   assert_int_equal(status_of("POST", "/api/v1/desktops/d-1/start", NULL, own), 200);
   g_autofree char *twice = cookie_of(r, PAGE);
@@ -140,7 +142,8 @@ static void wrong_passwords_and_nobodies_are_told_the_same(void **state)
 
 static void a_long_password_is_wrong_before_it_costs(void **state)
 {
-  g_autofree char *password = g_strnfill(100000, 'x'), *body = g_strdup_printf("{\"name\":\"alice\",\"password\":\"%s\"}", password);
+  g_autofree char *password = g_strnfill(100000, 'x'),
+                  *body = g_strdup_printf("{\"name\":\"alice\",\"password\":\"%s\"}", password);
   g_autoptr(Response) r = login(FROM("198.51.100.99"), body);
   assert_int_equal(r->status, 401);
 }
@@ -171,8 +174,10 @@ static void a_flood_of_logins_is_turned_away(void **state)
   for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
     fds[i] = client_connect(small->gateway);
     g_autofree char *body = g_strdup_printf("{\"name\":\"u%zu\",\"password\":\"wrong horse\"}", i);
-    g_autofree char *text = g_strdup_printf("POST /api/v1/login HTTP/1.1\r\nHost: x\r\nX-Sarang-Client: 192.0.2.%zu\r\nContent-Type: application/json\r\n"
-                                            "Content-Length: %zu\r\n\r\n%s", i, strlen(body), body);
+    g_autofree char *text = g_strdup_printf(
+        "POST /api/v1/login HTTP/1.1\r\nHost: x\r\nX-Sarang-Client: 192.0.2.%zu\r\nContent-Type: application/json\r\n"
+        "Content-Length: %zu\r\n\r\n%s",
+        i, strlen(body), body);
     client_send(fds[i], text, strlen(text));
   }
   g_autoptr(Response) meanwhile = client_ask(small->gateway, "GET", "/api/v1/me", small->alice, NULL, NULL);
@@ -222,13 +227,15 @@ static void ones_own_password_needs_the_old_one(void **state)
     { "{\"password\":\"battery staple\",\"old_password\":\"" ALICES_PASSWORD "\"}", 200, "" },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/api/v1/users/alice/password", scene->alice, FROM("192.0.2.9"), rows[i].body);
+    g_autoptr(Response) r =
+        client_ask(scene->gateway, "POST", "/api/v1/users/alice/password", scene->alice, FROM("192.0.2.9"), rows[i].body);
     assert_int_equal(r->status, rows[i].status);
     assert_string_equal(response_code(r), rows[i].code);
   }
   g_autoptr(Request) seen = fake_last_request(scene->runtime);
   assert_int_equal(json_object_size(seen->body), 0);
-  g_autoptr(Response) admin = client_ask(scene->gateway, "POST", "/api/v1/users/alice/password", scene->administrator, NULL, rows[0].body);
+  g_autoptr(Response) admin =
+      client_ask(scene->gateway, "POST", "/api/v1/users/alice/password", scene->administrator, NULL, rows[0].body);
   assert_int_equal(admin->status, 200);
 }
 
@@ -236,7 +243,8 @@ static void ones_own_password_needs_the_old_one(void **state)
 
 static void a_token_is_shown_once(void **state)
 {
-  g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/api/v1/tokens", scene->alice, NULL, "{\"title\":\"ci\",\"days\":30}");
+  g_autoptr(Response) r =
+      client_ask(scene->gateway, "POST", "/api/v1/tokens", scene->alice, NULL, "{\"title\":\"ci\",\"days\":30}");
   assert_int_equal(r->status, 201);
   const char *token = json_string_value(json_object_get(r->json, "token"));
   assert_int_equal(status_of("GET", "/api/v1/me", token, NULL), 200);
@@ -268,7 +276,11 @@ static void a_login_ends_with_token_user_and_role(void **state)
 static void other_authorizations_are_none(void **state)
 {
   static const char *const rows[] = {
-    "Authorization: Basic YWxpY2U6eA==\r\n", "Authorization: Bearer\r\n", "Authorization: Bearer \r\n", "Authorization: k-1.x\r\n", "Authorization: \r\n",
+    "Authorization: Basic YWxpY2U6eA==\r\n",
+    "Authorization: Bearer\r\n",
+    "Authorization: Bearer \r\n",
+    "Authorization: k-1.x\r\n",
+    "Authorization: \r\n",
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
     assert_int_equal(status_of("GET", "/api/v1/me", NULL, rows[i]), 401);

@@ -53,7 +53,8 @@ static void put_host(const char *name, const char *uri, HostState state, int64_t
 static void an_object_is_read_with_its_tag(void **state)
 {
   g_autoptr(Response) r = get("/api/v1/hosts/h1");
-  g_autofree char *tag = response_header(r, "ETag"), *type = response_header(r, "Content-Type"), *cache = response_header(r, "Cache-Control");
+  g_autofree char *tag = response_header(r, "ETag"), *type = response_header(r, "Content-Type"),
+                  *cache = response_header(r, "Cache-Control");
   assert_int_equal(r->status, 200);
   assert_string_equal(text_of(r, "name"), "h1");
   assert_string_equal(tag, "\"1\"");
@@ -79,7 +80,8 @@ static void lists_come_in_pages(void **state)
     assert_int_equal(json_is_null(json_object_get(r->json, "next")), pages == 2);
   }
   assert_string_equal(all->str, "page-1 page-2 page-3 page-4 page-5|page-6 page-7 page-8 page-9 page-10|page-11 page-12|");
-  g_autoptr(Response) gone = get("/api/v1/hosts?uri=fake:page&limit=2&after=page-10a"); /* a name that is not there goes on behind it */
+  g_autoptr(Response) gone =
+      get("/api/v1/hosts?uri=fake:page&limit=2&after=page-10a"); /* a name that is not there goes on behind it */
   g_autofree char *names = names_of(gone);
   assert_string_equal(names, "page-11 page-12");
 }
@@ -186,8 +188,12 @@ static void refusals_are_told_in_the_language_asked_for(void **state)
 
 static void what_the_brain_refuses_is_passed_on(void **state)
 {
-  static const struct { Reason reason; int status; const char *retry; } rows[] = {
-    { REASON_STORE_FULL, 503, "2" }, { REASON_GENERATION, 409, NULL }, { REASON_STORE_UNCERTAIN, 503, "2" }, { REASON_DENIED, 403, NULL },
+  static const struct { Reason reason; int status; const char *retry;
+  } rows[] = {
+    { REASON_STORE_FULL, 503, "2" },
+    { REASON_GENERATION, 409, NULL },
+    { REASON_STORE_UNCERTAIN, 503, "2" },
+    { REASON_DENIED, 403, NULL },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     GError *err = NULL;
@@ -231,7 +237,8 @@ static void the_interface_is_described(void **state)
 {
   g_autoptr(Response) r = client_ask(scene->gateway, "GET", "/api/v1/openapi.json", NULL, NULL, NULL);
   assert_string_equal(text_of(r, "openapi"), "3.1.0");
-  json_t *paths = json_object_get(r->json, "paths"), *schemas_json = json_object_get(json_object_get(r->json, "components"), "schemas");
+  json_t *paths = json_object_get(r->json, "paths"),
+         *schemas_json = json_object_get(json_object_get(r->json, "components"), "schemas");
   for (ApiVerb v = 0; v < N_API_VERBS; v++) {
     g_autofree char *method = g_ascii_strdown(api_method_name(api_rows[v].method), -1);
     json_t *verb = json_object_get(json_object_get(paths, api_rows[v].path), method);
@@ -246,7 +253,10 @@ static void the_interface_is_described(void **state)
 
 static void a_copy_of_the_store_is_made(void **state)
 {
-  static const struct { const char *path; int status; } rows[] = { { "relative", 400 }, { "", 400 }, { "/nonexistent/copy", 503 } };
+  static const struct {
+    const char *path;
+    int status;
+  } rows[] = { { "relative", 400 }, { "", 400 }, { "/nonexistent/copy", 503 } };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autofree char *body = g_strdup_printf("{\"path\":\"%s\"}", rows[i].path);
     g_autoptr(Response) r = client_ask(scene->local, "POST", "/api/v1/backup", NULL, NULL, body);
@@ -263,8 +273,16 @@ static void a_copy_of_the_store_is_made(void **state)
 
 static void a_second_server_does_not_take_the_sockets(void **state)
 {
-  HttpConfig config = { .http_socket = scene->local, .http_gateway_socket = scene->gateway, .http_threads = 1, .http_connections = 8,
-                        .http_idle_s = 5, .http_head_s = 5, .http_body_s = 5, .http_watchers = 1, .http_logins = 1, .http_watcher_bytes = 65536 };
+  HttpConfig config = { .http_socket = scene->local,
+                        .http_gateway_socket = scene->gateway,
+                        .http_threads = 1,
+                        .http_connections = 8,
+                        .http_idle_s = 5,
+                        .http_head_s = 5,
+                        .http_body_s = 5,
+                        .http_watchers = 1,
+                        .http_logins = 1,
+                        .http_watcher_bytes = 65536 };
   g_autoptr(GError) err = NULL;
   assert_null(server_open(&config, scene->runtime, &err));
   assert_true(error_is(err, REASON_EXISTS));
@@ -285,8 +303,16 @@ static void leave_stale(const char *path)
 static void stale_sockets_are_replaced_and_files_are_not(void **state)
 {
   g_autofree char *stale = g_build_filename(scene->dir, "stale", NULL), *file = g_build_filename(scene->dir, "file", NULL);
-  HttpConfig config = { .http_socket = stale, .http_gateway_socket = file, .http_threads = 1, .http_connections = 8,
-                        .http_idle_s = 5, .http_head_s = 5, .http_body_s = 5, .http_watchers = 1, .http_logins = 1, .http_watcher_bytes = 65536 };
+  HttpConfig config = { .http_socket = stale,
+                        .http_gateway_socket = file,
+                        .http_threads = 1,
+                        .http_connections = 8,
+                        .http_idle_s = 5,
+                        .http_head_s = 5,
+                        .http_body_s = 5,
+                        .http_watchers = 1,
+                        .http_logins = 1,
+                        .http_watcher_bytes = 65536 };
   leave_stale(stale);
   g_file_set_contents(file, "mine", -1, NULL);
   g_autoptr(GError) err = NULL;

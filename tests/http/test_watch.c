@@ -28,7 +28,8 @@ static int tear_down(void **state)
 static int watch(const char *token, const char *query, const char *headers)
 {
   int fd = client_connect(scene->gateway);
-  g_autofree char *text = g_strdup_printf("GET /api/v1/watch%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n", query, token, headers);
+  g_autofree char *text =
+      g_strdup_printf("GET /api/v1/watch%s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n%s\r\n", query, token, headers);
   client_send(fd, text, strlen(text));
   g_autofree char *head = client_read_until(fd, "event: ready\n");
   assert_non_null(head);
@@ -127,7 +128,8 @@ static void a_stream_is_resumed_where_it_was_left(void **state)
   int64_t before = sequence_now();
   fake_put(scene->runtime, desktop("d-55", "alice"));
   fake_put(scene->runtime, desktop("d-56", "alice"));
-  g_autofree char *after = g_strdup_printf("?after=%" G_GINT64_FORMAT, before), *seen = g_strdup_printf("Last-Event-ID: %" G_GINT64_FORMAT "\r\n", before + 1);
+  g_autofree char *after = g_strdup_printf("?after=%" G_GINT64_FORMAT, before),
+                  *seen = g_strdup_printf("Last-Event-ID: %" G_GINT64_FORMAT "\r\n", before + 1);
   int first = watch(scene->viewer, after, ""), second = watch(scene->viewer, after, seen);
   g_autofree char *all = client_read_until(first, "\"d-56\""), *rest = client_read_until(second, "\"d-56\"");
   assert_non_null(strstr(all, "\"d-55\""));

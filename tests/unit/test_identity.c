@@ -17,7 +17,8 @@
 
 static void a_made_token_fits_its_hash_alone(void **state)
 {
-  char secret[TOKEN_SECRET_CHARS + 1], other[TOKEN_SECRET_CHARS + 1], hash[TOKEN_HASH_CHARS + 1], other_hash[TOKEN_HASH_CHARS + 1];
+  char secret[TOKEN_SECRET_CHARS + 1], other[TOKEN_SECRET_CHARS + 1], hash[TOKEN_HASH_CHARS + 1],
+      other_hash[TOKEN_HASH_CHARS + 1];
   token_make(secret, hash);
   token_make(other, other_hash);
   assert_int_equal(strlen(secret), TOKEN_SECRET_CHARS);
@@ -43,8 +44,23 @@ static void a_hash_is_sha256_in_hexadecimal(void **state)
 static void other_texts_are_no_tokens(void **state)
 {
   static const char *const rows[] = {
-    "", "k-", "k-1", "k-1.", "k-." SECRET_A, "k-1" SECRET_A, "k-1." SECRET_A "A", "k-1.A", "K-1." SECRET_A, " k-1." SECRET_A,
-    "k-1." SECRET_A " ", "k-1.=" SECRET_A, "k-x." SECRET_A, "k--1." SECRET_A, "d-1." SECRET_A, "k-12345678901234567890." SECRET_A, "k-1.." SECRET_A,
+    "",
+    "k-",
+    "k-1",
+    "k-1.",
+    "k-." SECRET_A,
+    "k-1" SECRET_A,
+    "k-1." SECRET_A "A",
+    "k-1.A",
+    "K-1." SECRET_A,
+    " k-1." SECRET_A,
+    "k-1." SECRET_A " ",
+    "k-1.=" SECRET_A,
+    "k-x." SECRET_A,
+    "k--1." SECRET_A,
+    "d-1." SECRET_A,
+    "k-12345678901234567890." SECRET_A,
+    "k-1.." SECRET_A,
   };
   TokenText parsed;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
@@ -54,8 +70,10 @@ static void other_texts_are_no_tokens(void **state)
 
 static void passwords_have_limits(void **state)
 {
-  static const struct { const char *text; bool ok; } rows[] = {
-    { "", false }, { "1234567", false }, { "12345678", true }, { "비밀번호", true }, { "line\nbreak", false }, { "\xff\xff\xff\xff\xff\xff\xff\xff", false },
+  static const struct { const char *text; bool ok;
+  } rows[] = {
+    { "", false },        { "1234567", false },     { "12345678", true },
+    { "비밀번호", true }, { "line\nbreak", false }, { "\xff\xff\xff\xff\xff\xff\xff\xff", false },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(GError) err = NULL;

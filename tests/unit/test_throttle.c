@@ -100,8 +100,10 @@ static void one_own_account_buys_no_free_guesses(void **state)
 
 static void an_ipv6_network_is_one_place(void **state)
 {
-  static const struct { const char *address; bool same; } rows[] = {
-    { "2001:db8::1", true }, { "2001:db8::ffff:1", true }, { "2001:db8:0:1::1", false }, { "2001:db9::1", false }, { "192.0.2.1", false },
+  static const struct { const char *address; bool same;
+  } rows[] = {
+    { "2001:db8::1", true },  { "2001:db8::ffff:1", true }, { "2001:db8:0:1::1", false },
+    { "2001:db9::1", false }, { "192.0.2.1", false },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     Throttle *t = throttle_new();
