@@ -245,8 +245,6 @@ static int64_t last_event(Store *store)
     return 0;
   g_autoptr(GPtrArray) events = store->driver->history(reader, NOUN_EVENT, NULL, 1, NULL);
   int64_t number = events && events->len ? ((Event *)events->pdata[0])->number : 0;
-  for (guint i = 0; events && i < events->len; i++)
-    object_unref(&schemas[NOUN_EVENT], events->pdata[i]);
   store->driver->reader_close(reader);
   return number;
 }
