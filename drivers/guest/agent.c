@@ -161,10 +161,18 @@ static char *output_read(json_t *status, const char *member, bool *cut)
   return g_utf8_make_valid(bytes ? (char *)bytes : "", MIN(n, GUEST_OUTPUT_MAX_BYTES));
 }
 
-static void result_read(json_t *status, GuestResult *ret_result)
+/* A guest may name any number: what no system has becomes the nearest that one has. */
+static int status_read(json_t *status)
 {
   json_t *code = json_object_get(status, "exitcode"), *signal = json_object_get(status, "signal");
-  GuestResult result = { .status = json_is_integer(code) ? (int)json_integer_value(code) : 128 + (int)json_integer_value(signal) };
+  if (json_is_integer(code))
+    return (int)CLAMP(json_integer_value(code), G_MININT32, G_MAXINT32);
+  return 128 + (int)CLAMP(json_integer_value(signal), 0, 127);
+}
+
+static void result_read(json_t *status, GuestResult *ret_result)
+{
+  GuestResult result = { .status = status_read(status) };
   result.cut = json_is_true(json_object_get(status, "out-truncated")) || json_is_true(json_object_get(status, "err-truncated"));
   result.out = output_read(status, "out-data", &result.cut);
   result.err = output_read(status, "err-data", &result.cut);
@@ -219,6 +227,13 @@ static void address_free(void *address)
   g_free(a);
 }
 
+/* "52:54:00:ab:cd:ef", or NULL for what is none. */
+static char *mac_dup(const char *text)
+{
+  bool is_mac = text && strlen(text) == 17 && strspn(text, "0123456789abcdefABCDEF:") == 17;
+  return is_mac ? g_ascii_strdown(text, -1) : NULL;
+}
+
 static void address_read(json_t *interface, json_t *entry, GPtrArray *addresses)
 {
   const char *text = json_string_value(json_object_get(entry, "ip-address")), *name = json_string_value(json_object_get(interface, "name"));
@@ -228,7 +243,7 @@ static void address_read(json_t *interface, json_t *entry, GPtrArray *addresses)
     return;
   GuestAddress *a = g_new0(GuestAddress, 1);
   a->interface = text_dup_visible(name ? name : "", NAME_CHARACTERS);
-  a->mac = mac ? g_ascii_strdown(mac, MIN(strlen(mac), 17)) : NULL;
+  a->mac = mac_dup(mac);
   a->address = g_inet_address_to_string(parsed);
   a->ipv6 = g_inet_address_get_family(parsed) == G_SOCKET_FAMILY_IPV6;
   a->prefix = CLAMP((int)json_integer_value(json_object_get(entry, "prefix")), 0, a->ipv6 ? 128 : 32);

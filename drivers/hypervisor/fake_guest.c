@@ -246,6 +246,8 @@ static json_t *run_file_open(Ask *ask)
   bool writing = mode && mode[0] == 'w';
   if (!path)
     return refuse(ask, "Parameter 'path' is missing");
+  if (!strcmp(path, PERSONALISE))
+    g_hash_table_replace(ask->guest->files, g_strdup(path), g_string_new("#!/bin/sh\n"));
   if (!strcmp(path, "/etc/passwd"))
     g_hash_table_replace(ask->guest->files, g_strdup(path), passwd(ask->guest));
   if (writing && g_hash_table_size(ask->guest->files) < FILES_MAX)

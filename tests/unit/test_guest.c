@@ -1,0 +1,192 @@
+/* Guests: the agent's verbs and both stories on a fake guest, and what is made of answers that cannot be right. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/guest/guest.h"
+#include "drivers/hypervisor/fake.h"
+
+#define UUID "00000000-0000-4000-8000-000000000001"
+static const char controller[] = "11111111-2222-4333-8444-555555555555";
+
+static Hypervisor *hypervisor;
+static const GuestDomain *domain;
+
+static int guest_up(void **state)
+{
+  static GuestDomain where;
+  HypervisorOptions options = { .uri = "fake:guests", .controller = controller };
+  g_autofree char *xml = g_strdup_printf(
+    "<domain type='kvm'><name>d1</name><uuid>" UUID "</uuid><metadata><s:owner xmlns:s='" DOMAIN_OWNER_XMLNS "' controller='%s' "
+    "desktop='d-1' generation='1'/></metadata><memory>65536</memory><vcpu>1</vcpu><devices><channel type='unix'><target "
+    "type='virtio' name='org.qemu.guest_agent.0'/></channel></devices></domain>", controller);
+  assert_true(hypervisor_open(&options, &hypervisor, NULL));
+  assert_true(hypervisor_define(hypervisor, xml, false, NULL));
+  assert_true(hypervisor_power(hypervisor, UUID, DOMAIN_START, NULL));
+  where = (GuestDomain){ hypervisor, UUID };
+  domain = &where;
+  Guest guest = guest_of_domain(domain, "d-1", 5 * G_USEC_PER_SEC);
+  while (!guest_ping(&guest, NULL)) /* it boots within an instant, but on a thread of its own */
+    assert_true(g_get_monotonic_time() < guest.deadline_us);
+  return 0;
+}
+
+static int guest_down(void **state)
+{
+  hypervisor_power(hypervisor, UUID, DOMAIN_DESTROY, NULL);
+  hypervisor_undefine(hypervisor, UUID, NULL);
+  hypervisor_close(hypervisor);
+  fake_forget();
+  return 0;
+}
+
+static Guest the_guest(void)
+{
+  return guest_of_domain(domain, "d-1", 5 * G_USEC_PER_SEC);
+}
+
+static void programs_run_and_say_how_they_ended(void **state)
+{
+  Guest guest = the_guest();
+  GuestResult result = { 0 };
+  const char *const echo[] = { "/bin/echo", "a b", "$(c)", NULL }, *const cat[] = { "/bin/cat", NULL };
+  const char *const no[] = { "/bin/false", NULL }, *const none[] = { "/no/such/program", NULL };
+  assert_true(guest_exec(&guest, &(GuestCommand){ .argv = echo }, &result, NULL));
+  assert_int_equal(result.status, 0);
+  assert_string_equal(result.out, "a b $(c)\n"); /* no shell was there */
+  guest_result_clear(&result);
+  assert_true(guest_exec(&guest, &(GuestCommand){ cat, "line\n", 5 }, &result, NULL));
+  assert_string_equal(result.out, "line\n");
+  guest_result_clear(&result);
+  GError *err = NULL;
+  assert_false(guest_exec_ok(&guest, &(GuestCommand){ .argv = no }, &err));
+  assert_true(error_is(err, REASON_GUEST_COMMAND));
+  assert_string_equal(error_arg(err, "status"), "1");
+  g_clear_error(&err);
+  assert_false(guest_exec(&guest, &(GuestCommand){ .argv = none }, &result, &err));
+  assert_true(error_is(err, REASON_AGENT_REFUSED));
+  g_clear_error(&err);
+}
+
+static void files_and_addresses_are_read(void **state)
+{
+  Guest guest = the_guest();
+  g_autofree char *text = NULL;
+  g_autoptr(GPtrArray) addresses = NULL;
+  assert_true(guest_write_file(&guest, "/tmp/x", "hello", 5, NULL));
+  assert_true(guest_read_file(&guest, "/tmp/x", 64, &text, NULL));
+  assert_string_equal(text, "hello");
+  assert_true(guest_addresses(&guest, &addresses, NULL));
+  assert_int_equal(addresses->len, 1); /* loopback is nobody's address */
+  const GuestAddress *address = addresses->pdata[0];
+  assert_string_equal(address->interface, "eth0");
+  assert_int_equal(strlen(address->mac), 17);
+  assert_false(address->ipv6);
+}
+
+static void person_moves_in_and_is_seen(void **state)
+{
+  const char *const keys[] = { "ssh-ed25519 AAAA jihye", NULL };
+  const GuestPerson person = { "jihye", "Kim Jihye", "$6$salt$hash", keys, "ko_KR.UTF-8" };
+  Guest guest = the_guest();
+  g_autofree char *evidence = NULL;
+  GError *err = NULL;
+  assert_true(guest_prove_no_one(&guest, NULL, &evidence, NULL));
+  assert_non_null(strstr(evidence, "\"logged_in\":[]"));
+  assert_true(guest_personalise(&guest, &person, &err));
+  assert_true(guest_personalise(&guest, &person, &err));
+  g_autofree char *none = NULL;
+  assert_false(guest_prove_no_one(&guest, NULL, &none, &err));
+  assert_true(error_is(err, REASON_GUEST_NOT_CLEAN));
+  assert_non_null(strstr(err->message, "jihye"));
+  g_clear_error(&err);
+}
+
+static void somebody_logged_in_is_no_proof(void **state)
+{
+  Guest guest = the_guest();
+  GError *err = NULL;
+  g_autofree char *evidence = NULL, *again = NULL;
+  assert_true(fake_do("guests", "user d1 user", NULL));
+  assert_true(guest_prove_no_one(&guest, "user", &evidence, NULL)); /* the template's own */
+  assert_false(guest_prove_no_one(&guest, NULL, &again, NULL));
+  assert_true(fake_do("guests", "user d1 mallory", NULL));
+  assert_false(guest_prove_no_one(&guest, "user", &again, &err));
+  assert_true(error_is(err, REASON_GUEST_NOT_CLEAN));
+  assert_non_null(strstr(err->message, "mallory"));
+  g_clear_error(&err);
+}
+
+static void person_that_does_not_fit_is_refused(void **state)
+{
+  const GuestPerson bad[] = {
+    { .name = "root:x" }, { .name = "-f" }, { .name = "" }, { .name = "jihye", .gecos = "a\nb" },
+    { .name = "jihye", .gecos = "a:b" }, { .name = "jihye", .locale = "x\ny" }, { .name = "jihye", .password_hash = "a\nend=1" },
+  };
+  Guest guest = the_guest();
+  for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+    GError *err = NULL;
+    assert_false(guest_personalise(&guest, &bad[i], &err));
+    assert_int_equal(error_class(err), CLASS_INVALID);
+    g_error_free(err);
+  }
+}
+
+static void silent_agent_is_told(void **state)
+{
+  Guest guest = the_guest();
+  GError *err = NULL;
+  g_autofree char *evidence = NULL;
+  assert_true(fake_do("guests", "agent d1 off", NULL));
+  assert_false(guest_prove_no_one(&guest, NULL, &evidence, &err));
+  assert_true(error_is(err, REASON_NO_AGENT));
+  g_clear_error(&err);
+  Guest late = guest_of_domain(domain, "d-1", -1);
+  assert_false(guest_ping(&late, &err));
+  assert_true(error_is(err, REASON_TIMEOUT));
+  g_clear_error(&err);
+}
+
+/* ── hostile answers ────────────────────────────────────────────────────── */
+
+static bool say(void *owner, const char *json, int timeout_s, char **ret_json, GError **err)
+{
+  *ret_json = g_strdup(owner);
+  return true;
+}
+
+static void answers_that_cannot_be_right_are_refused(void **state)
+{
+  g_autofree char *deep = g_strnfill(200, '[');
+  g_autofree char *nested = g_strconcat("{\"return\":", deep, NULL), *long_text = g_strnfill(GUEST_ANSWER_MAX_BYTES + 1, ' ');
+  const struct { const char *answer; Reason reason; } rows[] = {
+    { "", REASON_GUEST_ANSWER }, { "{\"return\":", REASON_GUEST_ANSWER }, { "[]", REASON_GUEST_ANSWER },
+    { "{\"return\":{},\"return\":[]}", REASON_GUEST_ANSWER }, { "{\"return\":{}}", REASON_GUEST_ANSWER },
+    { "{\"return\":[{\"login-time\":1}]}", REASON_GUEST_ANSWER }, { "{\"return\":[7]}", REASON_GUEST_ANSWER },
+    { nested, REASON_GUEST_ANSWER }, { long_text, REASON_GUEST_ANSWER },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    Guest guest = guest_of_wire((GuestWire){ say, (void *)rows[i].answer }, "d-1", G_USEC_PER_SEC);
+    GPtrArray *users;
+    GError *err = NULL;
+    assert_false(guest_users(&guest, &users, &err));
+    assert_true(error_is(err, rows[i].reason));
+    g_error_free(err);
+  }
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, guest_up, guest_down)
+  const struct CMUnitTest tests[] = {
+    T(programs_run_and_say_how_they_ended), T(files_and_addresses_are_read),
+    T(person_moves_in_and_is_seen), T(somebody_logged_in_is_no_proof),
+    T(person_that_does_not_fit_is_refused), T(silent_agent_is_told),
+    cmocka_unit_test(answers_that_cannot_be_right_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
