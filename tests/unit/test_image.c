@@ -177,6 +177,38 @@ static void import_through_a_storage_far_away_is_checked_at_its_source(void **st
   volume_fake_forget("/srv/far");
 }
 
+/* A driver that reads its content half, and then begins anew, as libvirt's does with a part of something else. */
+static bool put_twice(Volumes *volumes, const VolumeCall *call, const char *name, const VolumeContent *content, VolumeFlags flags,
+                      GError **err)
+{
+  g_autofree uint8_t *buffer = g_malloc(MIB);
+  for (int64_t end = content->size_bytes / 2, once = 0; once < 2; end = content->size_bytes, once++)
+    for (int64_t at = 0, from, to; at < end; at = to) {
+      if (!content->extent(content->owner, at, &from, &to, err))
+        return false;
+      to = MIN(to, from + MIB);
+      if (from < to && !content->read(content->owner, from, buffer, (size_t)(to - from), err))
+        return false;
+    }
+  return content->check(content->owner, -1, err);
+}
+
+static void content_that_is_read_anew_is_hashed_anew(void **state)
+{
+  State *s = *state;
+  const VolumeDriver driver = { .put = put_twice };
+  char storage[] = "twice", path[] = "/srv";
+  Volumes twice = { &driver, VOLUMES_FAKE, storage, path };
+  g_autofree char *source = tmp_path(s->dir, "source"), *hash = NULL;
+  ImageFacts facts;
+  g_autoptr(GError) err = NULL;
+  write_noise(source, 5 * MIB);
+  hash = file_sha256(source);
+  const ImageImport import = import_of(source, FORMAT_RAW);
+  assert_ok(image_import(&twice, NULL, &import, &facts, &err), err);
+  assert_string_equal(facts.sha256, hash);
+}
+
 /* ── what is refused ────────────────────────────────────────────────────── */
 
 static void assert_refused(const State *s, const ImageImport *import, Reason reason, const char *arg, const char *value)
@@ -340,14 +372,17 @@ static void tool_that_fails_is_not_the_image_s_fault(void **state)
     { "#!/bin/sh\necho $(ulimit -t) $(ulimit -v) $(ulimit -n) $(ls /proc/self/fd | wc -l); exit 2\n", REASON_IMAGE_CHECK,
       "30 1048576 64 5" }, /* 0, 1, 2, the file, and the directory that ls reads */
   };
+  int inherited = fcntl(STDOUT_FILENO, F_DUPFD, 100); /* what a child must not get */
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autofree char *old = use_program(s, rows[i].script);
     ImageFacts facts;
     g_autoptr(GError) err = NULL;
     assert_false(image_import(s->v, NULL, &import, &facts, &err));
     g_setenv("PATH", old, TRUE);
+    assert_int_equal(count_files(s), rows[i].reason == REASON_IMAGE_TOOL); /* what was copied waits for a tool that works */
     assert_reason(&err, rows[i].reason, "detail", rows[i].detail);
   }
+  close(inherited);
   g_autofree char *old = g_strdup(g_getenv("PATH"));
   ImageFacts facts;
   g_autoptr(GError) err = NULL;
@@ -590,6 +625,7 @@ int main(void)
     T(raw_that_looks_like_qcow2_stays_raw),
     T(import_is_done_once_and_said_again),
     T(import_through_a_storage_far_away_is_checked_at_its_source),
+    T(content_that_is_read_anew_is_hashed_anew),
     T(source_that_is_no_plain_file_is_refused),
     T(raw_of_no_whole_sectors_is_refused),
     T(volume_name_must_go_with_the_format),

@@ -213,6 +213,22 @@ static void put_without_resume_trusts_no_part(void **state)
   assert_true(g_bytes_equal(all, wanted));
 }
 
+static void take_the_name(void *path, int64_t done_bytes, int64_t total_bytes) { file_write(path, "first", 5); }
+
+/* Somebody else gives a file that name while ours is being written: the first one stays. */
+static void name_that_was_taken_meanwhile_is_not_taken_again(void **state)
+{
+  g_autofree char *path = path_in(state, DISK), *part = path_in(state, "." DISK ".part");
+  const VolumeCall call = { .progress = take_the_name, .owner = path };
+  g_autoptr(GBytes) bytes = bytes_of(7, MIB);
+  g_autoptr(GError) err = NULL;
+  assert_false(volume_put_bytes(*state, &call, DISK, bytes, MIB, 0, &err));
+  assert_reason(&err, REASON_EXISTS, "name", DISK);
+  g_autoptr(GBytes) kept = file_bytes(path);
+  assert_int_equal(g_bytes_get_size(kept), 5);
+  assert_false(g_file_test(part, G_FILE_TEST_EXISTS));
+}
+
 /* Another process holds the part: the lock is the kernel's, so it ends with its holder. */
 static void lock_of_another_process_is_seen(void **state)
 {
@@ -461,6 +477,7 @@ static int run_own(void)
     D(going_on_with_a_whole_volume_protects_it),
     D(part_of_a_dead_call_is_taken_over),
     D(put_without_resume_trusts_no_part),
+    D(name_that_was_taken_meanwhile_is_not_taken_again),
     D(lock_of_another_process_is_seen),
     D(file_larger_than_may_be_is_a_full_disk),
     cmocka_unit_test(full_disk_is_said_and_gone_on_with),
