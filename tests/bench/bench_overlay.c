@@ -90,7 +90,8 @@ int main(int argc, char **argv)
 {
   int64_t ours_us[ROUNDS_MAX], theirs_us[ROUNDS_MAX];
   int rounds = argc > 2 ? CLAMP(atoi(argv[2]), 5, ROUNDS_MAX) : ROUNDS;
-  g_autofree char *directory = g_build_filename(argc > 1 ? argv[1] : g_get_tmp_dir(), "bench-overlay-XXXXXX", NULL);
+  g_autofree char *parent = g_canonicalize_filename(argc > 1 ? argv[1] : g_get_tmp_dir(), NULL);
+  g_autofree char *directory = g_build_filename(parent, "bench-overlay-XXXXXX", NULL);
   if (!g_mkdtemp(directory))
     fail(directory, "cannot be made");
   g_autofree char *image = g_build_filename(directory, IMAGE, NULL);
