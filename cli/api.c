@@ -47,7 +47,9 @@ static json_t *typed_value(const Field *f, const char *text)
   case FIELD_INT:
     return is_number ? json_integer(number) : json_string(text);
   case FIELD_BOOL:
-    return !*text || !strcmp(text, "true") || !strcmp(text, "yes") ? json_true() : !strcmp(text, "false") || !strcmp(text, "no") ? json_false() : json_string(text);
+    if (!*text || !strcmp(text, "true") || !strcmp(text, "yes"))
+      return json_true();
+    return !strcmp(text, "false") || !strcmp(text, "no") ? json_false() : json_string(text);
   case FIELD_LIST:
     return list_value(text);
   case FIELD_JSON: {

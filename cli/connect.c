@@ -1,4 +1,5 @@
-/* sarang connect: a console on a port of this machine. Each viewer that comes gets a ticket of its own, which opens one stream through the gateway. */
+/* sarang connect: a console on a port of this machine. Each viewer that comes gets a ticket of its own, which opens one stream
+ * through the gateway. */
 #include <gio/gio.h>
 #include <poll.h>
 #include <stdio.h>

@@ -37,7 +37,8 @@ typedef struct {
 static bool arguments_parse(int *argc, char ***argv, Arguments *a, GError **err)
 {
   const GOptionEntry entries[] = {
-    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &a->config_file, "read options from FILE (default /etc/sarang/sarangd.conf, where there is one)", "FILE" },
+    { "config", 'c', 0, G_OPTION_ARG_FILENAME, &a->config_file, 
+      "read options from FILE (default /etc/sarang/sarangd.conf, where there is one)", "FILE" },
     { "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &a->sets, "one option, over the file; may be given again", "GROUP.KEY=VALUE" },
     { "dump-config", 0, 0, G_OPTION_ARG_NONE, &a->dump, "print the options that hold, each with its help, and end", NULL },
     { "check-store", 0, 0, G_OPTION_ARG_NONE, &a->check, "check the whole store and end", NULL },
