@@ -83,11 +83,14 @@ static bool agent_ping(const Guest *guest, GError **err)
   return done(ask(guest, "guest-ping", NULL, err));
 }
 
-/* There is no answer when all goes well: the guest is going down. */
+/* There is no answer when all goes well: the guest goes down, and its agent with it. So it is asked first whether it is there. */
 static bool agent_shutdown(const Guest *guest, GError **err)
 {
   g_autoptr(GError) why = NULL;
-  if (done(ask(guest, "guest-shutdown", json_pack("{ss}", "mode", "powerdown"), &why)) || error_is(why, REASON_TIMEOUT))
+  if (!agent_ping(guest, err))
+    return false;
+  if (done(ask(guest, "guest-shutdown", json_pack("{ss}", "mode", "powerdown"), &why)) || error_is(why, REASON_TIMEOUT) ||
+      error_is(why, REASON_NO_AGENT))
     return true;
   g_propagate_error(err, g_steal_pointer(&why));
   return false;

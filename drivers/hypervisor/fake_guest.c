@@ -36,6 +36,7 @@ typedef struct {
   FakeGuest *guest;
   const json_t *arguments;
   const char *refused;    /* set instead of an answer */
+  bool disappeared;       /* the agent went without an answer */
 } Ask;
 
 /* ── life ───────────────────────────────────────────────────────────────── */
@@ -330,7 +331,8 @@ static json_t *run_set_password(Ask *ask)
 static json_t *run_shutdown(Ask *ask)
 {
   fake_domain_ask_off(ask->host, ask->domain);
-  return json_object();
+  ask->disappeared = true;
+  return NULL;
 }
 
 static json_t *run_interfaces(Ask *ask)
@@ -376,7 +378,7 @@ bool fake_guest_ask(FakeHost *host, FakeDomain *domain, const char *text, char *
 {
   json_t *command = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
   const char *name = json_string_value(json_object_get(command, "execute"));
-  Ask ask = { host, domain, fake_guest_ensure(domain), json_object_get(command, "arguments"), "The command has not been found" };
+  Ask ask = { host, domain, fake_guest_ensure(domain), json_object_get(command, "arguments"), "The command has not been found", false };
   json_t *answer = NULL;
   for (size_t i = 0; name && i < G_N_ELEMENTS(commands); i++)
     if (!strcmp(commands[i].name, name)) {
@@ -389,6 +391,8 @@ bool fake_guest_ask(FakeHost *host, FakeDomain *domain, const char *text, char *
     *ret_json = g_strdup(json);
     free(json);
     json_decref(whole);
+  } else if (ask.disappeared) {
+    error_set(err, REASON_NO_AGENT, "domain", domain->name, "detail", "the agent disappeared while executing the command", NULL);
   } else {
     error_set(err, REASON_AGENT_REFUSED, "domain", domain->name, "command", name ? name : "?", "detail", ask.refused, NULL);
   }

@@ -151,6 +151,21 @@ static void silent_agent_is_told(void **state)
   g_clear_error(&err);
 }
 
+static void guest_that_goes_down_was_asked_well(void **state)
+{
+  Guest guest = the_guest();
+  g_autoptr(DomainFacts) facts = NULL;
+  assert_true(guest_shutdown(&guest, NULL)); /* its agent leaves without an answer, as the real one does */
+  while (guest_ping(&guest, NULL))
+    assert_true(g_get_monotonic_time() < guest.deadline_us);
+  assert_true(hypervisor_look(hypervisor, UUID, &facts, NULL));
+  assert_int_equal(facts->state, DOMAIN_OFF);
+  GError *err = NULL;
+  assert_false(guest_shutdown(&guest, &err)); /* one that is not there cannot be asked */
+  assert_true(error_is(err, REASON_NO_AGENT));
+  g_clear_error(&err);
+}
+
 /* ── hostile answers ────────────────────────────────────────────────────── */
 
 static bool say(void *owner, const char *json, int timeout_s, char **ret_json, GError **err)
@@ -185,7 +200,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     T(programs_run_and_say_how_they_ended), T(files_and_addresses_are_read),
     T(person_moves_in_and_is_seen), T(somebody_logged_in_is_no_proof),
-    T(person_that_does_not_fit_is_refused), T(silent_agent_is_told),
+    T(person_that_does_not_fit_is_refused), T(silent_agent_is_told), T(guest_that_goes_down_was_asked_well),
     cmocka_unit_test(answers_that_cannot_be_right_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
