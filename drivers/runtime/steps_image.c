@@ -23,7 +23,9 @@ static bool import_into(StepRun *run, guint i, Progress *progress, ImageFacts *r
   const ImageVersion *image = run->order->image;
   g_autoptr(Volumes) volumes = step_storage_open(run, run->order->storages->pdata[i], run->order->hosts->pdata[i], err);
   VolumeCall call = { run->deadline_us, run->cancel, on_progress, progress };
-  ImageImport import = { .source = image->source, .format = image->format, .volume = image->volume };
+  /* the first copy tells what the bytes are; every other one must be the same */
+  g_autofree char *same = *ret_facts->sha256 ? g_strdup(ret_facts->sha256) : NULL;
+  ImageImport import = { .source = image->source, .format = image->format, .volume = image->volume, .sha256 = same };
   return volumes && image_import(volumes, &call, &import, ret_facts, err);
 }
 
