@@ -34,6 +34,7 @@ static const struct { const char *words; Reason reason; } word_rows[] = {
   { "Failed to get shared \"write\" lock", REASON_DISK_IN_USE },
   { "unable to execute QEMU agent command", REASON_AGENT_REFUSED },
   { "QEMU guest agent is not configured", REASON_NO_AGENT },
+  { "End of file from agent socket", REASON_NO_AGENT },
   { "Active console session exists", REASON_SERIAL_BUSY },
 };
 
