@@ -395,7 +395,9 @@ Batch *state_take_batch(State *state, int64_t sequence)
   for (guint i = 0; i < state->batch->changes->len; i++) {
     Change *c = &g_array_index(state->batch->changes, Change, i);
     Slot *slot = slot_find(state, c->noun, c->object->name);
-    if (slot)
+    if (slot && c->noun == NOUN_EVENT)
+      g_hash_table_remove(state->slots[NOUN_EVENT], c->object->name); /* history from now on: nobody decides by it */
+    else if (slot)
       slot->change = -1;
   }
   Batch *batch = state->batch;
@@ -488,7 +490,7 @@ const Desktop *state_owned_desktop(State *state, const char *pool, const char *o
   g_autoptr(GPtrArray) names = state_pool_desktops(state, pool);
   for (guint i = 0; i < names->len; i++) {
     const Desktop *d = FIND(state, Desktop, DESKTOP, names->pdata[i]);
-    if (!g_strcmp0(d->owner, owner))
+    if (!g_strcmp0(d->owner, owner) && d->state != DESKTOP_RETIRING)
       return d;
   }
   return NULL;
