@@ -52,14 +52,19 @@ static void running_change(Brain *b, const char *host, int by)
   g_hash_table_replace(b->running, g_strdup(host), GINT_TO_POINTER(running_on(b, host) + by));
 }
 
+static bool place_free(Brain *b, const char *host)
+{
+  const Host *h = GET(b, Host, HOST, host);
+  return running_on(b, host) < (h && h->starts ? h->starts : STARTS_DEFAULT);
+}
+
 /* true ⇔ the task has a place; else it waits at the host's gate. */
 static bool gate_pass(Brain *b, const Task *task)
 {
   const char *host = task_host(b, task);
   if (!kind_starts_desktops(task->kind) || !host)
     return true;
-  const Host *h = GET(b, Host, HOST, host);
-  if (running_on(b, host) < (h && h->starts ? h->starts : STARTS_DEFAULT)) {
+  if (place_free(b, host)) {
     running_change(b, host, 1);
     return true;
   }
@@ -81,12 +86,14 @@ static void gate_leave(Brain *b, const Task *task)
     return;
   running_change(b, host, -1);
   GQueue *gate = g_hash_table_lookup(b->gates, host);
-  g_autofree char *next = gate ? g_queue_pop_head(gate) : NULL;
-  const Task *waiting = next ? GET(b, Task, TASK, next) : NULL;
-  if (!waiting || waiting->state != TASK_PENDING)
-    return;
-  running_change(b, host, 1);
-  task_advance(b, next);
+  while (gate && !g_queue_is_empty(gate) && place_free(b, host)) {
+    g_autofree char *next = g_queue_pop_head(gate);
+    const Task *waiting = GET(b, Task, TASK, next);
+    if (!waiting || waiting->state != TASK_PENDING)
+      continue; /* dropped while it waited: the place is for the one behind it */
+    running_change(b, host, 1);
+    task_advance(b, next);
+  }
 }
 
 /* ── the life of a task ───────────────────────────────────────────────────── */
@@ -331,6 +338,10 @@ void task_cancel(Brain *b, const char *name)
   error_set(&err, REASON_CANCELLED, "what", task_kind_name(task->kind), NULL);
   g_free(task->error);
   task->error = brain_error_json(err);
+  if (task->state == TASK_PENDING) { /* it never had its place, and nothing is there to undo */
+    task_give_up(b, name, err);
+    return;
+  }
   task->undoing = true;
   task->attempt = 0;
   task_advance(b, name);
@@ -350,16 +361,11 @@ void tasks_wake_host(Brain *b, const char *host)
 static void task_resume(Brain *b, const char *name)
 {
   const Task *task = GET(b, Task, TASK, name);
-  if (task_state_is_final(task->state))
-    return;
   if (task->state == TASK_PENDING) {
     if (gate_pass(b, task))
       task_advance(b, name);
     return;
   }
-  const char *host = task_host(b, task);
-  if (host && kind_starts_desktops(task->kind))
-    running_change(b, host, 1);
   if (task->state == TASK_WAITING)
     return; /* its time comes */
   /* nobody knows how far the step came: it is begun again, as the same attempt */
@@ -369,12 +375,24 @@ static void task_resume(Brain *b, const char *name)
   task_advance(b, name);
 }
 
+static void place_resume(Brain *b, const Task *task)
+{
+  const char *host = task_host(b, task);
+  if (host && kind_starts_desktops(task->kind) && task->state != TASK_PENDING)
+    running_change(b, host, 1);
+}
+
 void tasks_resume(Brain *b)
 {
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TASK);
   g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++)
+  for (guint i = 0; i < names->len; i++) {
+    const Task *task = GET(b, Task, TASK, names->pdata[i]);
+    if (task_state_is_final(task->state))
+      continue;
+    place_resume(b, task); /* all who have a place are counted before anyone gets a new one */
     g_ptr_array_add(copies, g_strdup(names->pdata[i]));
+  }
   for (guint i = 0; i < copies->len; i++)
     task_resume(b, copies->pdata[i]);
 }
