@@ -207,6 +207,7 @@ void pool_reconcile(Brain *b, const char *name)
     if (grew && GET(b, Pool, POOL, name)->error)
       g_clear_pointer(&EDIT(b, Pool, POOL, name)->error, g_free);
   }
+  sessions_serve(b, name);
   shrink(b, name, balance.standing - (int)pool->max);
 }
 
