@@ -105,6 +105,8 @@ void desktop_find(Brain *b, const char *name);
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */
 void sessions_serve(Brain *b, const char *pool);
+/* Its desktop is on and ready: what else it needs. */
+void session_woken(Brain *b, const char *desktop);
 void session_personalised(Brain *b, const char *desktop, const GError *err);
 void session_end(Brain *b, const char *name, EndReason reason, const char *user);
 void session_due(Brain *b, const char *name);

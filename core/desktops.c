@@ -194,6 +194,9 @@ void desktop_task_done(Brain *b, const Task *task)
     host_check_empty(b, host);
     return;
   }
+  case TASK_WAKE:
+    session_woken(b, name);
+    return;
   case TASK_PERSONALISE:
     session_personalised(b, name, NULL);
     return;
@@ -240,6 +243,7 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
     desktop_move(b, name, MOVE_FAIL);
     desktop_retire(b, name);
     return;
+  case TASK_WAKE:
   case TASK_PERSONALISE:
     session_personalised(b, name, err);
     return;

@@ -18,6 +18,12 @@ static bool kind_goes_on_for_ever(TaskKind kind)
   return kind == TASK_DESTROY || kind == TASK_IMAGE_DELETE;
 }
 
+/* What the others did is a person's: it stays as far as it came. */
+static bool kind_undoes(TaskKind kind)
+{
+  return kind != TASK_WAKE && kind != TASK_POWER && kind != TASK_PERSONALISE;
+}
+
 static const char *task_host(Brain *b, const Task *task)
 {
   const Desktop *d = task->noun && !strcmp(task->noun, "desktop") ? GET(b, Desktop, DESKTOP, task->object) : NULL;
@@ -252,7 +258,7 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   object_set_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
   bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
-  bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_PERSONALISE;
+  bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE;
   if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */
     task_wait(b, task, SILENT_RETRY_S);
     return;
@@ -263,6 +269,8 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   }
   task->undoing = true;
   task->attempt = 0;
+  if (!kind_undoes(task->kind))
+    task->step_index = -1;
   task_advance(b, name);
 }
 

@@ -64,7 +64,7 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
-  X(TASK_RECOVER, "recover") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \

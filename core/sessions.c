@@ -24,7 +24,8 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
   text_set(&s->desktop, desktop);
   const Desktop *seen = GET(b, Desktop, DESKTOP, desktop);
   ref_set(&s->host, seen->host);
-  Desktop *d = seen->state == DESKTOP_AVAILABLE ? desktop_move(b, desktop, MOVE_ASSIGN) : EDIT(b, Desktop, DESKTOP, desktop);
+  bool fresh = seen->state == DESKTOP_AVAILABLE;
+  Desktop *d = fresh ? desktop_move(b, desktop, MOVE_ASSIGN) : EDIT(b, Desktop, DESKTOP, desktop);
   text_set(&d->session, name);
   if (pool->kind == POOL_DEDICATED)
     ref_set(&d->owner, s->user);
@@ -33,11 +34,11 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
     d->touched = true; /* from the moment it is wanted: nobody can tell how far it came */
   else
     s->ready = true;
-  if (d->power != POWER_ON && d->owner) {
-    const char *task = task_begin(b, TASK_POWER, NOUN_DESKTOP, desktop, s->user);
-    EDIT(b, Task, TASK, task)->verb = VERB_START;
+  task_drop(b, d->task); /* what an earlier session asked of it is not waited for */
+  if (!fresh) { /* its owner may have left it off, or starting again */
+    d->want_power = POWER_ON;
     s->ready = false;
-    text_set(&s->task, task);
+    text_set(&s->task, task_begin(b, TASK_WAKE, NOUN_DESKTOP, desktop, s->user));
   } else if (personalise) {
     text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
   }
@@ -54,6 +55,18 @@ void sessions_serve(Brain *b, const char *pool)
     g_autofree char *desktop = g_strdup(d->head.name);
     session_assign(b, session, desktop);
   }
+}
+
+void session_woken(Brain *b, const char *desktop)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  const Pool *pool = GET(b, Pool, POOL, d->pool);
+  if (!d->session || !pool || pool->personalise != PERSONALISE_AGENT) {
+    session_personalised(b, desktop, NULL);
+    return;
+  }
+  Session *s = EDIT(b, Session, SESSION, d->session);
+  text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
 }
 
 void session_personalised(Brain *b, const char *desktop, const GError *err)
@@ -157,13 +170,12 @@ static bool user_usable(Brain *b, const char *name, const Caller *caller, GError
   return true;
 }
 
-static void session_serve_owned(Brain *b, const char *session, const Pool *pool, const char *user)
+/* A person's own desktop is the only one for them: while it cannot be had, nobody waits in line for another. */
+static bool owned_usable(const Desktop *owned, GError **err)
 {
-  const Desktop *owned = pool->kind == POOL_DEDICATED ? state_owned_desktop(b->state, pool->head.name, user) : NULL;
-  if (owned && !owned->session && (owned->state == DESKTOP_ASSIGNED || owned->state == DESKTOP_AVAILABLE)) {
-    g_autofree char *desktop = g_strdup(owned->head.name);
-    session_assign(b, session, desktop);
-  }
+  if (owned->state == DESKTOP_ASSIGNED && !owned->session)
+    return true;
+  return error_false(err, REASON_DESKTOP_AWAY, "desktop", owned->head.name, "state", desktop_state_name(owned->state), "host", owned->host, NULL);
 }
 
 static void answer_ticket(Brain *b, const Request *r, Answer *a, const char *session)
@@ -186,8 +198,10 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
     answer_ticket(b, r, a, name);
     return true;
   }
-  bool owns = pool->kind == POOL_DEDICATED && state_owned_desktop(b->state, pool->head.name, user);
-  if (!owns && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
+  const Desktop *owned = pool->kind == POOL_DEDICATED ? state_owned_desktop(b->state, pool->head.name, user) : NULL;
+  if (owned && !owned_usable(owned, err))
+    return false;
+  if (!owned && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
     g_autofree char *why = brain_error_json(*err);
     brain_event(b, "session.denied", NOUN_POOL, pool->head.name, user, why);
     return false;
@@ -198,8 +212,8 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   ref_set(&s->pool, pool->head.name);
   if (b->options.page_url)
     s->connect = g_strdup_printf("{\"url\":\"%s/#/session/%s\"}", b->options.page_url, name);
-  if (owns)
-    session_serve_owned(b, name, pool, user);
+  if (owned)
+    session_assign(b, name, owned->head.name);
   else
     sessions_serve(b, pool->head.name);
   brain_dirty(b, pool->head.name);

@@ -58,7 +58,7 @@ GPtrArray *state_host_desktops(State *state, const char *host);
 GPtrArray *state_pool_desktops(State *state, const char *pool);
 GPtrArray *state_user_sessions(State *state, const char *user);
 GPtrArray *state_session_relays(State *state, const char *session);
-/* The owner's desktop in a dedicated pool, or NULL. */
+/* The owner's desktop in a dedicated pool, or NULL; one on its way out is nobody's. */
 const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner);
 
 /* The first object whose time has come: its noun and name (borrowed); false when none is due by now_us. The asker must change
