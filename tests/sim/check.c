@@ -1,0 +1,273 @@
+/* What must hold, whatever happens. Each has a name, which is what a failing seed says first. */
+#include "tests/sim/sim.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALM_AFTER_S = 150 };
+
+#define LIVE(s, Type, NOUN, name) ((const Type *)((name) ? brain_find((s)->brain, NOUN_##NOUN, name) : NULL))
+
+typedef void (*EachFn)(Sim *s, const Object *object);
+
+static void each(Sim *s, Noun noun, EachFn fn)
+{
+  g_autoptr(GPtrArray) names = brain_names(s->brain, noun);
+  for (guint i = 0; i < names->len; i++)
+    fn(s, brain_find(s->brain, noun, names->pdata[i]));
+}
+
+/* ── people and disks ─────────────────────────────────────────────────────── */
+
+static uint32_t bit_of(Sim *s, const char *user)
+{
+  for (int i = 0; user && i < PEOPLE; i++)
+    if (!strcmp(s->people[i].name, user))
+      return 1u << i;
+  return 0;
+}
+
+static const char *stranger(Sim *s, uint32_t bits)
+{
+  return s->people[__builtin_ctz(bits)].name;
+}
+
+static void check_disk(Sim *s, const Desktop *d, const char *holder)
+{
+  SimDomain *domain = world_domain_of(s, d->head.name, host_index(d->host));
+  if (!domain || domain->power == POWER_OFF || !domain->disk)
+    return;
+  uint32_t others = domain->disk->writers & ~bit_of(s, holder) & ~bit_of(s, d->owner);
+  if (others && d->state != DESKTOP_LOST)
+    broken(s, "a desktop handed out holds no disk that another person wrote to", "%s (%s, for %s) runs on %s, where %s wrote", d->head.name,
+           desktop_state_name(d->state), holder ? holder : "anybody", domain->disk->name, stranger(s, others));
+}
+
+static void check_desktop(Sim *s, const Object *object)
+{
+  const Desktop *d = (const Desktop *)object;
+  const Session *session = LIVE(s, Session, SESSION, d->session);
+  if (d->session && (!session || !session_state_is_live(session->state) || g_strcmp0(session->desktop, d->head.name)))
+    broken(s, "one live session a desktop, one desktop a session", "%s names %s", d->head.name, d->session);
+  if (d->state == DESKTOP_AVAILABLE && (d->session || d->task || (d->touched && !d->owner)))
+    broken(s, "what is available is free and clean", "%s has session %s, task %s, touched %d", d->head.name, d->session, d->task, d->touched);
+  if ((d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && !d->session && !d->owner)
+    broken(s, "what is assigned is somebody's", "%s is %s and nobody's", d->head.name, desktop_state_name(d->state));
+  const Task *task = LIVE(s, Task, TASK, d->task);
+  if (d->task && (!task || task_state_is_final(task->state)))
+    broken(s, "a desktop's task is one that works", "%s names %s", d->head.name, d->task);
+  if (session || d->state == DESKTOP_AVAILABLE)
+    check_disk(s, d, session ? session->user : NULL);
+}
+
+static void check_session(Sim *s, const Object *object)
+{
+  const Session *session = (const Session *)object;
+  if (!session_state_is_live(session->state))
+    return;
+  const Desktop *d = LIVE(s, Desktop, DESKTOP, session->desktop);
+  if (!d || g_strcmp0(d->session, session->head.name))
+    broken(s, "one live session a desktop, one desktop a session", "%s holds %s, which names %s", session->head.name, session->desktop,
+           d ? d->session : "nothing: it is gone");
+}
+
+/* ── tasks and places ─────────────────────────────────────────────────────── */
+
+typedef struct {
+  int64_t starting, memory_mib, vcpus;
+} Claims;
+
+static Claims claims[HOSTS];
+
+static void check_task(Sim *s, const Object *object)
+{
+  const Task *t = (const Task *)object;
+  bool calm = s->quiet && t->head.created_us > s->quiet_us + CALM_AFTER_S * SECOND_US;
+  if (t->state == TASK_FAILED && calm && t->kind != TASK_POWER)
+    broken(s, "in a calm world no task fails", "%s (%s of %s) failed at %s: %s", t->head.name, task_kind_name(t->kind), t->object, t->step, t->error);
+  if (task_state_is_final(t->state))
+    return;
+  const Desktop *d = LIVE(s, Desktop, DESKTOP, t->object);
+  if (!d || g_strcmp0(d->task, t->head.name))
+    broken(s, "one task a desktop", "%s works on %s, which names %s", t->head.name, t->object, d ? d->task : "nothing: it is gone");
+  bool starts = t->kind == TASK_PROVISION || t->kind == TASK_RESET || t->kind == TASK_RECOVER;
+  if (starts && t->state != TASK_PENDING)
+    claims[host_index(d->host)].starting++;
+}
+
+static void check_claim(Sim *s, const Object *object)
+{
+  const Desktop *d = (const Desktop *)object;
+  claims[host_index(d->host)].memory_mib += d->memory_mib;
+  claims[host_index(d->host)].vcpus += d->vcpus;
+}
+
+static void check_host(Sim *s, const Object *object)
+{
+  const Host *h = (const Host *)object;
+  const Claims *c = &claims[host_index(h->head.name)];
+  if (c->starting > h->starts)
+    broken(s, "no more starts at a time than a host takes", "%s: %d of %d", h->head.name, (int)c->starting, (int)h->starts);
+  if (c->memory_mib > h->memory_mib || c->vcpus > h->vcpus)
+    broken(s, "claims add up to no more than a host has", "%s: %d of %d MiB", h->head.name, (int)c->memory_mib, (int)h->memory_mib);
+}
+
+/* ── pools ────────────────────────────────────────────────────────────────── */
+
+static int64_t number_of(const char *name) { return g_ascii_strtoll(name + 2, NULL, 10); }
+
+/* Desktops of pool that are or will be of use; *ret_owned: those that wait for their owner, which nobody may take away. */
+static int standing(Sim *s, const char *pool, int64_t *ret_newest, int *ret_owned)
+{
+  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_DESKTOP);
+  int n = 0;
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = LIVE(s, Desktop, DESKTOP, names->pdata[i]);
+    if (strcmp(d->pool, pool))
+      continue;
+    *ret_newest = MAX(*ret_newest, number_of(d->head.name));
+    n += d->state <= DESKTOP_RESETTING;
+    *ret_owned += d->state <= DESKTOP_RESETTING && d->owner;
+  }
+  return n;
+}
+
+void check_growth(Sim *s)
+{
+  static const char *pools[POOLS] = { "cad", "web", "own" };
+  int64_t newest = s->newest_desktop;
+  for (int i = 0; i < POOLS; i++) {
+    const Pool *pool = LIVE(s, Pool, POOL, pools[i]);
+    int64_t of_pool = 0;
+    int owned = 0, n = standing(s, pools[i], &of_pool, &owned);
+    if (of_pool > s->newest_desktop && n > MAX(pool->max, s->pool_max[i]))
+      broken(s, "a pool does not grow beyond its maximum", "%s has %d of %d", pools[i], n, (int)pool->max);
+    s->pool_max[i] = pool->max;
+    newest = MAX(newest, of_pool);
+  }
+  s->newest_desktop = newest;
+}
+
+void check_state(Sim *s)
+{
+  memset(claims, 0, sizeof claims);
+  each(s, NOUN_DESKTOP, check_desktop);
+  each(s, NOUN_SESSION, check_session);
+  each(s, NOUN_TASK, check_task);
+  each(s, NOUN_DESKTOP, check_claim);
+  each(s, NOUN_HOST, check_host);
+}
+
+/* ── what is durable ──────────────────────────────────────────────────────── */
+
+static void check_same(Sim *s, Noun noun, const char *name)
+{
+  const Object *here = brain_find(s->brain, noun, name), *there = store_find(s, noun, name);
+  g_autofree char *a = here ? object_text(here) : g_strdup("nothing");
+  g_autofree char *b = there ? object_text(there) : g_strdup("nothing");
+  if (strcmp(a, b))
+    broken(s, "replaying the store gives the same state", "%s %s is %s, in the store %s", schemas[noun].noun, name, a, b);
+}
+
+void check_durable(Sim *s)
+{
+  for (Noun n = 0; n < N_NOUNS; n++) {
+    g_autoptr(GPtrArray) here = brain_names(s->brain, n);
+    for (guint i = 0; i < here->len; i++)
+      check_same(s, n, here->pdata[i]);
+    g_autoptr(GPtrArray) there = sorted_names(s->store.live[n]);
+    for (guint i = 0; i < there->len; i++)
+      check_same(s, n, there->pdata[i]);
+  }
+}
+
+void check_answer(Sim *s, const Answer *a)
+{
+  if (!a->object)
+    return;
+  const Object *there = store_find(s, a->noun, a->object->name);
+  g_autofree char *key = g_strdup_printf("%d/%s", a->noun, a->object->name);
+  bool known = there ? there->generation >= a->object->generation : g_hash_table_contains(s->store.gone, key);
+  g_autofree char *told = object_text(a->object);
+  g_autofree char *kept = there ? object_text(there) : NULL;
+  if (!known || (there && there->generation == a->object->generation && strcmp(told, kept)))
+    broken(s, "nothing acknowledged is lost", "told %s, kept %s", told, kept);
+}
+
+/* ── the end: everybody has left, nothing fails any more ──────────────────── */
+
+static void end_task(Sim *s, const Object *object)
+{
+  const Task *t = (const Task *)object;
+  if (!task_state_is_final(t->state))
+    broken(s, "in a quiet world every task ends", "%s (%s of %s) is %s at %s: %s", t->head.name, task_kind_name(t->kind), t->object,
+           task_state_name(t->state), t->step, t->error);
+}
+
+static void end_session(Sim *s, const Object *object)
+{
+  const Session *session = (const Session *)object;
+  if (!session_state_is_final(session->state))
+    broken(s, "in a quiet world no session is stuck", "%s of %s is %s", session->head.name, session->user, session_state_name(session->state));
+}
+
+static void end_desktop(Sim *s, const Object *object)
+{
+  const Desktop *d = (const Desktop *)object;
+  bool rests = d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_QUARANTINED || (d->state == DESKTOP_ASSIGNED && d->owner);
+  if (!rests)
+    broken(s, "in a quiet world every desktop comes to rest", "%s of %s is %s", d->head.name, d->pool, desktop_state_name(d->state));
+}
+
+static void end_pool(Sim *s, const Object *object)
+{
+  const Pool *p = (const Pool *)object;
+  int64_t newest = 0;
+  int owned = 0, n = standing(s, p->head.name, &newest, &owned);
+  int64_t wanted = MIN(MAX(p->min, p->kind == POOL_DEDICATED ? 0 : p->spare), p->max);
+  if (p->state != POOL_READY || n > MAX(p->max, owned) || (n < wanted && !p->error))
+    broken(s, "in a quiet world pools have their size", "%s is %s with %d (%d owned) of %d to %d", p->head.name, pool_state_name(p->state), n, owned, (int)wanted,
+           (int)p->max);
+}
+
+static void end_world(Sim *s)
+{
+  for (guint i = 0; i < s->domains->len; i++) {
+    const SimDomain *domain = s->domains->pdata[i];
+    const Desktop *d = LIVE(s, Desktop, DESKTOP, domain->desktop);
+    if (!d || host_index(d->host) != domain->host || d->clone != domain->clone)
+      broken(s, "no domain of ours is left behind", "%s of %s on h%d", domain->uuid, domain->desktop, domain->host + 1);
+  }
+  for (guint i = 0; i < s->volumes->len; i++) {
+    const Volume *v = s->volumes->pdata[i];
+    const Desktop *d = LIVE(s, Desktop, DESKTOP, v->desktop);
+    if (!d || d->clone != v->clone)
+      broken(s, "no volume of ours is left behind", "%s", v->name);
+  }
+  if (s->relays->len)
+    broken(s, "relays of ended sessions are cut by the next sync", "%s is open", ((GatewayRelay *)s->relays->pdata[0])->name);
+}
+
+static void end_relay(Sim *s, const Object *object)
+{
+  broken(s, "in a quiet world no relay is left", "%s", object->name);
+}
+
+static void end_ticket(Sim *s, const Object *object)
+{
+  broken(s, "in a quiet world no ticket is left", "%s", object->name);
+}
+
+void check_end(Sim *s)
+{
+  if (!s->brain)
+    broken(s, "in a quiet world the controller is up", "it is not");
+  each(s, NOUN_TASK, end_task);
+  each(s, NOUN_SESSION, end_session);
+  each(s, NOUN_DESKTOP, end_desktop);
+  each(s, NOUN_POOL, end_pool);
+  each(s, NOUN_RELAY, end_relay);
+  each(s, NOUN_TICKET, end_ticket);
+  end_world(s);
+  check_durable(s);
+}

@@ -1,0 +1,15 @@
+# The simulator: the real core under virtual time, one seed for every chance.
+SIM_SRC := $(sort $(wildcard tests/sim/*.c))
+SIM     := $B/tests/sim/sim
+SEEDS   ?= 1000
+SEED0   ?= 1
+$(SIM): $(SIM_SRC:%.c=$B/%.o) $(LIB)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(SIM_SRC:%.c=$B/%.o) $(LIB) $(PKG_LIBS)
+sim: $(SIM)
+	@$(SIM) $(SEEDS) $(SEED0) $(if $(STORY),1,0)
+
+CHECK_DEPS  += $(SIM)
+CHECK_STEPS += $(SIM)
+-include $(SIM_SRC:%.c=$B/%.d)
+
+# TARGET sim          seeds of the simulator: SEEDS=1000 SEED0=1, STORY=1 tells all of it

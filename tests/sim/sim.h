@@ -1,0 +1,149 @@
+/* A simulated world around the real brain: virtual time, one seed for every chance, faults on purpose. The parts share one Sim:
+ * sim.c (time, chance, story), store.c (what is durable), runtime.c (batch → durable → answers and orders, crashes), world.c (hosts, domains,
+ * disks), lane.c (how steps are carried out), people.c (who asks for desktops), staff.c (operators and what befalls hosts), check.c (what must
+ * hold). Nothing here depends on addresses, the clock or the machine: a seed tells the same story every time. */
+#pragma once
+
+#include "core/brain.h"
+#include "core/lifecycle.h"
+
+enum { HOSTS = 3, PEOPLE = 6, POOLS = 3, NOISE_S = 600, CALM_S = 300, TAIL_S = 2400 };
+
+typedef struct Sim Sim;
+typedef void (*SimFn)(Sim *sim, void *data);
+
+/* ── the store ── */
+typedef struct {
+  GHashTable *live[N_NOUNS];   /* name → Object, a copy of its own: what brains do to theirs later is not durable */
+  GHashTable *gone;            /* set of "noun/name": deleted or archived */
+  int64_t sequence, last_event;
+} SimStore;
+
+/* ── the world ── */
+typedef struct {
+  char *name, *desktop;
+  int64_t clone, of;           /* generation in its name, and of its bytes */
+  bool seed, written;
+  uint32_t writers;            /* people whose bytes are in it, a bit each */
+} Volume;
+
+typedef struct {
+  char uuid[37];
+  char *desktop;
+  int host;
+  bool defined;
+  int64_t clone;               /* in the owner mark */
+  Volume *next_disk, *disk;    /* of the definition; of what runs */
+  PowerState power;
+  int boot;                    /* counts starts: an agent's answer belongs to one */
+  int64_t booted_us;           /* when its agent answers; INT64_MAX = never */
+} SimDomain;
+
+typedef enum { SIM_UP, SIM_SLOW, SIM_HUNG, SIM_DEAD } HostHealth;
+
+typedef struct {
+  char name[8];
+  HostHealth health;
+  bool silent;                 /* as the controller was told */
+} SimHost;
+
+/* ── people ── */
+typedef struct {
+  char name[16];
+  int bit;
+  char *session, *pool, *key, *ticket, *used_ticket;
+  int keys;
+  bool asked;                  /* an answer is outstanding */
+} Person;
+
+/* A console that the gateway holds open. */
+typedef struct {
+  char *name, *session, uuid[37];
+  int person, boot;
+  bool told;
+} GatewayRelay;
+
+struct Sim {
+  uint64_t seed, chance;
+  int64_t now_us, start_us;
+  uint64_t next_event, events;
+  GTree *queue;
+  bool quiet, over;            /* no more faults; nobody asks any more */
+  bool tell;                   /* the story as it happens */
+  SimStore store;
+  Brain *brain;                /* NULL = down */
+  int life;                    /* of the process: +1 a crash */
+  bool pump_due, commit_due;
+  int64_t wake_us;
+  GQueue decisions;            /* of Output * */
+  int boots, commits, crashes, failed_commits;
+  SimHost hosts[HOSTS];
+  GPtrArray *domains, *volumes, *lanes;
+  Person people[PEOPLE];
+  GPtrArray *relays;           /* that the gateway holds, of GatewayRelay * */
+  GPtrArray *closed;           /* names it has still to tell */
+  bool gateway_full;
+  GHashTable *redeemed;        /* tickets that opened something */
+  GHashTable *keys;            /* idempotency key → object it answered */
+  int64_t newest_desktop, quiet_us;
+  int64_t pool_max[POOLS];
+};
+
+/* ── sim.c ── */
+uint64_t chance_bits(Sim *s);
+int64_t chance_below(Sim *s, int64_t n);
+/* true in pct of 100 cases; never once the world is quiet. */
+bool fault(Sim *s, int per_mille);
+/* pct of 100 cases, also when quiet. */
+bool chance(Sim *s, int per_mille);
+int64_t chance_ms(Sim *s, int64_t least_ms, int64_t most_ms);  /* in µs */
+void sim_after(Sim *s, int64_t us, SimFn fn, void *data);
+void tell(Sim *s, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Says what does not hold, tells the story and ends the process. */
+void broken(Sim *s, const char *invariant, const char *format, ...) G_GNUC_PRINTF(3, 4) G_GNUC_NORETURN;
+GPtrArray *sorted_names(GHashTable *table);
+
+/* ── store.c ── */
+void store_furnish(Sim *s);
+void store_apply(Sim *s, const Batch *batch);
+const Object *store_find(Sim *s, Noun noun, const char *name);
+#define STORED(s, Type, NOUN, name) ((const Type *)store_find(s, NOUN_##NOUN, name))
+char *object_text(const Object *object);
+
+/* ── runtime.c ── */
+typedef void (*AnswerFn)(Sim *s, Answer *answer, void *data);  /* answer NULL = the connection was lost */
+void runtime_boot(Sim *s, void *unused);
+void runtime_ask(Sim *s, Request *take_request, AnswerFn fn, void *data);
+void runtime_result(Sim *s, StepResult *take_result, int life);
+void runtime_observe(Sim *s, Observation *take_observation);
+Request *ask_new(ApiVerb verb, const char *user, const char *name, const char *body) ;
+
+/* ── world.c ── */
+SimDomain *world_domain(Sim *s, const char *uuid);
+SimDomain *world_domain_of(Sim *s, const char *desktop, int host);
+int host_index(const char *name);
+/* Does a step; NULL = it worked, and result is filled. */
+GError *world_do(Sim *s, const StepOrder *order, StepResult *result);
+void domain_power(Sim *s, SimDomain *d, PowerState power);
+void world_see_host(Sim *s, int host);
+void world_poll(Sim *s, void *unused);
+void world_host_dies(Sim *s, int host, bool forgets);
+/* false = the console behind it is gone. */
+bool world_type(Sim *s, const GatewayRelay *relay);
+
+/* ── lane.c ── */
+void lane_order(Sim *s, StepOrder *take_order);
+void lanes_crash(Sim *s);
+
+/* ── people.c, staff.c ── */
+void people_start(Sim *s);
+void people_leave(Sim *s);
+void staff_start(Sim *s);
+void staff_mend(Sim *s);
+
+/* ── check.c ── */
+void check_growth(Sim *s);
+void check_state(Sim *s);
+void check_durable(Sim *s);
+void check_answer(Sim *s, const Answer *answer);
+void check_end(Sim *s);

@@ -1,0 +1,121 @@
+/* Operators, and what befalls hosts. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+static void ignored(Sim *s, Answer *a, void *data) {}
+
+static void order(Sim *s, ApiVerb verb, const char *name, const char *body)
+{
+  runtime_ask(s, ask_new(verb, "root", name, body), ignored, NULL);
+}
+
+/* ── what befalls hosts ───────────────────────────────────────────────────── */
+
+static void host_heals(Sim *s, void *host)
+{
+  SimHost *h = host;
+  if (h->health != SIM_UP)
+    tell(s, "%s is well again", h->name);
+  h->health = SIM_UP;
+}
+
+static void host_suffers(Sim *s)
+{
+  SimHost *h = &s->hosts[chance_below(s, HOSTS)];
+  if (h->health != SIM_UP)
+    return;
+  h->health = SIM_SLOW + chance_below(s, 3);
+  static const char *what[] = { "is up", "becomes slow", "hangs", "is dead" };
+  bool forgets = chance(s, 300);
+  tell(s, "%s %s%s", h->name, what[h->health], h->health == SIM_DEAD && forgets ? " and forgets its domains" : "");
+  if (h->health == SIM_DEAD)
+    world_host_dies(s, host_index(h->name), forgets);
+  sim_after(s, chance_ms(s, 5000, 240000), host_heals, h);
+}
+
+/* ── operators ────────────────────────────────────────────────────────────── */
+
+static const char *some(Sim *s, Noun noun)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[noun]);
+  return names->len ? names->pdata[chance_below(s, names->len)] : NULL;
+}
+
+static void pool_resized(Sim *s, const char *pool)
+{
+  g_autofree char *body = g_strdup_printf("{'max':%d}", (int)(2 + chance_below(s, 5)));
+  order(s, API_POOL_CHANGE, pool, body);
+}
+
+/* Only what is known to be off is said to be off. */
+static void host_fenced(Sim *s, const char *host)
+{
+  const Host *h = STORED(s, Host, HOST, host);
+  if (h->state == HOST_UNREACHABLE && s->hosts[host_index(host)].health == SIM_DEAD)
+    order(s, API_HOST_FENCE, host, NULL);
+}
+
+static void some_order(Sim *s)
+{
+  static const ApiVerb simple[] = { API_HOST_DRAIN, API_HOST_ACTIVATE, API_HOST_ACTIVATE, API_POOL_PAUSE, API_POOL_RESUME, API_POOL_RESUME,
+                                    API_DESKTOP_RETIRE, API_DESKTOP_MAINTAIN, API_DESKTOP_MAINTAIN, API_TASK_CANCEL, API_TASK_RETRY, API_SESSION_END };
+  int64_t what = chance_below(s, G_N_ELEMENTS(simple) + 2);
+  if (what < (int64_t)G_N_ELEMENTS(simple)) {
+    const char *name = some(s, api_rows[simple[what]].noun);
+    if (name)
+      order(s, simple[what], name, NULL);
+  } else if (what == G_N_ELEMENTS(simple)) {
+    pool_resized(s, some(s, NOUN_POOL));
+  }
+}
+
+static void staff_act(Sim *s, void *unused)
+{
+  if (s->quiet)
+    return;
+  sim_after(s, chance_ms(s, 3000, 40000), staff_act, NULL);
+  if (chance(s, 350))
+    host_suffers(s);
+  else
+    some_order(s);
+  for (int i = 0; i < HOSTS; i++)
+    if (chance(s, 200))
+      host_fenced(s, s->hosts[i].name);
+}
+
+void staff_start(Sim *s)
+{
+  sim_after(s, chance_ms(s, 30000, 90000), staff_act, NULL);
+}
+
+/* Everything is put right: what is away comes back, what was taken out is put back. */
+static void mend(Sim *s, void *unused)
+{
+  for (int i = 0; i < HOSTS; i++) {
+    host_heals(s, &s->hosts[i]);
+    const Host *h = STORED(s, Host, HOST, s->hosts[i].name);
+    if (h->state == HOST_DRAINING || h->state == HOST_MAINTENANCE)
+      order(s, API_HOST_ACTIVATE, h->head.name, NULL);
+  }
+  g_autoptr(GPtrArray) pools = sorted_names(s->store.live[NOUN_POOL]);
+  for (guint i = 0; i < pools->len; i++)
+    order(s, API_POOL_RESUME, pools->pdata[i], NULL);
+  g_autoptr(GPtrArray) desktops = sorted_names(s->store.live[NOUN_DESKTOP]);
+  for (guint i = 0; i < desktops->len; i++) {
+    const Desktop *d = STORED(s, Desktop, DESKTOP, desktops->pdata[i]);
+    if (d->state == DESKTOP_MAINTENANCE || d->state == DESKTOP_QUARANTINED)
+      order(s, API_DESKTOP_RETIRE, d->head.name, NULL);
+  }
+}
+
+void staff_mend(Sim *s)
+{
+  for (guint i = 0; i < s->domains->len; i++) {
+    SimDomain *d = s->domains->pdata[i];
+    d->booted_us = MIN(d->booted_us, s->now_us + 30 * SECOND_US);
+  }
+  mend(s, NULL);
+  for (int i = 1; i <= 4; i++)
+    sim_after(s, i * 30 * SECOND_US, mend, NULL);
+}

@@ -1,0 +1,134 @@
+/* What is durable: a map of objects, changed by batches and by nothing else. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+static void object_drop(void *object)
+{
+  object_unref(&schemas[((Object *)object)->noun], object);
+}
+
+const Object *store_find(Sim *s, Noun noun, const char *name)
+{
+  return name ? g_hash_table_lookup(s->store.live[noun], name) : NULL;
+}
+
+char *object_text(const Object *object)
+{
+  GString *out = g_string_new(NULL);
+  object_append_json_without(&schemas[object->noun], object, 0, out);
+  return g_string_free(out, FALSE);
+}
+
+static void put(Sim *s, Object *take_object)
+{
+  g_hash_table_replace(s->store.live[take_object->noun], take_object->name, take_object);
+}
+
+static void event_apply(Sim *s, const Event *e)
+{
+  if (e->number != s->store.last_event + 1)
+    broken(s, "event numbers have no gaps", "event %" G_GINT64_FORMAT " (%s) follows %" G_GINT64_FORMAT, e->number, e->kind, s->store.last_event);
+  s->store.last_event = e->number;
+  if (e->object && !g_str_has_prefix(e->kind, "desktop.power"))
+    tell(s, "  event %" G_GINT64_FORMAT ": %s %s%s%s", e->number, e->kind, e->object, e->user ? " by " : "", e->user ? e->user : "");
+}
+
+static void change_apply(Sim *s, const Change *c)
+{
+  if (c->noun == NOUN_EVENT) {
+    event_apply(s, (const Event *)c->object);
+    return;
+  }
+  if (c->how == CHANGE_PUT) {
+    put(s, object_dup(&schemas[c->noun], c->object));
+    return;
+  }
+  if (!g_hash_table_remove(s->store.live[c->noun], c->object->name))
+    tell(s, "%s %s came and went in one batch", schemas[c->noun].noun, c->object->name);
+  g_hash_table_add(s->store.gone, g_strdup_printf("%d/%s", c->noun, c->object->name));
+}
+
+void store_apply(Sim *s, const Batch *batch)
+{
+  if (batch->sequence != s->store.sequence + 1)
+    broken(s, "batches follow one another", "batch %" G_GINT64_FORMAT " after %" G_GINT64_FORMAT, batch->sequence, s->store.sequence);
+  s->store.sequence = batch->sequence;
+  for (guint i = 0; i < batch->changes->len; i++)
+    change_apply(s, &g_array_index(batch->changes, Change, i));
+}
+
+/* ── what is there when the story begins ──────────────────────────────────── */
+
+static void *seeded(Sim *s, Noun noun, const char *name)
+{
+  Object *o = object_new(&schemas[noun], noun, name);
+  o->created_us = o->changed_us = s->now_us;
+  put(s, o);
+  return o;
+}
+
+static void template_seed(Sim *s, const char *family, bool agent)
+{
+  g_autofree char *name = g_strconcat(family, "@1", NULL);
+  TemplateVersion *t = seeded(s, NOUN_TEMPLATE, name);
+  ref_set(&t->family, family);
+  t->version = 1;
+  t->vcpus = 2;
+  t->memory_mib = 4096;
+  t->ready_s = 120;
+  t->agent = agent;
+  text_set(&t->xml, "");
+}
+
+static void pool_seed(Sim *s, const char *name, const char *template, PoolKind kind, PersonaliseMode personalise)
+{
+  Pool *p = seeded(s, NOUN_POOL, name);
+  p->kind = kind;
+  ref_set(&p->template, template);
+  ref_set(&p->image, "linux");
+  p->personalise = personalise;
+  p->min = chance_below(s, 2);
+  p->spare = 1 + chance_below(s, 2);
+  p->max = 2 + chance_below(s, 4);
+  p->disconnected_s = chance(s, 500) ? 120 : 0;
+}
+
+static void hosts_seed(Sim *s)
+{
+  for (int i = 0; i < HOSTS; i++) {
+    Host *h = seeded(s, NOUN_HOST, s->hosts[i].name);
+    g_autofree char *uri = g_strconcat("fake:", h->head.name, NULL);
+    text_set(&h->uri, uri);
+    h->vcpus = 16;
+    h->memory_mib = 4096 * (3 + chance_below(s, 6));
+    h->starts = 1 + chance_below(s, 3);
+  }
+}
+
+void store_furnish(Sim *s)
+{
+  for (Noun n = 0; n < N_NOUNS; n++)
+    s->store.live[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_drop);
+  s->store.gone = g_hash_table_new(g_str_hash, g_str_equal);
+  static const char *names[PEOPLE] = { "jihye", "minsu", "yuna", "taeho", "sora", "junho" };
+  for (int i = 0; i < PEOPLE; i++) {
+    g_strlcpy(s->people[i].name, names[i], sizeof s->people[i].name);
+    s->people[i].bit = i;
+    seeded(s, NOUN_USER, names[i]);
+  }
+  hosts_seed(s);
+  Storage *disk = seeded(s, NOUN_STORAGE, "disk");
+  text_set(&disk->path, "/srv/disk");
+  ImageVersion *image = seeded(s, NOUN_IMAGE, "linux@1");
+  ref_set(&image->family, "linux");
+  image->version = 1;
+  image->state = IMAGE_READY;
+  list_set(&image->storages, (const char *const[]){ "disk", NULL });
+  text_set(&image->volume, "img-linux-v1.qcow2");
+  template_seed(s, "desk", true);
+  template_seed(s, "mute", false);
+  pool_seed(s, "cad", "desk", POOL_FLOATING, PERSONALISE_AGENT);
+  pool_seed(s, "web", chance(s, 500) ? "mute" : "desk", POOL_FLOATING, PERSONALISE_NONE);
+  pool_seed(s, "own", "desk", POOL_DEDICATED, PERSONALISE_AGENT);
+}

@@ -1,0 +1,386 @@
+/* Hosts with their domains, disks and guests: what steps do there, and what is seen of it. Whose bytes are in a disk is known here and nowhere else. */
+#include "tests/sim/sim.h"
+
+#include <string.h>
+
+enum { POLL_S = 30, QUIET_POLL_S = 45 };
+
+int host_index(const char *name) { return name[1] - '1'; }
+
+SimDomain *world_domain(Sim *s, const char *uuid)
+{
+  for (guint i = 0; i < s->domains->len; i++)
+    if (!strcmp(((SimDomain *)s->domains->pdata[i])->uuid, uuid))
+      return s->domains->pdata[i];
+  return NULL;
+}
+
+SimDomain *world_domain_of(Sim *s, const char *desktop, int host)
+{
+  for (guint i = 0; i < s->domains->len; i++) {
+    SimDomain *d = s->domains->pdata[i];
+    if (d->host == host && !strcmp(d->desktop, desktop))
+      return d;
+  }
+  return NULL;
+}
+
+static Volume *volume_find(Sim *s, const char *name)
+{
+  for (guint i = 0; i < s->volumes->len; i++)
+    if (!strcmp(((Volume *)s->volumes->pdata[i])->name, name))
+      return s->volumes->pdata[i];
+  return NULL;
+}
+
+/* ── seen from outside ────────────────────────────────────────────────────── */
+
+static void see(Sim *s, void *observation)
+{
+  runtime_observe(s, observation);
+}
+
+static void add_seen(Observation *o, const SimDomain *d)
+{
+  DomainSeen *seen = observation_add_domain(o, d->uuid);
+  seen->desktop = g_strdup(d->desktop);
+  seen->ours = true;
+  seen->clone = d->clone;
+  seen->power = d->power;
+}
+
+static void see_power(Sim *s, SimDomain *d)
+{
+  if (s->hosts[d->host].health != SIM_UP || fault(s, 100))
+    return;
+  Observation *o = observation_new(SAW_DOMAIN, s->hosts[d->host].name);
+  add_seen(o, d);
+  sim_after(s, chance_ms(s, 1, 900), see, o);
+}
+
+static void domain_forget(Sim *s, SimDomain *d)
+{
+  if (s->hosts[d->host].health == SIM_UP && !fault(s, 100)) {
+    Observation *o = observation_new(SAW_NO_DOMAIN, s->hosts[d->host].name);
+    g_strlcpy(o->gone, d->uuid, sizeof o->gone);
+    sim_after(s, chance_ms(s, 1, 900), see, o);
+  }
+  g_ptr_array_remove(s->domains, d);
+}
+
+void domain_power(Sim *s, SimDomain *d, PowerState power)
+{
+  if (d->power == power)
+    return;
+  if (power == POWER_ON && d->power != POWER_SUSPENDED) {
+    d->boot = ++s->boots;
+    d->disk = d->next_disk;
+    if (d->disk)
+      d->disk->written = true;
+    d->booted_us = fault(s, 20) ? INT64_MAX : s->now_us + chance_ms(s, 4000, 30000);
+  }
+  d->power = power;
+  if (power == POWER_OFF && !d->defined)
+    domain_forget(s, d);
+  else
+    see_power(s, d);
+}
+
+static void see_domains(Sim *s, int host)
+{
+  Observation *o = observation_new(SAW_DOMAINS, s->hosts[host].name);
+  for (guint i = 0; i < s->domains->len; i++) {
+    SimDomain *d = s->domains->pdata[i];
+    if (d->host == host)
+      add_seen(o, d);
+  }
+  sim_after(s, chance_ms(s, 1, fault(s, 100) ? 3000 : 50), see, o);
+}
+
+void world_see_host(Sim *s, int host)
+{
+  SimHost *h = &s->hosts[host];
+  if (h->health == SIM_DEAD || h->health == SIM_HUNG) {
+    h->silent = true;
+    Observation *o = observation_new(SAW_SILENT, h->name);
+    error_set(&o->error, REASON_TIMEOUT, "what", h->name, "limit", "15 s", NULL);
+    sim_after(s, chance_ms(s, 1, 3000), see, o);
+    return;
+  }
+  h->silent = false;
+  Observation *o = observation_new(SAW_HOST, h->name);
+  o->hostname = g_strdup(h->name);
+  o->virt_type = g_strdup("kvm");
+  o->cpus = 8;
+  o->memory_mib = 65536;
+  sim_after(s, 1000, see, o);
+  see_domains(s, host);
+}
+
+static void host_poll(Sim *s, int host)
+{
+  SimHost *h = &s->hosts[host];
+  bool answers = h->health == SIM_UP || h->health == SIM_SLOW;
+  if (answers == h->silent)
+    world_see_host(s, host);
+  else if (answers)
+    see_domains(s, host);
+}
+
+void world_poll(Sim *s, void *unused)
+{
+  for (int i = 0; i < HOSTS; i++)
+    host_poll(s, i);
+  sim_after(s, (s->over ? QUIET_POLL_S : POLL_S / 2) * SECOND_US, world_poll, NULL);
+}
+
+void world_host_dies(Sim *s, int host, bool forgets)
+{
+  for (guint i = s->domains->len; i-- > 0;) {
+    SimDomain *d = s->domains->pdata[i];
+    if (d->host != host)
+      continue;
+    d->power = POWER_OFF;
+    if (forgets || !d->defined)
+      g_ptr_array_remove_index(s->domains, i);
+  }
+}
+
+/* ── steps ────────────────────────────────────────────────────────────────── */
+
+static GError *refuse(Reason reason, const char *what)
+{
+  GError *err = NULL;
+  error_set(&err, reason, "kind", "domain", "name", what, "what", what, NULL);
+  return err;
+}
+
+static Volume *volume_new(Sim *s, const StepOrder *o, char *take_name, bool seed)
+{
+  Volume *v = g_new0(Volume, 1);
+  v->name = take_name;
+  v->desktop = g_strdup(o->desktop->head.name);
+  v->clone = v->of = o->desktop->clone;
+  v->seed = seed;
+  g_ptr_array_add(s->volumes, v);
+  return v;
+}
+
+static GError *do_clone(Sim *s, const StepOrder *o, StepResult *r)
+{
+  g_autofree char *name = desktop_disk_volume(o->desktop->head.name, o->desktop->clone);
+  Volume *v = volume_find(s, name);
+  if (v && v->written)
+    return refuse(REASON_QCOW2_NOT_FRESH, name);
+  bool fresh = !v;
+  if (fresh)
+    v = volume_new(s, o, g_steal_pointer(&name), false);
+  g_autofree char *before = desktop_disk_volume(o->desktop->head.name, o->desktop->clone - 1);
+  Volume *old = volume_find(s, before);
+  if (old && fresh && fault(s, 60)) { /* a storage that gives back what it had: its evidence is of the old generation */
+    v->writers = old->writers;
+    v->of--;
+    tell(s, "  the storage gives %s the bytes of %s", v->name, old->name);
+  }
+  r->clone = v->of;
+  r->evidence = g_strdup_printf("{\"volume\":\"%s\",\"fresh\":true}", v->name);
+  return NULL;
+}
+
+static GError *do_seed(Sim *s, const StepOrder *o)
+{
+  g_autofree char *name = desktop_seed_volume(o->desktop->head.name, o->desktop->clone);
+  if (!volume_find(s, name))
+    volume_new(s, o, g_steal_pointer(&name), true);
+  return NULL;
+}
+
+static GError *do_define(Sim *s, const StepOrder *o)
+{
+  g_autofree char *uuid = desktop_domain_uuid(o->controller, o->desktop->head.name);
+  g_autofree char *disk = desktop_disk_volume(o->desktop->head.name, o->desktop->clone);
+  SimDomain *d = world_domain_of(s, o->desktop->head.name, host_index(o->host->head.name));
+  if (!d) {
+    d = g_new0(SimDomain, 1);
+    g_strlcpy(d->uuid, uuid, sizeof d->uuid);
+    d->desktop = g_strdup(o->desktop->head.name);
+    d->host = host_index(o->host->head.name);
+    d->power = POWER_OFF;
+    g_ptr_array_add(s->domains, d);
+  }
+  d->defined = true;
+  d->clone = o->desktop->clone;
+  d->next_disk = volume_find(s, disk);
+  return NULL;
+}
+
+static GError *do_start(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  if (!d)
+    return refuse(REASON_NOT_FOUND, o->desktop->head.name);
+  if (d->power != POWER_ON && (!d->next_disk || !volume_find(s, d->next_disk->name)))
+    return refuse(REASON_HYPERVISOR_REFUSED, "its disk is not there");
+  domain_power(s, d, POWER_ON);
+  r->power = POWER_ON;
+  return NULL;
+}
+
+static GError *do_undefine(Sim *s, SimDomain *d)
+{
+  if (!d)
+    return NULL;
+  d->defined = false;
+  if (d->power == POWER_OFF || d->power == POWER_SAVED)
+    domain_forget(s, d);
+  return NULL;
+}
+
+static GError *do_delete(Sim *s, const StepOrder *o, int64_t keep)
+{
+  for (guint i = s->volumes->len; i-- > 0;) {
+    Volume *v = s->volumes->pdata[i];
+    if (!strcmp(v->desktop, o->desktop->head.name) && v->clone != keep)
+      g_ptr_array_remove_index(s->volumes, i); /* what runs keeps the file it has open */
+  }
+  return NULL;
+}
+
+static GError *agent_up(Sim *s, const SimDomain *d, const StepOrder *o)
+{
+  if (!d)
+    return refuse(REASON_NOT_FOUND, o->desktop->head.name);
+  if (d->power != POWER_ON)
+    return refuse(REASON_DESKTOP_OFF, o->desktop->head.name);
+  return s->now_us < d->booted_us ? refuse(REASON_NO_AGENT, o->desktop->head.name) : NULL;
+}
+
+static GError *do_personalise(Sim *s, const StepOrder *o, SimDomain *d)
+{
+  GError *err = agent_up(s, d, o);
+  if (err || !o->person)
+    return err;
+  for (int i = 0; i < PEOPLE; i++)
+    if (!strcmp(s->people[i].name, o->person->head.name))
+      d->disk->writers |= 1u << i;
+  d->disk->written = true;
+  return NULL;
+}
+
+/* Guests lie now and then: they name nobody where somebody is, or somebody where nobody is. */
+static GError *do_prove(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  GError *err = agent_up(s, d, o);
+  if (err)
+    return err;
+  if (d->clone != o->desktop->clone)
+    return refuse(REASON_NO_PROOF, o->desktop->head.name);
+  if (fault(s, 20))
+    return refuse(REASON_GUEST_NOT_CLEAN, o->desktop->head.name);
+  r->clone = d->clone;
+  r->evidence = g_strdup("{\"users\":[]}");
+  return NULL;
+}
+
+static GError *do_ready(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  GError *err = agent_up(s, d, o);
+  r->power = d ? d->power : POWER_UNKNOWN;
+  return err;
+}
+
+static GError *do_power(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  static const PowerState after[N_POWER_VERBS] = {
+    [VERB_START] = POWER_ON, [VERB_SHUTDOWN] = POWER_OFF, [VERB_REBOOT] = POWER_ON, [VERB_RESET] = POWER_ON, [VERB_DESTROY] = POWER_OFF,
+    [VERB_SUSPEND] = POWER_SUSPENDED, [VERB_RESUME] = POWER_ON, [VERB_SAVE] = POWER_SAVED, [VERB_RESTORE] = POWER_ON,
+  };
+  if (!d)
+    return refuse(REASON_NOT_FOUND, o->desktop->head.name);
+  bool running = d->power == POWER_ON;
+  bool wants_off = o->verb == VERB_START || o->verb == VERB_RESUME || o->verb == VERB_RESTORE;
+  if (running == wants_off && after[o->verb] != d->power)
+    return refuse(REASON_DOMAIN_STATE, o->desktop->head.name);
+  if (!running && after[o->verb] == POWER_ON && (!d->next_disk || !volume_find(s, d->next_disk->name)))
+    return refuse(REASON_HYPERVISOR_REFUSED, "its disk is not there");
+  domain_power(s, d, after[o->verb]);
+  r->power = after[o->verb];
+  return NULL;
+}
+
+static GError *do_console(const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  if (!d || d->power != POWER_ON)
+    return refuse(REASON_DOMAIN_STATE, o->desktop ? o->desktop->head.name : "");
+  r->address = g_strdup("127.0.0.1");
+  r->port = 5900;
+  r->password = g_strdup("secret");
+  return NULL;
+}
+
+static GError *do_reap(Sim *s, const StepOrder *o)
+{
+  SimDomain *d = world_domain(s, o->domain);
+  if (!d)
+    return NULL;
+  d->defined = false;
+  if (d->power == POWER_OFF)
+    domain_forget(s, d);
+  else
+    domain_power(s, d, POWER_OFF);
+  return NULL;
+}
+
+GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
+{
+  SimDomain *d = o->desktop && o->host ? world_domain_of(s, o->desktop->head.name, host_index(o->host->head.name)) : NULL;
+  switch (o->kind) {
+  case STEP_CLONE:
+    return do_clone(s, o, r);
+  case STEP_SEED:
+    return do_seed(s, o);
+  case STEP_DEFINE:
+    return do_define(s, o);
+  case STEP_START:
+    return do_start(s, o, d, r);
+  case STEP_READY:
+    return do_ready(s, o, d, r);
+  case STEP_PERSONALISE:
+    return do_personalise(s, o, d);
+  case STEP_POWER_OFF:
+    if (d)
+      domain_power(s, d, POWER_OFF);
+    r->power = POWER_OFF;
+    return NULL;
+  case STEP_UNDEFINE:
+    return do_undefine(s, d);
+  case STEP_DELETE_OLD:
+    return do_delete(s, o, o->desktop->clone);
+  case STEP_DELETE_VOLUMES:
+    return do_delete(s, o, 0);
+  case STEP_PROVE:
+    return do_prove(s, o, d, r);
+  case STEP_POWER:
+    return do_power(s, o, d, r);
+  case STEP_CONSOLE:
+    return do_console(o, d, r);
+  case STEP_REAP:
+    return do_reap(s, o);
+  case STEP_SCREENSHOT:
+  case STEP_IMPORT:
+  case STEP_DELETE_IMAGE:
+  case STEP_NONE:
+    return NULL;
+  }
+  return NULL;
+}
+
+/* A person types: the bytes land in the disk of what runs behind the console, as long as that is what was opened. */
+bool world_type(Sim *s, const GatewayRelay *r)
+{
+  SimDomain *d = world_domain(s, r->uuid);
+  if (!d || d->boot != r->boot || d->power == POWER_OFF || d->power == POWER_SAVED)
+    return false;
+  if (d->power == POWER_ON && d->disk)
+    d->disk->writers |= 1u << r->person;
+  return true;
+}
