@@ -151,6 +151,13 @@ static void desktop_became_free(Brain *b, const char *name)
     desktop_retire(b, name);
     return;
   }
+  const Host *h = GET(b, Host, HOST, d->host);
+  if (h && (h->state == HOST_UNREACHABLE || h->state == HOST_FENCED)) { /* its host fell silent before the news of it came */
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_HOST_UNREACHABLE, "host", d->host, "detail", "it stopped answering", NULL);
+    desktop_lose(b, name, err);
+    return;
+  }
   g_autofree char *pool = g_strdup(d->pool);
   sessions_serve(b, pool);
 }
