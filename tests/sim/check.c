@@ -51,6 +51,9 @@ static void check_desktop(Sim *s, const Object *object)
     broken(s, "one live session a desktop, one desktop a session", "%s names %s", d->head.name, d->session);
   if (d->state == DESKTOP_AVAILABLE && (d->session || d->task || (d->touched && !d->owner)))
     broken(s, "what is available is free and clean", "%s has session %s, task %s, touched %d", d->head.name, d->session, d->task, d->touched);
+  const Host *host = LIVE(s, Host, HOST, d->host);
+  if (d->state == DESKTOP_AVAILABLE && (host->state == HOST_UNREACHABLE || host->state == HOST_FENCED))
+    broken(s, "nothing on a lost host is available", "%s on %s", d->head.name, d->host);
   if ((d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && !d->session && !d->owner)
     broken(s, "what is assigned is somebody's", "%s is %s and nobody's", d->head.name, desktop_state_name(d->state));
   const Task *task = LIVE(s, Task, TASK, d->task);

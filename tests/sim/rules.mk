@@ -8,8 +8,13 @@ $(SIM): $(SIM_SRC:%.c=$B/%.o) $(LIB)
 sim: $(SIM)
 	@$(SIM) $(SEEDS) $(SEED0) $(if $(STORY),1,0)
 
+# each planted defect: the one file of core it changes, built again and put before the library
+sim-planted: $(SIM)
+	@CC="$(CC)" FLAGS="$(ALL_CFLAGS)" LINK="$(ALL_LDFLAGS)" OBJECTS="$(SIM_SRC:%.c=$B/%.o)" LIBS="$(LIB) $(PKG_LIBS)" tests/sim/run-planted
+
 CHECK_DEPS  += $(SIM)
 CHECK_STEPS += $(SIM)
 -include $(SIM_SRC:%.c=$B/%.d)
 
+# TARGET sim-planted  each defect of tests/sim/planted/ in a copy of core: the simulator must find it within 60 seeds
 # TARGET sim          seeds of the simulator: SEEDS=1000 SEED0=1, STORY=1 tells all of it
