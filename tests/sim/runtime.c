@@ -275,7 +275,14 @@ void runtime_result(Sim *s, StepResult *take_result, int life)
     step_result_free(take_result);
     return;
   }
+  const Task *t = take_result->task ? (const Task *)brain_find(s->brain, NOUN_TASK, take_result->task) : NULL;
+  bool late = t && (t->step_index != take_result->index || t->attempt != take_result->attempt);
+  int64_t index = t ? t->step_index : 0;
+  g_autofree char *task = g_strdup(take_result->task);
   brain_result(s->brain, take_result, s->now_us);
+  t = late ? (const Task *)brain_find(s->brain, NOUN_TASK, task) : NULL;
+  if (t && t->step_index != index)
+    broken(s, "a result that is late or doubled changes nothing", "%s went on to step %d", task, (int)t->step_index);
   check_growth(s);
   pump_soon(s);
 }
