@@ -24,7 +24,7 @@ read_language() {
   export LANG
 }
 
-card() {
+card_text() {
   local key value total free driver PRETTY_NAME
   # shellcheck disable=SC1091
   . /etc/os-release
@@ -32,12 +32,18 @@ card() {
     case $key in MemTotal:) total=$((value / 1024)) ;; MemAvailable:) free=$((value / 1024)) ;; esac
   done </proc/meminfo
   read -r driver </sys/class/graphics/fb0/name
-  printf '\e[H\e[2J\e[1;38;5;180m사랑방\e[0m  \e[1mSarang\e[0m\n\n%s\n\n' "$(greeting "$1")"
+  printf '\e[1;38;5;180m사랑방\e[0m  \e[1mSarang\e[0m\n\n%s\n\n' "$(greeting "$1")"
   row desktop "$(hostname)"
   row system "$PRETTY_NAME, Linux $(uname -r)"
   row screen "$(screen_size), ${driver%drmfb}"
   row memory "$total MiB, $free MiB free"
-  echo
+}
+
+# in one piece: its programs take a second where the processor is emulated
+card() {
+  local text
+  text=$(card_text "$1")
+  printf '\e[H\e[2J%s\n\n' "$text"
 }
 
 # The shell has drawn its prompt and waits; what takes its place under the new card is the same prompt, without the marks that
