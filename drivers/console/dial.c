@@ -3,16 +3,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "core/error.h"
-
-/* A guest whose viewer stops reading fills this and no more; the kernel would let it grow to many MiB. */
-enum { GUEST_RECEIVE_BYTES = 256 * 1024 };
+#include "drivers/console/sockets.h"
 
 static int unreachable(const char *detail, int fd, GError **err)
 {
@@ -24,15 +21,10 @@ static int unreachable(const char *detail, int fd, GError **err)
 
 static int connect_begin(const struct sockaddr *address, socklen_t bytes, GError **err)
 {
-  int on = 1, room = GUEST_RECEIVE_BYTES;
   int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0)
     return unreachable(g_strerror(errno), fd, err);
-  setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
-  if (address->sa_family != AF_UNIX) {
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  }
+  socket_tune_guest(fd, address);
   if (connect(fd, address, bytes) < 0 && errno != EINPROGRESS)
     return unreachable(g_strerror(errno), fd, err);
   return fd;

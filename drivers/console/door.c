@@ -1,11 +1,9 @@
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #include "core/error.h"
 #include "core/log.h"
 #include "drivers/console/front.h"
+#include "drivers/console/sockets.h"
 #include "drivers/console/websocket.h"
 
 enum { TICKET_MIN_CHARS = 16, TICKET_MAX_CHARS = 128 };
@@ -117,21 +115,13 @@ static void upgrade_send(Conn *c)
   conn_run(c);
 }
 
-/* As much as the socket may hold of what the network has not taken: a reader that stops costs no more. */
-static void console_tune(Conn *c)
-{
-  int unsent = 128 * 1024, on = 1;
-  setsockopt(c->wire.source.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
-  setsockopt(c->wire.source.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-}
-
 static void target_open(Conn *c, const Target *target)
 {
   g_autoptr(GError) error = NULL;
   RelayPeer peer = { .loop = c->front->loop, .registry = c->front->shared->registry, .wire = &c->wire,
                      .websocket = *c->accept, .ready = open_ready, .ended = open_ended, .owner = c };
   c->keep_alive = false;
-  console_tune(c);
+  socket_tune_console(c->wire.source.fd);
   c->relay = relay_open(&peer, target, &error);
   if (!c->relay) {
     registry_note_end(c->front->shared->registry, target->relay, "not-opened");

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "drivers/console/sockets.h"
 
-/* What a connection may have sent before we read it: the kernel would let it grow to many MiB. */
-enum { RECEIVE_BYTES = 128 * 1024, BACKLOG = 1024 };
+enum { BACKLOG = 1024 };
 
 typedef struct addrinfo AddressInfo;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(AddressInfo, freeaddrinfo)
@@ -32,13 +32,6 @@ static AddressInfo *address_parse(const char *text, GError **err)
                     "ADDRESS:PORT or [ADDRESS]:PORT, in numbers", NULL);
 }
 
-static bool is_loopback(const struct sockaddr *a)
-{
-  if (a->sa_family == AF_INET)
-    return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
-  return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
-}
-
 static char *name_of(int fd)
 {
   struct sockaddr_storage own;
@@ -52,19 +45,17 @@ static char *name_of(int fd)
 
 int listener_open(const char *address, bool plain, char **ret_text, GError **err)
 {
-  int on = 1, room = RECEIVE_BYTES;
   g_autoptr(AddressInfo) info = address_parse(address, err);
   if (!info)
     return -1;
-  if (plain && !is_loopback(info->ai_addr)) {
+  if (plain && !socket_is_loopback(info->ai_addr)) {
     error_set(err, REASON_PLAIN_PUBLIC, "address", address, NULL);
     return -1;
   }
   int fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  bool good = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-              setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room) == 0 &&
-              (info->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) == 0) &&
-              bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+  if (fd >= 0)
+    socket_tune_listener(fd, info->ai_addr);
+  bool good = fd >= 0 && bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
   if (good) {
     *ret_text = name_of(fd);
     return fd;

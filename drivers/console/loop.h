@@ -14,7 +14,7 @@ typedef struct Loop Loop;
 enum {
   SCRATCH_BYTES = 256 * 1024, /* of the buffer that loop_scratch lends */
   CIPHER_BYTES = SCRATCH_BYTES + 16 * 1024,
-  PIPE_BYTES = 256 * 1024,    /* asked for; the system may give less */
+  PIPE_BYTES = 256 * 1024,    /* asked for; users without privileges get less when they have many */
 };
 
 /* Embedded in what waits for a file descriptor. Edge-triggered: ready() is told once of each change and must remember it. */
@@ -82,6 +82,6 @@ int64_t loop_now_us(const Loop *loop);
 uint8_t *loop_scratch(Loop *loop);
 uint8_t *loop_cipher(Loop *loop);
 
-/* Lends an empty pipe; false where there is none to be had. Back with loop_pipe_give if it is empty, else closed by it. */
+/* Lends an empty pipe; false where there is none to be had. Back with loop_pipe_give, which closes it unless it is empty. */
 bool loop_pipe_take(Loop *loop, int ret_pipe[2]);
 void loop_pipe_give(Loop *loop, int pipe[2], bool empty);

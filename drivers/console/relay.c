@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/log.h"
+#include "drivers/console/sockets.h"
 #include "drivers/console/websocket.h"
 
 enum {
@@ -15,8 +16,10 @@ enum {
   CLIENT_READ_BYTES = 64 * 1024,
   COPY_BYTES = 16 * 1024 - WS_HEAD_MAX_BYTES,   /* of the guest's bytes in one piece, while they come in small ones */
   CIPHER_READ_BYTES = 8 * 16384 - WS_HEAD_MAX_BYTES, /* with TLS: whole records */
+  FLOWS_BYTES = 4 << 20,          /* from here on it is clear that much flows */
   SPLICE_MIN_BYTES = 8 * 1024,    /* less than this is cheaper copied */
-  ROUND_BYTES = 1 << 20,          /* of one direction before others have their turn */
+  SPLICE_MAX_BYTES = 256 * 1024,  /* in one frame; what one who stopped reading costs */
+  ROUND_BYTES = 4 << 20,          /* of one direction before others have their turn: about a millisecond */
 };
 G_STATIC_ASSERT((int)ROOM_BEFORE >= (int)WS_HEAD_MAX_BYTES);
 
@@ -43,7 +46,9 @@ struct Relay {
   Phase phase;
   uint16_t close_code;
   char close_text[64];
-  bool rfb, greeted, viewer_ready, bulk, guest_readable, guest_writable, close_sent, close_heard;
+  bool corked; /* a segment may wait for more bytes */
+  bool flows;  /* the guest has sent much */
+  bool rfb, greeted, viewer_ready, bulk, guest_readable, guest_writable, guest_hung_up, close_sent, close_heard;
   int pipe[2]; /* -1: none lent */
   uint32_t pipe_bytes, stash_bytes, stash_at;
   uint8_t *stash; /* for the guest, while it does not take it */
@@ -148,7 +153,7 @@ static WireStep pending_send(Relay *r)
   Wire *w = r->peer.wire;
   WireStep step = wire_flush(w);
   while (step == WIRE_OK && r->pipe_bytes) {
-    const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+    const unsigned flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (r->corked ? SPLICE_F_MORE : 0);
     ssize_t moved = w->writable ? splice(r->pipe[0], NULL, w->source.fd, NULL, r->pipe_bytes, flags) : -1;
     if (moved < 0 && w->writable && errno == EINTR)
       continue;
@@ -170,6 +175,10 @@ static ssize_t guest_got(Relay *r, ssize_t got)
 {
   if (got > 0) {
     r->out_bytes += got;
+    if (!r->flows && r->out_bytes >= FLOWS_BYTES) {
+      r->flows = true;
+      socket_bound_guest(r->guest.fd, true);
+    }
     return got;
   }
   if (got < 0 && errno == EINTR)
@@ -188,6 +197,7 @@ static WireStep piece_copy(Relay *r, size_t *ret_n)
   ssize_t got = guest_got(r, recv(r->guest.fd, body, room, MSG_DONTWAIT));
   if (got <= 0)
     return WIRE_OK;
+  r->guest_readable = (size_t)got == room || r->guest_hung_up; /* epoll(7): else nothing is left */
   *ret_n = (size_t)got;
   r->bulk = (size_t)got == room;
   size_t head = r->peer.websocket ? ws_head_before(body, WS_OP_BINARY, (uint64_t)got) : 0;
@@ -201,12 +211,14 @@ static WireStep piece_splice(Relay *r, size_t *ret_n)
     r->bulk = false;
     return WIRE_OK;
   }
-  ssize_t got = guest_got(r, splice(r->guest.fd, NULL, r->pipe[1], NULL, PIPE_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+  ssize_t got = splice(r->guest.fd, NULL, r->pipe[1], NULL, SPLICE_MAX_BYTES, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+  got = guest_got(r, got);
   if (got <= 0) {
     loop_pipe_give(r->peer.loop, r->pipe, true);
     return WIRE_OK;
   }
   *ret_n = (size_t)got;
+  r->corked = got == SPLICE_MAX_BYTES; /* a pipe full of small pieces holds less: nothing is known then */
   r->pipe_bytes = (uint32_t)got;
   r->bulk = got >= SPLICE_MIN_BYTES;
   uint8_t head[WS_HEAD_MAX_BYTES];
@@ -223,6 +235,10 @@ static void guest_to_client(Relay *r)
     size_t n = 0;
     step = r->bulk && !r->peer.wire->tls ? piece_splice(r, &n) : piece_copy(r, &n);
     round += n;
+  }
+  if (step == WIRE_OK && r->corked && !r->guest_readable) {
+    r->corked = false;
+    socket_push(r->peer.wire->source.fd);
   }
   if (step == WIRE_BROKEN)
     client_lost(r);
@@ -413,6 +429,7 @@ static void dial_run(Relay *r)
     return;
   }
   r->phase = PHASE_SHAKE;
+  socket_bound_guest(r->guest.fd, false);
   if (!r->rfb)
     guest_open(r);
 }
@@ -494,7 +511,8 @@ static void turn_run(Turn *turn) { relay_run((Relay *)((char *)turn - offsetof(R
 static void guest_ready(Source *source, uint32_t events)
 {
   Relay *r = (Relay *)source;
-  r->guest_readable |= (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  r->guest_hung_up |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  r->guest_readable |= r->guest_hung_up || events & EPOLLIN;
   r->guest_writable |= (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
   relay_run(r);
 }

@@ -94,7 +94,8 @@ void wire_done(Wire *w)
 
 void wire_ready(Wire *w, uint32_t events)
 {
-  w->readable |= (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  w->hung_up |= (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+  w->readable |= w->hung_up || events & EPOLLIN;
   w->writable |= (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0;
 }
 
@@ -133,6 +134,7 @@ static WireStep plain_read(Wire *w, void *buffer, size_t n, size_t *ret_n)
   if (got < 0)
     return broken(w);
   *ret_n = (size_t)got;
+  w->readable = (size_t)got == n || w->hung_up; /* epoll(7): less than asked for means that nothing is left */
   return got ? WIRE_OK : WIRE_END;
 }
 

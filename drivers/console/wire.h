@@ -15,7 +15,7 @@ typedef struct {
   Loop *loop;
   gnutls_session_t tls; /* NULL: plain */
   Tls *tls_setup;
-  bool readable, writable, shaken_hands, broken;
+  bool readable, writable, hung_up, shaken_hands, broken;
   uint8_t *kept; /* taken, not yet sent */
   uint32_t kept_bytes, kept_at;
   uint32_t gathered_bytes; /* ciphertext in the loop's buffer */
