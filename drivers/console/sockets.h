@@ -9,9 +9,9 @@ bool socket_is_loopback(const struct sockaddr *address);
 
 /* Before connect, of a socket to a guest. */
 void socket_tune_guest(int fd, const struct sockaddr *address);
-/* Once a guest is connected, and again when some MiB have come from it. What it sends to one who does not read stays in its socket:
- * the kernel gives that more and more room while it flows, up to tcp_rmem; where that is more than 8 MiB it gets little at
- * first and at most 6 MiB then. Less would cost: with 1 MiB the same bytes take one and a half times the CPU time. */
+/* Once a guest is connected, and again when some MiB have come from it. What it sends to one who does not read stays in its
+ * socket: the kernel gives that more and more room while it flows, up to tcp_rmem; where that is more than 8 MiB it gets little
+ * at first and at most 6 MiB then. Less would cost: with 1 MiB the same bytes take one and a half times the CPU time. */
 void socket_bound_guest(int fd, bool flows);
 
 /* Before listen: what a person may have sent before it is read. */

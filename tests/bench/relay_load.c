@@ -22,7 +22,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MESSAGE_BYTES = 64, BLOCK_BYTES = 1 << 20, PAUSED_BLOCK_BYTES = 4096, WARM_US = 300000, OFFERED_BYTES = 300 << 20, SERVER_INIT_BYTES = 29 };
+enum {
+  MESSAGE_BYTES = 64,
+  BLOCK_BYTES = 1 << 20,
+  PAUSED_BLOCK_BYTES = 4096,
+  OFFERED_BYTES = 300 << 20,
+  SERVER_INIT_BYTES = 29,
+  WARM_US = 300000,
+};
 
 typedef struct {
   const char *name;
@@ -258,8 +265,9 @@ static void person_upgrade(Person *p)
     fail("a ticket on standard input");
   g_strchomp(ticket);
   int n = snprintf(head, sizeof head,
-                   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nOrigin: %s://127.0.0.1:%d\r\n"
-                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary%s%s\r\n\r\n",
+                   "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Origin: %s://127.0.0.1:%d\r\nSec-WebSocket-Version: 13\r\n"
+                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: binary%s%s\r\n\r\n",
                    kind->rfb ? "/console" : "/", port, kind->tls ? "https" : "http", port, *ticket ? ", ticket." : "", ticket);
   person_send(p, head, (size_t)n);
   person_exactly(p, head, 12);
@@ -377,13 +385,14 @@ static void run_flow(Person *people)
   __atomic_store_n(&going, true, __ATOMIC_RELEASE);
   g_thread_unref(g_thread_new("people", people_main, people));
   g_usleep(WARM_US);
-  uint64_t cpu = cpu_ns(), bytes = __atomic_load_n(&received, __ATOMIC_RELAXED), trips = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
+  uint64_t cpu = cpu_ns(), bytes = __atomic_load_n(&received, __ATOMIC_RELAXED);
+  uint64_t trips = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
   int64_t began_us = g_get_monotonic_time();
   g_usleep((gulong)(seconds * 1e6));
   uint64_t cpu_end = cpu_ns(), bytes_end = __atomic_load_n(&received, __ATOMIC_RELAXED);
   uint64_t trips_end = __atomic_load_n(&rounds, __ATOMIC_RELAXED);
-  printf("{\"bytes\": %" G_GUINT64_FORMAT ", \"rounds\": %" G_GUINT64_FORMAT ", \"cpu_s\": %.6f, \"seconds\": %.6f}\n", bytes_end - bytes,
-         trips_end - trips, (double)(cpu_end - cpu) / 1e9, (double)(g_get_monotonic_time() - began_us) / 1e6);
+  printf("{\"bytes\": %" G_GUINT64_FORMAT ", \"rounds\": %" G_GUINT64_FORMAT ", \"cpu_s\": %.6f, \"seconds\": %.6f}\n",
+         bytes_end - bytes, trips_end - trips, (double)(cpu_end - cpu) / 1e9, (double)(g_get_monotonic_time() - began_us) / 1e6);
 }
 
 /* What is on its way between a guest that offers and a person who does not read, without what the two hold themselves. */

@@ -91,7 +91,8 @@ int main(int argc, char **argv)
   if (argc != 3)
     return 2;
   signal(SIGPIPE, SIG_IGN);
-  struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+  struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])),
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
   int listener = socket(AF_INET, SOCK_STREAM, 0), on = 1, epoll = epoll_create1(0);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   tune(listener);
