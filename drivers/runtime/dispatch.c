@@ -338,6 +338,9 @@ void dispatch_start(Dispatch *d, const char *controller)
 {
   LanesConfig config = lanes_config_default();
   config.controller = controller;
+  /* a daemon that hangs is told within 40 s: keepalive cuts the connection after 20, one try to open another fails after 10 */
+  config.failures = 2;
+  config.open_timeout_us = 10 * G_USEC_PER_SEC;
   if (d->poll_us)
     config.poll_us = d->poll_us;
   d->lanes = lanes_new(&config, (LaneSink){ observe, d });
