@@ -161,7 +161,8 @@ static void redeem(Conn *c, const Knock *k)
     json_object_set_new(body, "origin", slice_json(k->origin));
   g_strlcpy(c->accept, k->accept, sizeof c->accept);
   conn_enter(c, CONN_WAIT);
-  c->query = query_new(c->front->loop, c->front->shared->config->socket, "/gateway/v1/redeem", body, redeem_answered, c);
+  QueryAsk ask = { c->front->shared->config->socket, "/gateway/v1/redeem", body, TIMER_ANSWER, redeem_answered, c };
+  c->query = query_new(c->front->loop, &ask);
 }
 
 void door_begin(Conn *c, const HttpRequest *r)

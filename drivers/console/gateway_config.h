@@ -31,8 +31,8 @@
   X(body_s, INT, "timeouts", "body", 1, 600, "30", "s", "for its body") \
   X(keep_alive_s, INT, "timeouts", "keep-alive", 1, 3600, "60", "s", "between requests of one connection") \
   X(progress_s, INT, "timeouts", "progress", 1, 3600, "30", "s", "a reader of an answer may stand still") \
-  X(answer_s, INT, "timeouts", "answer", 1, 3600, "60", "s", "for the controller's answer to a request") \
-  X(call_s, INT, "timeouts", "call", 1, 60, "5", "s", "for the controller's answer to the gateway itself") \
+  X(answer_s, INT, "timeouts", "answer", 1, 3600, "60", "s", "for the controller's answer to a request or a ticket") \
+  X(call_s, INT, "timeouts", "call", 1, 60, "5", "s", "for its answer to what the gateway tells of consoles") \
   X(dial_s, INT, "timeouts", "dial", 1, 60, "10", "s", "until both ends of a console have shaken hands") \
   X(stop_s, INT, "timeouts", "stop", 0, 3600, "10", "s", "open consoles may go on after SIGTERM") \
   X(level, CHOICE, "log", "level", 0, 0, "info", "error|warning|info|debug", "what is logged") \

@@ -101,17 +101,17 @@ static GByteArray *request_of(const char *path, json_t *body)
   return request;
 }
 
-Query *query_new(Loop *loop, const char *socket_path, const char *path, json_t *body, QueryAnswer answer, void *owner)
+Query *query_new(Loop *loop, const QueryAsk *ask)
 {
   Query *query = g_new0(Query, 1);
   query->loop = loop;
-  query->answer = answer;
-  query->owner = owner;
+  query->answer = ask->answer;
+  query->owner = ask->owner;
   query->body = g_byte_array_sized_new(4096);
   query->deadline.passed = query_passed;
-  UpstreamAsk ask = { .socket_path = socket_path, .request = request_of(path, body), .patience = TIMER_CALL,
-                      .changed = query_changed, .owner = query };
-  query->upstream = upstream_new(loop, &ask);
-  deadline_set(loop, &query->deadline, TIMER_CALL);
+  UpstreamAsk post = { .socket_path = ask->socket_path, .request = request_of(ask->path, ask->body), .patience = ask->patience,
+                       .changed = query_changed, .owner = query };
+  query->upstream = upstream_new(loop, &post);
+  deadline_set(loop, &query->deadline, ask->patience);
   return query;
 }

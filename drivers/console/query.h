@@ -11,9 +11,16 @@ typedef struct Query Query;
 /* status and document (NULL: none that could be read), or error: CONTROLLER_AWAY, TIMEOUT. All borrowed. */
 typedef void (*QueryAnswer)(void *owner, int status, json_t *document, const GError *error);
 
-/* POSTs body to path. answer is called once, from the loop, within TIMER_CALL, unless it is cancelled before. body is taken, and
- * wiped after it was sent. */
-Query *query_new(Loop *loop, const char *socket_path, const char *path, json_t *body, QueryAnswer answer, void *owner);
+typedef struct {
+  const char *socket_path, *path;
+  json_t *body;       /* taken, and wiped after it was sent */
+  LoopTimer patience; /* for the whole of it */
+  QueryAnswer answer; /* called once, from the loop, unless it is cancelled before */
+  void *owner;
+} QueryAsk;
+
+/* POSTs body to path. */
+Query *query_new(Loop *loop, const QueryAsk *ask);
 /* Not from within answer, nor after it. NULL is nothing. */
 void query_cancel(Query *query);
 

@@ -11,6 +11,9 @@ enum {
   GUEST_HELD_MAX_BYTES = 8 << 20,
   PERSON_HELD_BYTES = 128 * 1024,
   UNSENT_BYTES = 128 * 1024,
+  ALIVE_IDLE_S = 30,
+  ALIVE_EVERY_S = 10,
+  ALIVE_TIMES = 3,
 };
 
 bool socket_is_loopback(const struct sockaddr *a)
@@ -21,6 +24,16 @@ bool socket_is_loopback(const struct sockaddr *a)
 }
 
 static void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }
+
+/* Whoever is gone without a word is noticed within a minute, not after the kernel's two hours. */
+static void alive_tune(int fd)
+{
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, ALIVE_IDLE_S);
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, ALIVE_EVERY_S);
+  set(fd, IPPROTO_TCP, TCP_KEEPCNT, ALIVE_TIMES);
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 1000 * (ALIVE_IDLE_S + ALIVE_TIMES * ALIVE_EVERY_S));
+}
 
 /* There is no network to be gentle to: a congestion control that paces (BBR) would only cost timers. */
 static void loopback_tune(int fd, const struct sockaddr *address)
@@ -59,7 +72,7 @@ void socket_tune_guest(int fd, const struct sockaddr *address)
   if (address->sa_family == AF_UNIX)
     return;
   set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  alive_tune(fd);
   loopback_tune(fd, address);
 }
 
@@ -75,7 +88,7 @@ void socket_tune_listener(int fd, const struct sockaddr *address)
 void socket_tune_console(int fd)
 {
   set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, UNSENT_BYTES);
-  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  alive_tune(fd);
 }
 
 void socket_push(int fd) { set(fd, IPPROTO_TCP, TCP_NODELAY, 1); }

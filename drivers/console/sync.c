@@ -63,7 +63,8 @@ static void query_begin(Sync *s)
   deadline_clear(&s->deadline);
   json_t *body = registry_report(s->registry, s->full);
   json_object_set_new(body, "gateway", json_string(s->id));
-  s->query = query_new(s->loop, s->socket_path, "/gateway/v1/sync", body, query_answered, s);
+  QueryAsk ask = { s->socket_path, "/gateway/v1/sync", body, TIMER_CALL, query_answered, s };
+  s->query = query_new(s->loop, &ask);
 }
 
 static void passed(Deadline *deadline)
