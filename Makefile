@@ -12,19 +12,24 @@ PROGRAMS := $(patsubst cli/%.c,%,$(wildcard cli/sarangd.c cli/sarang-gateway.c c
 .PHONY: all deps demo check lab lab-full asan tsan fuzz sim sim-planted bench lint browser install clean help
 
 # ── what the machine must have ──────────────────────────────────────────────
-# dpkg's status file changes with every package, so this costs one look after a change and nothing else.
-build/packages.stamp: .ci/packages.txt .ci/install-packages /var/lib/dpkg/status
+# Building wants least, the demo more, tests all of it; dpkg's status file changes with every package, so looking costs
+# one look after a change and nothing else.
+GOALS    := $(or $(MAKECMDGOALS),all)
+NEED     := $(if $(filter-out all install web clean help demo demo-image,$(GOALS)),tests,$(if $(filter demo%,$(GOALS)),demo,build))
+PACKAGES := build/packages-$(NEED).stamp
+$(PACKAGES): .ci/packages.txt .ci/install-packages /var/lib/dpkg/status
 	@mkdir -p build
-	@.ci/install-packages
+	@.ci/install-packages $(NEED)
 	@touch $@
-deps: build/packages.stamp
+deps: $(PACKAGES)
 
 LIBS := glib-2.0 gio-unix-2.0 libvirt libvirt-qemu libxml-2.0 libssh2 sqlite3 jansson libmicrohttpd gnutls libcurl \
         libsodium libcrypt yaml-0.1 smartcols
-build/flags.mk: build/packages.stamp Makefile
-	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(LIBS))"; echo "PKG_LIBS := $$(pkg-config --libs $(LIBS))"; \
-	   echo "CMOCKA_LIBS := $$(pkg-config --libs cmocka)"; } > $@
-ifneq ($(filter-out clean help,$(or $(MAKECMDGOALS),all)),)
+# written anew only when it differs: what was compiled for one goal is good for another
+build/flags.mk: $(PACKAGES) Makefile
+	@{ echo "PKG_CFLAGS := $$(pkg-config --cflags $(LIBS))"; echo "PKG_LIBS := $$(pkg-config --libs $(LIBS))"; } > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+ifneq ($(filter-out clean help,$(GOALS)),)
 include build/flags.mk
 endif
 
@@ -82,7 +87,7 @@ UNIT_SRC  := $(sort $(wildcard tests/unit/test_*.c))
 UNIT_HELP := $(filter-out $(UNIT_SRC),$(sort $(wildcard tests/unit/*.c)))
 UNIT      := $(UNIT_SRC:%.c=$B/%)
 $(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o $(UNIT_HELP:%.c=$B/%.o) $(LIB)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lcmocka
 
 -include tests/*/rules.mk
 
@@ -92,7 +97,7 @@ asan:
 	@$(MAKE) --no-print-directory MODE=asan check
 tsan:
 	@G_SLICE=always-malloc $(MAKE) --no-print-directory MODE=tsan check
-lint: build/packages.stamp
+lint: $(PACKAGES)
 	@tests/lint/run
 
 # ── the rest ────────────────────────────────────────────────────────────────

@@ -1,3 +1,3 @@
 # TARGET demo         puts a desktop on the screen, in a browser; ONESHOT=1 stops by itself, URI=qemu:///system uses this machine's libvirt
-demo: build/packages.stamp
+demo: $(PACKAGES)
 	@$(if $(filter 0,$(shell id -u)),,sudo) env B=$B ONESHOT=$(ONESHOT) URI=$(URI) examples/demo/demo

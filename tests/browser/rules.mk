@@ -1,9 +1,8 @@
 # TARGET web          the page with noVNC, as the gateway serves it, in build/web/
 # TARGET browser      the page in real Chromium
 .PHONY: web
-build/npm/.stamp: web/package.json web/package-lock.json build/packages.stamp
-	@mkdir -p build/npm && cp web/package.json web/package-lock.json build/npm/
-	@cd build/npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+build/npm/.stamp: web/fetch web/package-lock.json $(PACKAGES)
+	@rm -rf build/npm && web/fetch build/npm
 	@touch $@
 build/web/.stamp: build/npm/.stamp $(wildcard web/*)
 	@rm -rf build/web && mkdir -p build/web/novnc

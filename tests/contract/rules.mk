@@ -3,6 +3,6 @@ CONTRACT_SRC := $(sort $(wildcard tests/contract/contract_*.c))
 CONTRACT     := $(CONTRACT_SRC:%.c=$B/%)
 
 $(CONTRACT): $B/%: $B/%.o $(UNIT_HELP:%.c=$B/%.o) $(LIB)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lcmocka
 lab lab-full: $(CONTRACT)
 -include $(CONTRACT_SRC:%.c=$B/%.d)

@@ -4,7 +4,7 @@ HTTP_HELP    := $(filter-out $(HTTP_TESTS),$(sort $(wildcard tests/http/*.c)))
 HTTP_PROGRAMS := $(HTTP_TESTS:%.c=$B/%)
 
 $(HTTP_PROGRAMS): $B/tests/http/test_%: $B/tests/http/test_%.o $(HTTP_HELP:%.c=$B/%.o) $(LIB)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) $(CMOCKA_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lcmocka
 
 CHECK_DEPS  += $(HTTP_PROGRAMS)
 CHECK_STEPS += $(HTTP_PROGRAMS)
