@@ -7,6 +7,7 @@ enum { NUMBERS_AT_ONCE = 256 };
 static void pending_call_free(void *call)
 {
   g_free(((PendingCall *)call)->object);
+  g_free(((PendingCall *)call)->session);
   g_free(call);
 }
 
@@ -124,6 +125,8 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
   call->reply = b->reply;
   call->kind = kind;
   call->object = g_strdup(about);
+  const Desktop *d = desktop ? GET(b, Desktop, DESKTOP, desktop) : NULL;
+  call->session = d ? g_strdup(d->session) : NULL;
   g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
 }
 
@@ -297,8 +300,9 @@ void brain_request(Brain *b, Request *take_request, void *reply, int64_t now_us)
 
 static void screenshot_done(Brain *b, const PendingCall *call, StepResult *result)
 {
-  if (!call->reply)
-    return;
+  const Desktop *d = GET(b, Desktop, DESKTOP, call->object);
+  if (!result->error && (!d || g_strcmp0(d->session, call->session)))
+    error_set(&result->error, REASON_DESKTOP_CHANGED_HANDS, "desktop", call->object, NULL);
   if (result->error) {
     reply_add(b, call->reply, answer_new_error(g_steal_pointer(&result->error)), NULL);
     return;

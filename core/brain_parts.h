@@ -11,6 +11,7 @@ typedef struct {
   void *reply;
   StepKind kind;
   char *object;     /* what it is about, by kind: relay, desktop, domain */
+  char *session;    /* that held the desktop when it was asked, or NULL: the answer is for nobody else */
 } PendingCall;
 
 /* An answer being made: its object is looked up when the batch is closed. */
@@ -112,6 +113,8 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
 void session_due(Brain *b, const char *name);
 
 /* ── consoles.c ── */
+/* Its console may not stay open: the session has ended, or its person may no longer watch. */
+bool relay_must_go(Brain *b, const Relay *relay);
 void relay_due(Brain *b, const char *name);
 /* The answer to the gateway, owned by the caller. */
 Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result);

@@ -103,10 +103,22 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
 
 static void relay_closed(Brain *b, const char *name);
 
+static bool user_may_watch(Brain *b, const char *name)
+{
+  const User *user = GET(b, User, USER, name);
+  return user ? !user->disabled : !strcmp(name, "root");
+}
+
+bool relay_must_go(Brain *b, const Relay *relay)
+{
+  const Session *s = GET(b, Session, SESSION, relay->session);
+  return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user);
+}
+
 Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result)
 {
   const Relay *relay = GET(b, Relay, RELAY, call->object);
-  if (result->error || !relay) {
+  if (result->error || !relay || relay_must_go(b, relay)) {
     if (relay)
       relay_closed(b, call->object);
     GError *err = g_steal_pointer(&result->error);
@@ -178,18 +190,6 @@ static bool list_has(json_t *list, const char *name)
     if (!g_strcmp0(entry_name(entry), name))
       return true;
   return false;
-}
-
-static bool user_may_watch(Brain *b, const char *name)
-{
-  const User *user = GET(b, User, USER, name);
-  return user ? !user->disabled : !strcmp(name, "root");
-}
-
-static bool relay_must_go(Brain *b, const Relay *relay)
-{
-  const Session *s = GET(b, Session, SESSION, relay->session);
-  return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user);
 }
 
 static void sync_closed(Brain *b, json_t *closed)

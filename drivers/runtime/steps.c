@@ -57,6 +57,8 @@ static bool run_power(StepRun *run, GError **err)
     [VERB_RESTORE] = DOMAIN_RESTORE,
   };
   g_autofree char *uuid = step_uuid(run->order);
+  if (!step_meant(run, uuid, err))
+    return false;
   bool ok = run->order->verb == VERB_SHUTDOWN
               ? hypervisor_shutdown(run->hypervisor, uuid, run->deadline_us - g_get_monotonic_time() - 5 * G_USEC_PER_SEC, err)
               : hypervisor_power(run->hypervisor, uuid, verbs[run->order->verb], err);

@@ -18,6 +18,11 @@ void step_random(void *bytes, size_t n)
   }
 }
 
+GuestPerson step_person(const User *user)
+{
+  return (GuestPerson){ user->head.name, user->title, user->guest_hash, (const char *const *)user->ssh_keys, user->locale };
+}
+
 DomainTemplate *step_template(const StepOrder *order, GError **err)
 {
   DomainTemplate *t = NULL;
@@ -123,15 +128,47 @@ bool run_ready(StepRun *run, GError **err)
 
 /* ── people ───────────────────────────────────────────────────────────────── */
 
+bool step_meant(const StepRun *run, const char *uuid, GError **err)
+{
+  const Desktop *d = run->order->desktop;
+  g_autoptr(DomainFacts) facts = NULL;
+  if (!hypervisor_look(run->hypervisor, uuid, &facts, err))
+    return false;
+  if (facts->owner.ours && facts->owner.generation == d->clone)
+    return true;
+  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, facts->owner.generation);
+  g_autofree char *meant = g_strdup_printf("%" G_GINT64_FORMAT, d->clone);
+  return error_false(err, REASON_DESKTOP_PASSED_ON, "desktop", d->head.name, "found", found, "meant", meant, NULL);
+}
+
+typedef struct {
+  const StepRun *run;
+  const char *uuid;
+} MeantGuest;
+
+/* A story of many questions may outlast its guest: each is asked of the generation that was meant, or not at all. */
+static bool ask_meant(void *owner, const char *json, int timeout_s, char **ret_json, GError **err)
+{
+  const MeantGuest *meant = owner;
+  return step_meant(meant->run, meant->uuid, err) && hypervisor_agent(meant->run->hypervisor, meant->uuid, json, timeout_s, ret_json, err);
+}
+
+static Guest meant_guest(const MeantGuest *meant)
+{
+  const StepRun *run = meant->run;
+  GuestWire wire = { ask_meant, (void *)meant };
+  return guest_of_wire(wire, run->order->desktop->head.name, run->deadline_us - g_get_monotonic_time());
+}
+
 bool run_personalise(StepRun *run, GError **err)
 {
   const User *user = run->order->person;
   if (!user)
     return true; /* root's own session: nobody to make known */
   g_autofree char *uuid = step_uuid(run->order);
-  GuestDomain where = { run->hypervisor, uuid };
-  Guest guest = guest_of_domain(&where, run->order->desktop->head.name, run->deadline_us - g_get_monotonic_time());
-  GuestPerson person = { user->head.name, user->title, user->guest_hash, (const char *const *)user->ssh_keys, user->locale };
+  MeantGuest meant = { run, uuid };
+  Guest guest = meant_guest(&meant);
+  GuestPerson person = step_person(user);
   return guest_personalise(&guest, &person, err);
 }
 
@@ -145,8 +182,8 @@ bool run_prove(StepRun *run, GError **err)
     return false;
   if (!facts->owner.ours || facts->owner.generation != d->clone || facts->state != DOMAIN_ON)
     return error_false(err, REASON_NO_PROOF, "desktop", d->head.name, NULL);
-  GuestDomain where = { run->hypervisor, uuid };
-  Guest guest = guest_of_domain(&where, d->head.name, run->deadline_us - g_get_monotonic_time());
+  MeantGuest meant = { run, uuid };
+  Guest guest = meant_guest(&meant);
   const char *autologin = run->order->template ? run->order->template->autologin : NULL;
   run->result->clone = facts->owner.generation;
   return guest_prove_no_one(&guest, autologin, &run->result->evidence, err);

@@ -21,6 +21,11 @@ bool run_prove(StepRun *run, GError **err);
 Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err);
 /* The domain's UUID; owned by the caller. */
 char *step_uuid(const StepOrder *order);
+/* The domain is of the generation that the order speaks of; else DESKTOP_PASSED_ON: it was reset since, and may be somebody else's.
+ * Orders of one lane keep their order for a domain; one that waited in another lane (for a guest) may come after a reset. */
+bool step_meant(const StepRun *run, const char *uuid, GError **err);
+/* The person as a guest must know them; borrowed from user. */
+GuestPerson step_person(const User *user);
 /* The template of the order, read; owned by the caller. */
 DomainTemplate *step_template(const StepOrder *order, GError **err);
 bool step_reads_serial(const StepOrder *order);

@@ -175,10 +175,11 @@ static void lane_next(Sim *s, Lane *lane)
     Call *c = g_new0(Call, 1);
     *c = (Call){ lane, job, GOES_WELL };
     int64_t time = call_time(s, lane, job->order);
-    if (fault(s, 40))
+    bool agent = step_rows[job->order->kind].place == ON_AGENT;
+    if (fault(s, agent ? 80 : 40))
       c->fate = chance_below(s, N_FATES);
-    if (c->fate == ENDS_LATE)
-      time = job->order->timeout_us + chance_ms(s, 1, 30000);
+    if (c->fate == ENDS_LATE) /* guests hang longer than hosts, and what waits behind them with them */
+      time = job->order->timeout_us + chance_ms(s, 1, agent ? 90000 : 30000);
     SimDomain *d = domain_at(s, job->order);
     job->boot = d ? d->boot : 0;
     lane->busy = true;

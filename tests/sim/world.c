@@ -254,9 +254,17 @@ static GError *agent_up(Sim *s, const SimDomain *d, const StepOrder *o)
   return s->now_us < d->booted_us ? refuse(REASON_NO_AGENT, o->desktop->head.name) : NULL;
 }
 
+/* Drivers look at the mark first: a call that waited behind a guest that hung may find the next one's desktop. */
+static GError *passed_on(const SimDomain *d, const StepOrder *o)
+{
+  return d && d->clone != o->desktop->clone ? refuse(REASON_DESKTOP_PASSED_ON, o->desktop->head.name) : NULL;
+}
+
 static GError *do_personalise(Sim *s, const StepOrder *o, SimDomain *d)
 {
-  GError *err = agent_up(s, d, o);
+  GError *err = passed_on(d, o);
+  if (!err)
+    err = agent_up(s, d, o);
   if (err || !o->person)
     return err;
   for (int i = 0; i < PEOPLE; i++)
@@ -296,6 +304,9 @@ static GError *do_power(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
   };
   if (!d)
     return refuse(REASON_NOT_FOUND, o->desktop->head.name);
+  GError *late = passed_on(d, o);
+  if (late)
+    return late;
   bool running = d->power == POWER_ON;
   bool wants_off = o->verb == VERB_START || o->verb == VERB_RESUME || o->verb == VERB_RESTORE;
   if (running == wants_off && after[o->verb] != d->power)
