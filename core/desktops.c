@@ -45,6 +45,7 @@ void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage 
   ref_set(&d->storage, storage->head.name);
   ref_set(&d->template, template->head.name);
   ref_set(&d->image, image->head.name);
+  d->mac = desktop_mac(b->controller, name);
   d->clone = 1;
   d->vcpus = pool->vcpus ? pool->vcpus : template->vcpus;
   d->memory_mib = pool->memory_mib ? pool->memory_mib : template->memory_mib;

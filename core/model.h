@@ -211,6 +211,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, storage, F_WIDE, NULL, 0, 63, "the storage of its disk") \
   F(REF, template, F_WIDE, NULL, 0, 80, "template version it was made from") \
   F(REF, image, F_WIDE, NULL, 0, 80, "image version its disk stands on") \
+  F(TEXT, mac, F_WIDE, NULL, 0, 17, "address of its network card, for life") \
   F(INT, clone, F_WIDE, NULL, 0, INT64_MAX, "generation of its disk: a reset makes the next") \
   F(INT, vcpus, F_WIDE, NULL, 0, 512, "claimed on its host") \
   F(INT, memory_mib, F_WIDE, NULL, 0, 1 << 24, "claimed on its host, in MiB") \

@@ -114,6 +114,18 @@ char *desktop_domain_uuid(const char *controller, const char *desktop)
                          u[7], u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
 }
 
+char *desktop_mac(const char *controller, const char *desktop)
+{
+  guint8 range[20];
+  gsize n = sizeof range;
+  g_autoptr(GChecksum) sha = g_checksum_new(G_CHECKSUM_SHA1);
+  g_checksum_update(sha, (const guchar *)controller, -1);
+  g_checksum_get_digest(sha, range, &n);
+  guint32 number = (guint32)g_ascii_strtoull(desktop + strlen("d-"), NULL, 10);
+  return g_strdup_printf("%02x:%02x:%02x:%02x:%02x:%02x", (range[0] & 0xf0) | 0x02, range[1], number >> 24, number >> 16 & 0xff,
+                         number >> 8 & 0xff, number & 0xff);
+}
+
 char *desktop_disk_volume(const char *desktop, int64_t clone)
 {
   return g_strdup_printf("%s.g%" G_GINT64_FORMAT ".qcow2", desktop, clone);

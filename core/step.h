@@ -100,5 +100,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepResult, step_result_free)
 
 /* Names that follow from ids alone, so that every try finds the same things. Owned by the caller. */
 char *desktop_domain_uuid(const char *controller, const char *desktop);   /* RFC 4122 version 5 */
+/* The network card's address, of a range of this controller's own: locally administered (IEEE 802c, quadrant AAI), 12 bits of the controller, 32 of
+ * the desktop's number, which is never handed out twice. */
+char *desktop_mac(const char *controller, const char *desktop);
 char *desktop_disk_volume(const char *desktop, int64_t clone);             /* d-17.g4.qcow2 */
 char *desktop_seed_volume(const char *desktop, int64_t clone);             /* d-17.g4.seed.img */

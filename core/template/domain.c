@@ -171,7 +171,8 @@ static void set_devices(xmlNode *root, const DomainTemplate *template, const Dom
   if (spec->seed)
     machine_add_seed(root, spec->seed);
   if (network)
-    machine_set_network(root, network, spec->mac);
+    machine_set_network(root, network);
+  machine_set_mac(root, spec->mac);
   if (template->protocols[OFFER_VNC].offered)
     machine_ensure_screen(root, "vnc");
   if (template->protocols[OFFER_SPICE].offered)

@@ -268,7 +268,7 @@ void machine_add_seed(xmlNode *root, const char *path)
 
 /* ── network, screens, agent ─────────────────────────────────────────────── */
 
-void machine_set_network(xmlNode *root, const char *network, const char *mac)
+void machine_set_network(xmlNode *root, const char *network)
 {
   static const char BRIDGE[] = "bridge:";
   xmlNode *interface = machine_interface(root);
@@ -283,7 +283,12 @@ void machine_set_network(xmlNode *root, const char *network, const char *mac)
   xml_remove_all(interface, "source");
   if (!is_user)
     xml_set(xml_append(interface, "source"), type, is_bridge ? network + strlen(BRIDGE) : network);
-  if (mac)
+}
+
+void machine_set_mac(xmlNode *root, const char *mac)
+{
+  xmlNode *interface = machine_interface(root);
+  if (mac && interface)
     xml_set(xml_ensure(interface, "mac"), "address", mac);
 }
 

@@ -34,8 +34,10 @@ void machine_set_kernel(xmlNode *root, const char *kernel, const char *initrd);
 void machine_set_disk(xmlNode *root, const char *path, ImageFormat format);
 /* Adds a raw disk on the system disk's bus, read-only where that bus can have one. */
 void machine_add_seed(xmlNode *root, const char *path);
-/* network: a libvirt network, "bridge:NAME" or "user". mac may be NULL: it is left as it is. */
-void machine_set_network(xmlNode *root, const char *network, const char *mac);
+/* network: a libvirt network, "bridge:NAME" or "user". */
+void machine_set_network(xmlNode *root, const char *network);
+/* Of the first network card, where there is one, whatever its author wrote there. mac may be NULL: it is left as it is. */
+void machine_set_mac(xmlNode *root, const char *mac);
 
 /* Every VNC and SPICE screen listens on address: VNC on port where it is not 0, else where the host finds room. closed: nobody
  * gets in until a password is set (an empty one shuts the door, and only a screen that has one can be given another while it

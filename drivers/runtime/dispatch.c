@@ -321,7 +321,7 @@ Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
 {
   Dispatch *d = g_new0(Dispatch, 1);
   d->runtime = runtime;
-  d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm };
+  d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm, step_memo_new() };
   d->poll_us = options->poll_us;
   d->early = g_ptr_array_new_with_free_func(host_drop);
   d->files = g_thread_pool_new(file_run, d, FILE_WORKERS, FALSE, NULL);
@@ -382,6 +382,7 @@ void dispatch_free(Dispatch *d)
   if (d->lanes)
     lanes_free(d->lanes, STOP_WAIT_US);
   drop_waiting(d);
+  step_memo_free(d->steps.memo);
   g_main_loop_unref(d->loop);
   g_main_context_unref(d->context);
   g_object_unref(d->stop);

@@ -7,9 +7,15 @@
 #include "core/step.h"
 #include "drivers/hypervisor/hypervisor.h"
 
+/* What hosts have already found valid: the desktops of a pool differ in names alone, and a look at the whole schema costs a host tens of ms. Any thread. */
+typedef struct StepMemo StepMemo;
+StepMemo *step_memo_new(void);
+void step_memo_free(StepMemo *memo);
+
 typedef struct {
   bool allow_plain_tcp;
   bool never_kvm;
+  StepMemo *memo;  /* NULL = a host looks at every definition */
 } StepOptions;
 
 /* Runs order with the host's connection (NULL for one on files) and fills result (error included) by deadline_us, monotonic.

@@ -164,6 +164,29 @@ static bool define_xml(StepRun *run, const DomainTemplate *t, DomainSpec *spec, 
   return template_domain(t, spec, &policy, ret_xml, err);
 }
 
+/* What one host has found valid: what else of the desktop changes from one to the next are names, numbers and paths, which are checked here. */
+static char *memo_key(const StepOrder *o)
+{
+  return g_strdup_printf("%s %s %s %s %" G_GINT64_FORMAT " %s", o->host->head.name, o->host->hypervisor, o->template->head.name,
+                         o->pool ? o->pool->head.name : "", o->pool ? o->pool->head.generation : 0, o->image->head.name);
+}
+
+static bool define_checked(StepRun *run, const char *xml, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autofree char *key = memo_key(o);
+  bool known = step_memo_has(run->options->memo, key);
+  g_autoptr(GError) why = NULL;
+  if (hypervisor_define(run->hypervisor, xml, !known, &why)) {
+    step_memo_add(run->options->memo, key);
+    return true;
+  }
+  if (error_is(why, REASON_BAD_DOMAIN_XML))
+    return error_false(err, REASON_TEMPLATE_REFUSED, "host", o->host->head.name, "template", o->template->head.name, "detail", why->message, NULL);
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
 bool run_define(StepRun *run, GError **err)
 {
   const StepOrder *o = run->order;
@@ -180,10 +203,11 @@ bool run_define(StepRun *run, GError **err)
     .name = name, .uuid = uuid, .type = virt_type_for(run), .memory_mib = o->desktop->memory_mib, .vcpus = o->desktop->vcpus,
     .disk = disk, .disk_format = role == VOLUME_DISK_RAW ? FORMAT_RAW : FORMAT_QCOW2, .seed = t->seed ? seed : NULL,
     .kernel = o->image->kernel, .initrd = o->image->initrd, .network = o->pool ? o->pool->network : NULL,
+    .mac = o->desktop->mac,
     .listen = o->host->console_address ? o->host->console_address : "127.0.0.1", .controller = o->controller,
     .desktop = o->desktop->head.name, .pool = o->desktop->pool, .template_version = o->desktop->template,
     .generation = o->desktop->clone,
   };
   g_autofree char *xml = NULL;
-  return define_xml(run, t, &spec, &xml, err) && hypervisor_define(run->hypervisor, xml, false, err);
+  return define_xml(run, t, &spec, &xml, err) && define_checked(run, xml, err);
 }

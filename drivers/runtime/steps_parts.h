@@ -29,5 +29,8 @@ GuestPerson step_person(const User *user);
 /* The template of the order, read; owned by the caller. */
 DomainTemplate *step_template(const StepOrder *order, GError **err);
 bool step_reads_serial(const StepOrder *order);
+/* memo may be NULL: nothing is known, and nothing is kept. */
+bool step_memo_has(StepMemo *memo, const char *key);
+void step_memo_add(StepMemo *memo, const char *key);
 /* n bytes of the kernel's randomness. */
 void step_random(void *bytes, size_t n);

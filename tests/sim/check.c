@@ -43,9 +43,21 @@ static void check_disk(Sim *s, const Desktop *d, const char *holder)
            desktop_state_name(d->state), holder ? holder : "anybody", domain->disk->name, stranger(s, others));
 }
 
+static void check_mac(Sim *s, const Desktop *d)
+{
+  const char *had = d->mac ? g_hash_table_lookup(s->macs, d->mac) : "nobody", *before = g_hash_table_lookup(s->macs, d->head.name);
+  if (!had && !before) {
+    g_hash_table_insert(s->macs, g_strdup(d->mac), g_strdup(d->head.name));
+    g_hash_table_insert(s->macs, g_strdup(d->head.name), g_strdup(d->mac));
+  } else if (g_strcmp0(had, d->head.name) || g_strcmp0(before, d->mac)) {
+    broken(s, "a network address is one desktop's, for life", "%s has %s, as %s had", d->head.name, d->mac, had);
+  }
+}
+
 static void check_desktop(Sim *s, const Object *object)
 {
   const Desktop *d = (const Desktop *)object;
+  check_mac(s, d);
   const Session *session = LIVE(s, Session, SESSION, d->session);
   if (d->session && (!session || !session_state_is_live(session->state) || g_strcmp0(session->desktop, d->head.name)))
     broken(s, "one live session a desktop, one desktop a session", "%s names %s", d->head.name, d->session);

@@ -160,6 +160,7 @@ static Sim *sim_new(uint64_t seed, bool tells)
   s->relays = g_ptr_array_new();
   s->closed = g_ptr_array_new();
   s->redeemed = g_hash_table_new(g_str_hash, g_str_equal);
+  s->macs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   s->keys = g_hash_table_new(g_str_hash, g_str_equal);
   g_queue_init(&s->decisions);
   for (int i = 0; i < HOSTS; i++)

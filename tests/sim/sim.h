@@ -85,6 +85,7 @@ struct Sim {
   bool gateway_full;
   GHashTable *redeemed;        /* tickets that opened something */
   GHashTable *keys;            /* idempotency key → object it answered */
+  GHashTable *macs;            /* network address → the desktop that has it, and back; for ever */
   int64_t newest_desktop, quiet_us;
   int64_t pool_max[POOLS];
 };

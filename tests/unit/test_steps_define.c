@@ -1,0 +1,133 @@
+/* How a desktop is defined on its host: on libvirt's own test driver, which validates as the real one does. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <libvirt/libvirt.h>
+
+#include "drivers/runtime/steps.h"
+
+static const char controller[] = "11111111-2222-4333-8444-555555555555";
+
+typedef struct {
+  Hypervisor *hypervisor;
+  char *uuid;
+  StepOrder order;     /* its objects are the place's */
+  Desktop desktop;
+  Host host;
+  Storage storage;
+  ImageVersion image;
+  TemplateVersion template;
+} Place;
+
+static Place *place_new(const char *xml)
+{
+  Place *p = g_new0(Place, 1);
+  HypervisorOptions options = { .uri = "test:///default", .controller = controller };
+  assert_true(hypervisor_open(&options, &p->hypervisor, NULL));
+  p->uuid = desktop_domain_uuid(controller, "d-1");
+  p->desktop = (Desktop){ .head = { .refs = 1, .noun = NOUN_DESKTOP, .name = (char *)"d-1" }, .clone = 1, .vcpus = 1, .memory_mib = 1024 };
+  p->desktop.mac = desktop_mac(controller, "d-1");
+  p->host = (Host){ .head = { .name = (char *)"h1" }, .virt_type = (char *)"test" };
+  p->storage = (Storage){ .head = { .name = (char *)"disk" }, .path = (char *)"/srv/disk" };
+  p->image = (ImageVersion){ .head = { .name = (char *)"linux@1" }, .format = FORMAT_QCOW2 };
+  p->template = (TemplateVersion){ .head = { .name = (char *)"linux@1" }, .xml = (char *)xml };
+  p->desktop.pool = (char *)"cad";
+  p->desktop.template = (char *)"linux@1";
+  p->order = (StepOrder){ .kind = STEP_DEFINE, .controller = (char *)controller, .desktop = &p->desktop, .host = &p->host, .storage = &p->storage,
+                          .image = &p->image, .template = &p->template };
+  return p;
+}
+
+static void place_free(Place *p)
+{
+  hypervisor_undefine(p->hypervisor, p->uuid, NULL);
+  hypervisor_close(p->hypervisor);
+  g_free(p->uuid);
+  g_free(p->desktop.mac);
+  g_free(p);
+}
+
+static StepResult *define(Place *p)
+{
+  static const StepOptions plain = { 0 };
+  StepRun step = { .order = &p->order, .result = step_result_new(&p->order), .hypervisor = p->hypervisor, .options = &plain,
+                   .deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC };
+  step_run(&step);
+  return step.result;
+}
+
+static char *template_text(const char *find, const char *put)
+{
+  g_autofree char *text = NULL;
+  assert_true(g_file_get_contents("templates/linux-cli.xml", &text, NULL, NULL));
+  g_auto(GStrv) parts = g_strsplit(text, find, 2);
+  assert_non_null(parts[1]);
+  return g_strjoinv(put, parts);
+}
+
+static char *defined_xml(Place *p)
+{
+  virConnectPtr conn = virConnectOpen("test:///default");
+  virDomainPtr domain = virDomainLookupByUUIDString(conn, p->uuid);
+  assert_non_null(domain);
+  char *xml = virDomainGetXMLDesc(domain, 0), *copy = g_strdup(xml);
+  free(xml);
+  virDomainFree(domain);
+  virConnectClose(conn);
+  return copy;
+}
+
+/* Every definition drew a new one: a reset desktop was a stranger to DHCP and to licences. */
+static void a_desktop_keeps_its_network_address(void **state)
+{
+  g_autofree char *xml = template_text("</devices>", "</devices>");
+  Place *p = place_new(xml);
+  for (p->desktop.clone = 1; p->desktop.clone < 3; p->desktop.clone++) {
+    g_autoptr(StepResult) result = define(p);
+    if (result->error)
+      fail_msg("%s", result->error->message);
+    g_autofree char *defined = defined_xml(p);
+    assert_non_null(strstr(defined, p->desktop.mac));
+  }
+  place_free(p);
+}
+
+/* libvirt drops what it does not know without a word; asked to validate, it says so. */
+static void a_template_the_host_finds_invalid_was_taken(void **state)
+{
+  g_autofree char *xml = template_text("<clock offset=\"utc\"/>", "<clock offset='utc' warp='9'/>");
+  Place *p = place_new(xml);
+  g_autoptr(StepResult) result = define(p);
+  assert_non_null(result->error);
+  assert_string_equal(reason_wire(error_reason(result->error)), "template-refused");
+  assert_non_null(strstr(result->error->message, "linux@1"));
+  assert_non_null(strstr(result->error->message, "h1"));
+  place_free(p);
+}
+
+static void network_addresses_are_one_a_desktop(void **state)
+{
+  static const char other[] = "21111111-2222-4333-8444-555555555555";
+  g_autofree char *one = desktop_mac(controller, "d-1"), *two = desktop_mac(controller, "d-2"), *far = desktop_mac(controller, "d-16777217"),
+                  *again = desktop_mac(controller, "d-1"), *abroad = desktop_mac(other, "d-1");
+  assert_string_equal(one, again);
+  assert_string_not_equal(one, two);
+  assert_string_not_equal(one, far);
+  assert_string_not_equal(one, abroad);
+  assert_int_equal(strlen(one), 17);
+  assert_int_equal(one[1], '2'); /* locally administered, of one card */
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_desktop_keeps_its_network_address),
+    cmocka_unit_test(a_template_the_host_finds_invalid_was_taken),
+    cmocka_unit_test(network_addresses_are_one_a_desktop),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
