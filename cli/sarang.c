@@ -81,7 +81,7 @@ static const GlobalFlag global_flags[] = {
 /* Words that a flag of ours takes none of: it stands alone. */
 static bool flag_stands_alone(const char *name)
 {
-  static const char *const alone[] = { "force", "disabled", "ticket", "vv", NULL };
+  static const char *const alone[] = { "force", "disabled", "ticket", "vv", "password", NULL };
   return g_strv_contains(alone, name) && strcmp(name, "vv");
 }
 
