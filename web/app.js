@@ -1,96 +1,91 @@
-// The page: log in, my desktops, connect. Speaks the same API as the command line, and nothing else.
-import RFB from "./novnc/core/rfb.js";
-import { words } from "./words.js";
+// The page: log in, my desktops, and the bar around a desktop's console.
+import { ask, askAll, Refusal } from "./api.js";
+import { Console } from "./console.js";
+import { speakOther, t, tOr, translate } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
-let language = localStorage.getItem("language") === "ko" || (!localStorage.getItem("language") && navigator.language.startsWith("ko")) ? 1 : 0;
+const REFRESH_MS = 2000;
 let me = null;
-let rfb = null;
+let seat = null; // the Console that is open
 let timer = 0;
+let drawn = "";
+let lastNews = null;
 
-const t = (key) => words[key][language];
+// ── what is said across views ────────────────────────────────────────────
 
-function translate() {
-  document.documentElement.lang = language ? "ko" : "en";
-  for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
-  $("language").textContent = $("login-language").textContent = t("other");
-}
-
-function notice(text) {
-  $("notice").textContent = text || "";
+function notice(text, fix) {
+  $("notice-text").textContent = text || "";
+  $("notice-fix").textContent = fix || "";
   $("notice").hidden = !text;
-}
-
-// ── the API ──────────────────────────────────────────────────────────────
-
-class Refusal extends Error {
-  constructor(status, problem) {
-    super([problem.detail, problem.fix].filter(Boolean).join(" · ") || `HTTP ${status}`);
-    this.status = status;
-    this.code = problem.code;
-  }
-}
-
-async function ask(method, path, body) {
-  const answer = await fetch(`/api/v1${path}`, {
-    method,
-    headers: { "X-Sarang-CSRF": "1", "Accept-Language": language ? "ko" : "en", ...(body ? { "Content-Type": "application/json" } : {}) },
-    body: body ? JSON.stringify(body) : undefined,
-    credentials: "same-origin",
-    redirect: "error",
-  });
-  const json = answer.status === 204 ? null : await answer.json().catch(() => null);
-  if (!answer.ok) throw new Refusal(answer.status, json || {});
-  return json;
 }
 
 // What went wrong is told; who is logged out goes to the login.
 function tell(error) {
-  if (error instanceof Refusal && error.status === 401 && me) {
-    me = null;
-    route();
+  if (!(error instanceof Refusal)) {
+    $("offline").hidden = false;
+  } else if (error.status === 401 && me) {
+    leave();
     notice(t("loggedout"));
   } else {
-    notice(error instanceof Refusal ? error.message : t("unreachable"));
+    notice(error.message, error.fix);
   }
 }
-
-// ── views ────────────────────────────────────────────────────────────────
 
 function show(view) {
   for (const name of ["login", "home", "console"]) $(`${name}-view`).hidden = name !== view;
-  $("top").hidden = view !== "home";
+  $("top").hidden = view === "console";
+  $("person").hidden = view !== "home";
+  $("offline").hidden = true;
   clearTimeout(timer);
 }
 
-function card(title, state, buttons) {
-  const item = document.createElement("li");
-  const name = document.createElement("strong");
-  name.textContent = title;
-  const note = document.createElement("span");
-  note.textContent = state;
-  item.append(name, note);
-  for (const [label, kind, act] of buttons) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = kind;
-    button.textContent = label;
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      try { await act(); } catch (error) { tell(error); }
-      button.disabled = false;
-    });
-    item.append(button);
-  }
+function element(name, kind, text) {
+  const node = document.createElement(name);
+  node.className = kind;
+  node.textContent = text;
+  return node;
+}
+
+// ── my desktops ──────────────────────────────────────────────────────────
+
+function actionButton(key, label, kind, act) {
+  const button = element("button", kind, label);
+  button.type = "button";
+  button.dataset.key = key;
+  button.addEventListener("click", async () => {
+    if (button.ariaDisabled) return; // not really disabled, which would take the focus from it
+    button.ariaDisabled = "true";
+    notice("");
+    try { await act(); } catch (error) { tell(error); }
+    button.ariaDisabled = null;
+  });
+  return button;
+}
+
+// Which of a session's states a person cares for.
+const shownState = (session) => (session.ready && session.state === "assigned" ? "ready" : session.state);
+
+function card({ title, about, state, buttons }) {
+  const item = element("li", "card", "");
+  const text = element("div", "card-text", "");
+  text.append(element("h3", "", title), element("p", "about", about));
+  if (state) text.append(element("p", `state ${state}`, t(`state.${state}`)));
+  const side = element("div", "card-buttons", "");
+  side.append(...buttons);
+  item.append(text, side);
   return item;
 }
 
-const stateText = (session) => (session.ready && session.state === "assigned" ? t("ready") : session.state === "assigned" ? t("preparing") : t(session.state === "connecting" ? "connecting" : session.state) || session.state);
+function sessionCard(session, pool) {
+  const open = () => { location.hash = `#/session/${encodeURIComponent(session.id)}`; };
+  const buttons = [actionButton(`end ${session.id}`, t("end"), "quiet", () => endSession(session.id, pool.kind))];
+  if (session.ready) buttons.push(actionButton(`connect ${session.id}`, t("connect"), "primary", open));
+  return card({ title: pool.title || session.pool, about: [session.pool, session.desktop].filter(Boolean).join(" · "), state: shownState(session), buttons });
+}
 
-function sessionCard(session) {
-  const connect = [t("connect"), "primary", async () => { location.hash = `#/session/${encodeURIComponent(session.id)}`; }];
-  const end = [t("end"), "quiet", () => endSession(session.id)];
-  return card(`${session.pool} · ${session.desktop || session.id}`, stateText(session), [...(session.ready ? [connect] : []), end]);
+function poolCard(pool) {
+  return card({ title: pool.title || pool.name, about: tOr(pool.kind, "floating"),
+    buttons: [actionButton(`get ${pool.name}`, t("get"), "primary", () => request(pool.name))] });
 }
 
 async function request(pool) {
@@ -98,140 +93,230 @@ async function request(pool) {
   location.hash = `#/session/${encodeURIComponent(session.id)}`;
 }
 
-async function home() {
-  show("home");
-  $("who").textContent = me.title || me.name;
+// Draws only what is new, so that the keyboard's focus stays where it was.
+function draw(sessions, pools) {
+  const now = JSON.stringify([document.documentElement.lang, sessions, pools]);
+  if (now === drawn) return;
+  drawn = now;
+  const held = document.activeElement?.dataset.key;
+  const byName = new Map(pools.map((pool) => [pool.name, pool]));
+  const mine = new Set(sessions.map((session) => session.pool));
+  const free = pools.filter((pool) => !mine.has(pool.name));
+  $("sessions").replaceChildren(...sessions.map((session) => sessionCard(session, byName.get(session.pool) || {})));
+  $("pools").replaceChildren(...free.map(poolCard));
+  $("no-sessions").hidden = sessions.length > 0;
+  $("no-pools").textContent = pools.length ? t("allheld") : t("nopools");
+  $("no-pools").hidden = free.length > 0;
+  if (held) document.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus();
+}
+
+const kept = (object, names) => Object.fromEntries(names.map((name) => [name, object[name]]));
+
+async function refresh() {
+  clearTimeout(timer);
   try {
-    const [sessions, pools] = await Promise.all([ask("GET", "/sessions"), ask("GET", "/pools")]);
-    const live = sessions.items.filter((s) => s.user === me.name && s.state !== "ended");
-    $("sessions").replaceChildren(...live.map(sessionCard));
-    $("no-sessions").hidden = live.length > 0;
-    const held = new Set(live.map((s) => s.pool));
-    const open = pools.items.filter((p) => !held.has(p.name));
-    $("pools").replaceChildren(...open.map((p) => card(p.title || p.name, p.title ? p.name : "", [[t("get"), "primary", () => request(p.name)]])));
-    $("no-pools").hidden = pools.items.length > 0;
-    notice("");
+    const [sessions, pools] = await Promise.all([askAll("/sessions", { user: me.name }), askAll("/pools")]);
+    if ($("home-view").hidden) return;
+    draw(sessions.filter((s) => s.state !== "ended").map((s) => kept(s, ["id", "pool", "desktop", "state", "ready"])),
+      pools.map((p) => kept(p, ["name", "title", "kind"])));
+    $("offline").hidden = true;
   } catch (error) {
     tell(error);
   }
-  if (!$("home-view").hidden) timer = setTimeout(home, 2000);
+  if (!$("home-view").hidden) timer = setTimeout(refresh, REFRESH_MS);
 }
 
-async function endSession(id) {
+async function home() {
+  show("home");
+  drawn = "";
+  document.title = "사랑방 Sarang";
+  $("who").textContent = me.title || me.name;
+  await refresh();
+}
+
+async function endSession(id, kind) {
+  $("end-text").textContent = tOr(`end.${kind}`, "end.floating");
+  $("confirm").returnValue = "no";
   $("confirm").showModal();
-  const answer = await new Promise((done) => $("confirm").addEventListener("close", () => done($("confirm").returnValue), { once: true }));
-  if (answer !== "yes") return;
+  await new Promise((done) => $("confirm").addEventListener("close", done, { once: true }));
+  if ($("confirm").returnValue !== "yes") return;
   await ask("POST", `/sessions/${encodeURIComponent(id)}/end`, {});
-  location.hash = "#/";
-  route();
+  if (location.hash.startsWith("#/session/")) location.hash = "#/";
+  else await refresh();
 }
 
-// ── the console ──────────────────────────────────────────────────────────
-
-function disconnect() {
-  if (rfb) rfb.disconnect();
-  rfb = null;
-}
-
-function gone(text) {
-  $("gone-text").textContent = text;
-  $("gone").hidden = false;
-  $("console-state").textContent = "";
-}
-
-function listen(session) {
-  rfb.addEventListener("connect", () => { $("console-state").textContent = t("connected"); rfb.focus(); });
-  rfb.addEventListener("disconnect", () => { if (rfb) gone(t("lost")); rfb = null; });
-  rfb.addEventListener("clipboard", (event) => { $("clipboard-text").value = event.detail.text; });
-  $("screen").dataset.session = session.id;
-}
-
-async function connect(id) {
-  disconnect();
-  $("gone").hidden = true;
-  $("console-state").textContent = t("connecting");
-  const session = await ask("GET", `/sessions/${encodeURIComponent(id)}`);
-  $("console-name").textContent = `${session.pool} · ${session.desktop || session.id}`;
-  if (session.state === "ended") return gone(session.error ? session.error.text : t("ended"));
-  if (!session.ready) {
-    $("console-state").textContent = t(session.state === "requested" ? "requested" : "preparing");
-    timer = setTimeout(() => connect(id).catch(tell), 500);
-    return undefined;
-  }
-  const ticket = await ask("POST", `/sessions/${encodeURIComponent(id)}/ticket`, { protocol: "vnc", origin: location.origin });
-  rfb = new RFB($("screen"), `wss://${location.host}/console`, { wsProtocols: ["binary", `ticket.${ticket.ticket}`] });
-  rfb.scaleViewport = $("scale").checked;
-  rfb.resizeSession = false;
-  rfb.background = "#20242c";
-  listen(session);
-  return undefined;
-}
-
-// ── what the buttons do ──────────────────────────────────────────────────
+// ── a desktop's console ──────────────────────────────────────────────────
 
 const sessionInView = () => decodeURIComponent(location.hash.split("/")[2] || "");
 
-function setLanguage() {
-  language = 1 - language;
-  localStorage.setItem("language", language ? "ko" : "en");
-  translate();
-  if (me && !$("home-view").hidden) home();
+// What stands in front of the screen: [text, more of it].
+const curtains = {
+  reaching: () => [t("reaching")],
+  waiting: ({ session }) => [tOr(`state.${session.state}`, "state.assigned")],
+  lost: ({ code, error }) => [error ? error.message : tOr(`lost.${code}`, "lost"), t("retrying")],
+  unreachable: () => [t("unreachable")],
+  ended: ({ session }) => [tOr(`ended.${session.reason}`, "ended.none"), session.error?.text],
+  refused: ({ error }) => [error.message, error.fix],
+};
+
+function tellOfConsole(news) {
+  lastNews = news;
+  const { phase, session, error } = news;
+  if (phase === "refused" && error.status === 401) return tell(error);
+  if (session) {
+    $("console-name").textContent = [session.pool, session.desktop].filter(Boolean).join(" · ");
+    document.title = `${$("console-name").textContent} · Sarang`;
+  }
+  $("console-state").textContent = phase === "connected" ? t("connected") : "";
+  $("curtain").hidden = phase === "connected";
+  $("screen").inert = phase !== "connected";
+  if (phase === "connected") return seat.rfb.focus();
+  const [text, more] = curtains[phase](news);
+  $("curtain-text").textContent = text;
+  $("curtain-more").textContent = more || "";
+  const over = phase === "ended" || phase === "refused";
+  $("curtain").classList.toggle("busy", !over);
+  $("again").hidden = !["lost", "unreachable"].includes(phase);
+  $("leave").hidden = !over;
+  $("end").disabled = over;
+  return undefined;
 }
 
-$("language").addEventListener("click", setLanguage);
-$("login-language").addEventListener("click", setLanguage);
-$("login").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = new FormData(event.target);
-  try {
-    await ask("POST", "/login", { name: form.get("name"), password: form.get("password") });
-    event.target.reset();
-    await start();
-  } catch (error) {
-    notice(error instanceof Refusal ? error.message : t("unreachable"));
-  }
-});
-$("logout").addEventListener("click", async () => {
-  await ask("POST", "/logout", {}).catch(() => {});
-  me = null;
-  route();
-});
-$("scale").addEventListener("change", () => { if (rfb) rfb.scaleViewport = $("scale").checked; });
-$("cad").addEventListener("click", () => rfb && rfb.sendCtrlAltDel());
-$("full").addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : $("console-view").requestFullscreen()));
-$("clipboard-toggle").addEventListener("click", () => {
-  $("clipboard").hidden = !$("clipboard").hidden;
-  $("clipboard-toggle").setAttribute("aria-expanded", String(!$("clipboard").hidden));
-});
-$("clipboard-send").addEventListener("click", () => rfb && rfb.clipboardPasteFrom($("clipboard-text").value));
-$("again").addEventListener("click", () => connect(sessionInView()).catch(tell));
-$("end").addEventListener("click", () => endSession(sessionInView()).catch(tell));
+function sit(id) {
+  show("console");
+  $("console-name").textContent = "";
+  $("clipboard-text").value = "";
+  showClipboard(false);
+  seat = new Console($("screen"), id, tellOfConsole, (text) => {
+    $("clipboard-text").value = text;
+    $("clipboard-toggle").classList.toggle("new", $("clipboard").hidden);
+  });
+  seat.fit = $("scale").checked;
+  seat.run();
+}
 
-function route() {
-  notice("");
-  const id = sessionInView();
-  if (!me) {
-    disconnect();
-    show("login");
-  } else if (location.hash.startsWith("#/session/") && id) {
-    show("console");
-    connect(id).catch(tell);
-  } else {
-    disconnect();
-    home();
-  }
+function rise() {
+  seat?.close();
+  seat = null;
+  if (document.fullscreenElement) document.exitFullscreen();
+}
+
+function showClipboard(wanted) {
+  $("clipboard").hidden = !wanted;
+  $("clipboard-toggle").setAttribute("aria-expanded", String(wanted));
+  $("clipboard-toggle").classList.remove("new");
+  if (wanted) $("clipboard-text").focus();
+}
+
+async function toggleFull() {
+  if (document.fullscreenElement) return document.exitFullscreen();
+  await $("console-view").requestFullscreen();
+  return navigator.keyboard?.lock?.().catch(() => {}); // keys such as Escape go to the desktop, too
+}
+
+// The screen takes every key, Tab as well. Ctrl, Alt and Shift, pressed and let go with nothing else, lead out of it.
+let leaving = false;
+function watchKeys(event) {
+  const all = event.ctrlKey && event.altKey && event.shiftKey;
+  const modifier = ["Control", "Alt", "Shift", "Meta"].includes(event.key);
+  if (event.type === "keydown") leaving = modifier && (all || leaving);
+  else if (leaving && !event.ctrlKey && !event.altKey && !event.shiftKey) setTimeout(() => { leaving = false; $("back").focus(); });
+}
+
+$("screen").addEventListener("keydown", watchKeys, true);
+$("screen").addEventListener("keyup", watchKeys, true);
+$("scale").addEventListener("change", () => seat?.setFit($("scale").checked));
+$("cad").addEventListener("click", () => { seat?.rfb?.sendCtrlAltDel(); seat?.rfb?.focus(); });
+$("full").addEventListener("click", toggleFull);
+$("clipboard-toggle").addEventListener("click", () => showClipboard($("clipboard").hidden));
+$("clipboard").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  showClipboard(false);
+  $("clipboard-toggle").focus();
+});
+$("clipboard-send").addEventListener("click", () => seat?.rfb?.clipboardPasteFrom($("clipboard-text").value));
+$("clipboard-copy").addEventListener("click", () => navigator.clipboard.writeText($("clipboard-text").value).catch(() => $("clipboard-text").select()));
+$("again").addEventListener("click", () => seat?.wake());
+$("leave").addEventListener("click", () => { location.hash = "#/"; });
+$("end").addEventListener("click", async () => {
+  const session = lastNews?.session;
+  const pool = session && await ask("GET", `/pools/${encodeURIComponent(session.pool)}`).catch(() => null);
+  await endSession(sessionInView(), pool?.kind).catch(tell);
+});
+
+// ── in and out ───────────────────────────────────────────────────────────
+
+function leave() {
+  me = null;
+  localStorage.removeItem("here");
+  route();
 }
 
 async function start() {
   try {
     me = await ask("GET", "/me");
+    localStorage.setItem("here", "1");
   } catch (error) {
-    me = null;
-    if (!(error instanceof Refusal)) notice(t("unreachable"));
+    if (error instanceof Refusal) return leave();
+    show("login");
+    tell(error);
+    timer = setTimeout(start, REFRESH_MS);
+    return undefined;
   }
-  route();
+  return route();
+}
+
+$("login").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = new FormData(event.target);
+  $("login-button").disabled = true;
+  $("login-error").textContent = "";
+  try {
+    await ask("POST", "/login", { name: form.get("name"), password: form.get("password") });
+    event.target.reset();
+    await start();
+  } catch (error) {
+    $("login-error").textContent = error instanceof Refusal ? [error.message, error.fix].filter(Boolean).join(" ") : t("unreachable");
+    event.target.elements.password.select();
+  } finally {
+    $("login-button").disabled = false;
+  }
+});
+$("logout").addEventListener("click", async () => {
+  try {
+    await ask("POST", "/logout", {});
+    leave();
+  } catch (error) {
+    tell(error);
+  }
+});
+$("dismiss").addEventListener("click", () => notice(""));
+for (const button of document.querySelectorAll(".language")) {
+  button.addEventListener("click", () => {
+    speakOther();
+    notice("");
+    $("login-error").textContent = "";
+    if (me && !$("home-view").hidden) refresh();
+  });
+}
+
+function route() {
+  const id = sessionInView();
+  rise();
+  notice("");
+  if (!me) {
+    show("login");
+    document.title = "사랑방 Sarang";
+    $("login").elements.name.focus();
+  } else if (location.hash.startsWith("#/session/") && id) {
+    sit(id);
+  } else {
+    home();
+  }
 }
 
 window.addEventListener("hashchange", route);
 translate();
-start();
+// who was never here, or has left, is not asked for: that would only be refused
+if (localStorage.getItem("here")) start();
+else route();
