@@ -93,6 +93,8 @@ async function request(pool) {
   location.hash = `#/session/${encodeURIComponent(session.id)}`;
 }
 
+const focusOn = (key) => key && document.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
+
 // Draws only what is new, so that the keyboard's focus stays where it was.
 function draw(sessions, pools) {
   const now = JSON.stringify([document.documentElement.lang, sessions, pools]);
@@ -107,7 +109,7 @@ function draw(sessions, pools) {
   $("no-sessions").hidden = sessions.length > 0;
   $("no-pools").textContent = pools.length ? t("allheld") : t("nopools");
   $("no-pools").hidden = free.length > 0;
-  if (held) document.querySelector(`[data-key="${CSS.escape(held)}"]`)?.focus();
+  focusOn(held);
 }
 
 const kept = (object, names) => Object.fromEntries(names.map((name) => [name, object[name]]));
@@ -137,8 +139,10 @@ async function home() {
 async function endSession(id, kind) {
   $("end-text").textContent = tOr(`end.${kind}`, "end.floating");
   $("confirm").returnValue = "no";
+  const asker = document.activeElement?.dataset.key;
   $("confirm").showModal();
   await new Promise((done) => $("confirm").addEventListener("close", done, { once: true }));
+  if (document.activeElement === document.body) focusOn(asker); // the button may have been drawn anew
   if ($("confirm").returnValue !== "yes") return;
   await ask("POST", `/sessions/${encodeURIComponent(id)}/end`, {});
   if (location.hash.startsWith("#/session/")) location.hash = "#/";
