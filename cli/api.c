@@ -5,15 +5,9 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "core/text.h"
 
-/* Where the first words of a command go when they are not the object's name. */
-static const struct { ApiVerb verb; const char *words[3]; } positions[] = {
-  { API_IMAGE_IMPORT, { "family", "source" } },
-  { API_TEMPLATE_ADD, { "family", "xml" } },
-  { API_SESSION_REQUEST, { "pool" } },
-  { API_TOKEN_CREATE, { "title" } },
-  { API_BACKUP, { "path" } },
-};
+enum { HISTORY_MOST = 1000 };
 
 /* "@FILE" stands for what the file holds. */
 static char *text_of(const char *value, GError **err)
@@ -37,8 +31,7 @@ static json_t *list_value(const char *text)
   return list;
 }
 
-/* Text as a field's type wants it; what does not fit goes as text, and the server says what is wrong with it. */
-static json_t *typed_value(const Field *f, const char *text)
+json_t *typed_value(const Field *f, const char *text)
 {
   char *end;
   gint64 number = g_ascii_strtoll(text, &end, 10);
@@ -65,63 +58,58 @@ static json_t *typed_value(const Field *f, const char *text)
   return json_string(text);
 }
 
-static bool is_argument(ApiVerb verb, const char *name)
+static json_t *plain_value(const char *text)
 {
-  g_auto(GStrv) names = g_strsplit(api_rows[verb].args, " ", -1);
-  for (char **n = names; *n; n++)
-    if (!strncmp(*n, name, strlen(name)) && (!(*n)[strlen(name)] || (*n)[strlen(name)] == '?'))
-      return true;
-  return false;
+  char *end;
+  gint64 number = g_ascii_strtoll(text, &end, 10);
+  return *text && !*end ? json_integer(number) : json_string(text);
 }
 
+/* value NULL: a flag that stands alone. */
 static bool body_set(json_t *body, ApiVerb verb, const char *name, const char *value, GError **err)
 {
-  const Schema *schema = &schemas[api_rows[verb].noun];
-  const Field *f = schema_field(schema, name);
-  unsigned wanted = api_rows[verb].how == HOW_CREATE ? F_IN : api_rows[verb].how == HOW_CHANGE ? F_CHANGE : 0;
-  bool list = api_rows[verb].how == HOW_LIST || api_rows[verb].how == HOW_HISTORY;
-  if (!is_argument(verb, name) && !(f && f->flags & wanted) && !list) {
-    g_autofree char *help = g_strdup_printf("%s %s", schema->noun, api_rows[verb].verb);
-    g_autofree char *what = g_strdup_printf("%s does not know --%s", help, name);
-    return error_false(err, REASON_USAGE, "what", what, "help", help, NULL);
-  }
+  const CommandFlag *flag = verb_flag(verb, name);
+  const Field *f = flag ? flag->field : NULL;
   g_autofree char *text = text_of(value ? value : "", err);
   if (!text)
     return false;
-  char *end;
-  bool number = !f && *text && (g_ascii_strtoll(text, &end, 10), !*end);
-  json_object_set_new(body, name, f ? typed_value(f, text) : !value ? json_true() : number ? json_integer(atoll(text)) : json_string(text));
+  bool names_file = verb == API_IMAGE_IMPORT && !strcmp(name, "source");
+  g_autofree char *absolute = names_file && *text ? g_canonicalize_filename(text, NULL) : NULL;
+  json_object_set_new(body, name, f ? typed_value(f, absolute ? absolute : text) : !value ? json_true() : plain_value(text));
   return true;
 }
 
-/* What stands in place of flags: the object's name, or what positions says. */
+static bool too_many(const Command *c, guint used, GError **err)
+{
+  g_autofree char *usage = verb_usage(c->verb);
+  return error_false(err, REASON_TOO_MANY_WORDS, "word", c->words->pdata[used], "usage", usage, NULL);
+}
+
+/* What stands in place of flags: the object's name, or what verb_positions says. */
 static bool take_words(Command *c, json_t *body, char **ret_name, GError **err)
 {
-  const ApiRow *row = &api_rows[c->verb];
   guint used = 0;
-  if (strchr(row->path, '{') && c->words->len)
+  if (verb_takes_name(c->verb) && !c->words->len) {
+    g_autofree char *usage = verb_usage(c->verb);
+    return error_false(err, REASON_MISSING_WORDS, "usage", usage, NULL);
+  }
+  if (strchr(api_rows[c->verb].path, '{'))
     *ret_name = g_strdup(c->words->pdata[used++]);
-  else if (g_str_has_prefix(row->args, "name") && c->words->len)
+  else if (verb_takes_name(c->verb))
     json_object_set_new(body, "name", json_string(c->words->pdata[used++]));
-  for (size_t p = 0; p < G_N_ELEMENTS(positions); p++)
-    for (int i = 0; positions[p].verb == c->verb && positions[p].words[i] && used < c->words->len; i++, used++) {
-      g_autofree char *file = !strcmp(positions[p].words[i], "xml") ? g_strconcat("@", c->words->pdata[used], NULL) : g_strdup(c->words->pdata[used]);
-      if (!body_set(body, c->verb, positions[p].words[i], file, err))
-        return false;
-    }
-  g_autofree char *help = g_strdup_printf("%s %s", schemas[row->noun].noun, row->verb);
-  if (strchr(row->path, '{') && !*ret_name)
-    return error_false(err, REASON_USAGE, "what", "the name is missing", "help", help, NULL);
-  if (used < c->words->len)
-    return error_false(err, REASON_USAGE, "what", "there are too many words", "help", help, NULL);
-  return true;
+  for (const char *const *word = verb_positions(c->verb); *word && used < c->words->len; word++, used++) {
+    g_autofree char *value = g_strconcat(strcmp(*word, "xml") ? "" : "@", c->words->pdata[used], NULL);
+    if (!body_set(body, c->verb, *word, value, err))
+      return false;
+  }
+  return used == c->words->len || too_many(c, used, err);
 }
 
 /* Passwords come from the terminal or standard input, never from the command line, where everyone sees them. */
-static bool read_password(json_t *body, const char *member, GError **err)
+static bool read_password(json_t *body, const char *member, const char *prompt, GError **err)
 {
   char line[256] = "";
-  const char *typed = isatty(STDIN_FILENO) ? getpass("Password: ") : fgets(line, sizeof line, stdin);
+  const char *typed = isatty(STDIN_FILENO) ? getpass(prompt) : fgets(line, sizeof line, stdin);
   if (!typed)
     return error_false(err, REASON_MISSING_FIELD, "field", member, NULL);
   g_autofree char *password = g_strdup(typed);
@@ -132,16 +120,23 @@ static bool read_password(json_t *body, const char *member, GError **err)
   return true;
 }
 
+static bool is_secret(const Command *c, const char *name)
+{
+  return g_str_has_suffix(name, "password") && verb_has_argument(c->verb, name);
+}
+
 static bool take_flags(Command *c, json_t *body, GError **err)
 {
+  bool old = command_flag(c, "old_password") && verb_has_argument(c->verb, "old_password");
+  if (old && !read_password(body, "old_password", "Old password: ", err))
+    return false;
   for (guint i = 0; i + 1 < c->flags->len; i += 2) {
-    const char *name = c->flags->pdata[i], *value = c->flags->pdata[i + 1];
-    bool secret = !strcmp(name, "password") && is_argument(c->verb, "password");
-    if (secret ? !read_password(body, name, err) : !body_set(body, c->verb, name, value, err))
+    const char *name = c->flags->pdata[i];
+    if (!is_secret(c, name) && !body_set(body, c->verb, name, c->flags->pdata[i + 1], err))
       return false;
   }
-  bool wants = c->verb == API_USER_PASSWORD && !json_object_get(body, "password");
-  return !wants || read_password(body, "password", err);
+  bool wanted = command_flag(c, "password") || c->verb == API_USER_PASSWORD;
+  return !wanted || !verb_has_argument(c->verb, "password") || read_password(body, "password", "Password: ", err);
 }
 
 /* The filters of a list as a query. */
@@ -158,24 +153,23 @@ static char *query_of(json_t *body)
   return g_string_free(g_steal_pointer(&query), FALSE);
 }
 
-/* Every page of a list, as one array. */
-static bool ask_list(Command *c, json_t *filters, json_t **ret_list, GError **err)
+bool command_ask_list(Command *c, ApiVerb verb, json_t *filters, json_t **ret_list, int64_t *ret_sequence, GError **err)
 {
   json_auto_t *all = json_array();
-  bool one_page = json_object_get(filters, "limit") != NULL;
-  for (;;) {
+  bool one_page = json_object_get(filters, "limit") != NULL, history = api_rows[verb].how == HOW_HISTORY;
+  for (json_t *next = json_true(); next;) {
     g_autofree char *query = query_of(filters);
-    g_autofree char *path = g_strconcat(api_rows[c->verb].path, query, NULL);
+    g_autofree char *path = g_strconcat(api_rows[verb].path, query, NULL);
     json_auto_t *page = NULL;
     if (!client_ask(&c->place, METHOD_GET, path, NULL, &page, NULL, err))
       return false;
     json_array_extend(all, json_object_get(page, "items"));
-    json_t *next = json_object_get(page, "next");
-    if (one_page || !json_is_string(next))
-      break;
-    json_object_set(filters, api_rows[c->verb].how == HOW_HISTORY ? "before" : "after", next);
-    if (api_rows[c->verb].how == HOW_HISTORY && json_array_size(all) >= 1000)
-      break;
+    if (ret_sequence)
+      *ret_sequence = json_integer_value(json_object_get(page, "sequence"));
+    next = one_page || (history && json_array_size(all) >= HISTORY_MOST) ? NULL : json_object_get(page, "next");
+    next = json_is_string(next) ? next : NULL;
+    if (next)
+      json_object_set(filters, history ? "before" : "after", next);
   }
   *ret_list = json_incref(all);
   return true;
@@ -199,6 +193,85 @@ static bool ask_one(Command *c, const char *name, json_t *body, json_t **ret_jso
   return true;
 }
 
+/* ── dry run ──────────────────────────────────────────────────────────────── */
+
+/* What the tables can say of a request without asking: names, fields, limits. */
+static bool request_check(ApiVerb verb, json_t *body, GError **err)
+{
+  const ApiRow *row = &api_rows[verb];
+  bool create = row->how == HOW_CREATE;
+  if (!create && row->how != HOW_CHANGE)
+    return true;
+  json_auto_t *fields = json_object();
+  const char *key;
+  json_t *value;
+  json_object_foreach(body, key, value)
+    if (!verb_has_argument(verb, key) || (schema_field(&schemas[row->noun], key) && schema_field(&schemas[row->noun], key)->flags & F_IN))
+      json_object_set(fields, key, value);
+  const char *name = json_string_value(json_object_get(body, "name"));
+  if (create && verb_takes_name(verb) && !(verb == API_USER_ADD ? account_check : name_check)("name", name, err))
+    return false;
+  Object *object = object_new(&schemas[row->noun], row->noun, "dry-run");
+  bool ok = object_set_json(&schemas[row->noun], object, fields, create ? JSON_CREATE : JSON_CHANGE, err);
+  object_unref(&schemas[row->noun], object);
+  return ok;
+}
+
+/* Says what would be asked for. Whether the object is there is looked up; whether it can be done the server alone knows. */
+static bool dry_run(Command *c, const char *name, json_t *body, GError **err)
+{
+  const ApiRow *row = &api_rows[c->verb];
+  ApiVerb show = name ? api_find_words(schemas[row->noun].noun, "show") : N_API_VERBS;
+  g_autofree char *there = show == N_API_VERBS ? NULL : client_path(show, name);
+  if (!request_check(c->verb, body, err) || (there && !client_ask(&c->place, METHOD_GET, there, NULL, NULL, NULL, err)))
+    return false;
+  if (json_object_get(body, "password"))
+    json_object_set_new(body, "password", json_string("…"));
+  g_autofree char *path = client_path(c->verb, name), *text = json_dumps(body, JSON_INDENT(2));
+  printf("%s %s\n%s\n", api_method_name(row->method), path, text);
+  return true;
+}
+
+/* ── running ──────────────────────────────────────────────────────────────── */
+
+static OutputStyle style_of(const Command *c)
+{
+  return (OutputStyle){ c->form, c->color, c->columns, !c->no_headers };
+}
+
+static bool run_list(Command *c, json_t *filters, GError **err)
+{
+  json_auto_t *list = NULL;
+  int64_t sequence = 0;
+  json_auto_t *wanted = json_deep_copy(filters);
+  Noun noun = api_rows[c->verb].noun;
+  if (c->columns && !output_columns_check(noun, c->columns, err))
+    return false;
+  if (c->watch)
+    return command_watch(c, noun, NULL, wanted, err);
+  if (!command_ask_list(c, c->verb, filters, &list, &sequence, err))
+    return false;
+  OutputStyle style = style_of(c);
+  output_print(&style, noun, list);
+  return true;
+}
+
+static bool run_one(Command *c, const char *name, json_t *body, GError **err)
+{
+  json_t *answer = NULL;
+  if (c->watch && api_rows[c->verb].how == HOW_GET)
+    return command_watch(c, api_rows[c->verb].noun, name, NULL, err);
+  if (!ask_one(c, name, body, &answer, err))
+    return false;
+  bool ok = !answer || !c->wait || command_wait(c, answer_noun(c, answer), &answer, err);
+  OutputStyle style = style_of(c);
+  bool told = answer && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
+  if (told)
+    output_print(&style, answer_noun(c, answer), answer);
+  json_decref(answer);
+  return ok;
+}
+
 bool command_run_api(Command *c, GError **err)
 {
   const ApiRow *row = &api_rows[c->verb];
@@ -206,15 +279,7 @@ bool command_run_api(Command *c, GError **err)
   g_autofree char *name = NULL;
   if (!take_words(c, body, &name, err) || !take_flags(c, body, err))
     return false;
-  json_t *answer = NULL;
-  bool list = row->how == HOW_LIST || row->how == HOW_HISTORY;
-  if (!(list ? ask_list(c, body, &answer, err) : ask_one(c, name, body, &answer, err)))
-    return false;
-  bool ok = true;
-  if (answer && !list && c->wait)
-    ok = command_wait(c, answer_noun(c, answer), &answer, err);
-  if (answer && (json_is_array(answer) || json_object_get(answer, "name") || json_object_size(answer)) && !(c->quiet && !list))
-    output_print(c->form, list ? row->noun : answer_noun(c, answer), answer, !c->no_headers);
-  json_decref(answer);
-  return ok;
+  if (c->dry_run && row->method != METHOD_GET)
+    return dry_run(c, name, body, err);
+  return row->how == HOW_LIST || row->how == HOW_HISTORY ? run_list(c, body, err) : run_one(c, name, body, err);
 }

@@ -1,88 +1,8 @@
 #include "cli/client.h"
 
-#include <glib/gstdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-enum { ANSWER_MAX_BYTES = 64 << 20, TIMEOUT_S = 120 };
-
-static char *context_file(void)
-{
-  return g_build_filename(g_get_user_config_dir(), "sarang", "context", NULL);
-}
-
-void place_clear(Place *place)
-{
-  g_free(place->socket);
-  g_free(place->server);
-  if (place->token)
-    memset(place->token, 0, strlen(place->token));
-  g_free(place->token);
-  g_free(place->ca_file);
-}
-
-static char *key_dup(GKeyFile *file, const char *key)
-{
-  return g_key_file_get_string(file, "sarang", key, NULL);
-}
-
-static void place_from_context(Place *place)
-{
-  g_autofree char *path = context_file();
-  g_autoptr(GKeyFile) file = g_key_file_new();
-  if (!g_key_file_load_from_file(file, path, G_KEY_FILE_NONE, NULL))
-    return;
-  place->server = key_dup(file, "server");
-  place->token = place->token ? place->token : key_dup(file, "token");
-  place->ca_file = place->ca_file ? place->ca_file : key_dup(file, "ca");
-}
-
-static bool token_from_file(Place *place, GError **err)
-{
-  const char *path = g_getenv("SARANG_TOKEN_FILE");
-  if (place->token || !path)
-    return true;
-  g_autoptr(GError) why = NULL;
-  if (!g_file_get_contents(path, &place->token, NULL, &why))
-    return error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
-  g_strstrip(place->token);
-  return true;
-}
-
-bool place_complete(Place *place, GError **err)
-{
-  if (!place->socket && !place->server) {
-    place->socket = g_strdup(g_getenv("SARANG_SOCKET"));
-    place->server = g_strdup(g_getenv("SARANG_SERVER"));
-  }
-  if (!place->ca_file)
-    place->ca_file = g_strdup(g_getenv("SARANG_CA"));
-  if (!token_from_file(place, err))
-    return false;
-  if (!place->socket && !place->server)
-    place_from_context(place);
-  if (!place->socket && !place->server)
-    place->socket = g_strdup("/run/sarang/sarangd.sock");
-  return true;
-}
-
-bool place_save(const Place *place, GError **err)
-{
-  g_autofree char *path = context_file();
-  g_autofree char *dir = g_path_get_dirname(path);
-  g_autoptr(GKeyFile) file = g_key_file_new();
-  g_key_file_set_string(file, "sarang", "server", place->server);
-  g_key_file_set_string(file, "sarang", "token", place->token);
-  if (place->ca_file)
-    g_key_file_set_string(file, "sarang", "ca", place->ca_file);
-  gsize n;
-  g_autofree char *text = g_key_file_to_data(file, &n, NULL);
-  g_autoptr(GError) why = NULL;
-  g_mkdir_with_parents(dir, 0700);
-  if (g_file_set_contents_full(path, text, n, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &why))
-    return true;
-  return error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
-}
+enum { ANSWER_MAX_BYTES = 64 << 20, TIMEOUT_S = 120, SILENCE_S = 60 };
 
 /* ── one request ──────────────────────────────────────────────────────────── */
 
@@ -190,6 +110,69 @@ bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *
   curl_slist_free_all(headers);
   curl_easy_cleanup(curl);
   return ok;
+}
+
+/* ── streams ──────────────────────────────────────────────────────────────── */
+
+typedef struct {
+  ClientLineFn line;
+  void *data;
+  GString *rest;
+  bool status_ok;
+  CURL *curl;
+} Stream;
+
+static size_t stream_collect(char *bytes, size_t size, size_t n, void *into)
+{
+  Stream *s = into;
+  long status = 0;
+  g_string_append_len(s->rest, bytes, size * n);
+  curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
+  s->status_ok = status == 200;
+  for (char *end; s->status_ok && (end = memchr(s->rest->str, '\n', s->rest->len));) {
+    *end = '\0';
+    bool more = s->line(s->rest->str, s->data);
+    g_string_erase(s->rest, 0, end - s->rest->str + 1);
+    if (!more)
+      return 0;
+  }
+  return s->rest->len > ANSWER_MAX_BYTES ? 0 : size * n;
+}
+
+static int stream_progress(void *stop, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+  return stop && *(volatile sig_atomic_t *)stop;
+}
+
+bool client_stream(const Place *place, const char *path, ClientLineFn line, void *data, volatile sig_atomic_t *stop, GError **err)
+{
+  CURL *curl = handle_new(place);
+  Stream stream = { line, data, g_string_new(NULL), false, curl };
+  g_autofree char *url = g_strconcat(place->socket ? "http://localhost" : place->server, path, NULL);
+  struct curl_slist *headers = headers_new(place, false);
+  curl_easy_setopt(curl, CURLOPT_URL, url);
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, stream_collect);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, stream_progress);
+  curl_easy_setopt(curl, CURLOPT_XFERINFODATA, (void *)stop);
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L); /* a stream gives signs of life every 15 seconds */
+  curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+  CURLcode code = curl_easy_perform(curl);
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  bool refused = status >= 400;
+  if (refused) {
+    json_auto_t *problem = json_loadb(stream.rest->str, stream.rest->len, JSON_DECODE_ANY, NULL);
+    problem_error(problem, status, err);
+  } else if (!status) {
+    error_set(err, REASON_SERVER_UNREACHABLE, "server", place->socket ? place->socket : place->server, "detail", curl_easy_strerror(code), NULL);
+  }
+  g_string_free(stream.rest, TRUE);
+  curl_slist_free_all(headers);
+  curl_easy_cleanup(curl);
+  return !refused && status;
 }
 
 char *client_path(ApiVerb verb, const char *name)

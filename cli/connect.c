@@ -131,8 +131,6 @@ static bool vv_write(const char *path, const char *session, int port, GError **e
 
 bool command_connect(Command *c, GError **err)
 {
-  if (c->words->len != 1)
-    return error_false(err, REASON_USAGE, "what", "one session is to be named", "help", "connect", NULL);
   if (!c->place.server)
     return error_false(err, REASON_NEEDS_GATEWAY, NULL);
   Door door = { c, c->words->pdata[0] };

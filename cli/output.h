@@ -8,8 +8,31 @@
 #define OUTPUTS(X) \
   X(OUTPUT_TABLE, "table") X(OUTPUT_WIDE, "wide") X(OUTPUT_JSON, "json") X(OUTPUT_YAML, "yaml") X(OUTPUT_CSV, "csv") X(OUTPUT_NAME, "name")
 ENUM_DECLARE(OutputForm, output_form, OUTPUTS, N_OUTPUTS)
+#define COLORS(X) X(COLOR_AUTO, "auto") X(COLOR_ALWAYS, "always") X(COLOR_NEVER, "never")
+ENUM_DECLARE(OutputColor, output_color, COLORS, N_COLORS)
+
+typedef struct {
+  OutputForm form;
+  OutputColor color;
+  char **columns;   /* names of fields, or NULL; borrowed */
+  bool headers;
+} OutputStyle;
 
 /* Prints an object, or an array of them, of noun to standard output. Text of strangers is made harmless for terminals. */
-void output_print(OutputForm form, Noun noun, json_t *value, bool headers);
+void output_print(const OutputStyle *style, Noun noun, json_t *value);
 /* One value as a cell of a table; owned by the caller. */
 char *output_cell(json_t *value);
+/* Whether standard output is coloured: by the person's wish, else on a terminal where NO_COLOR is not set (https://no-color.org). */
+bool output_is_colored(OutputColor color);
+/* Whether every name is a column of noun. BAD_VALUE. */
+bool output_columns_check(Noun noun, char **columns, GError **err);
+
+/* Lines of a table that grows: later lines keep the widths of the first ones. */
+typedef struct OutputStream OutputStream;
+OutputStream *output_stream_new(const OutputStyle *style, Noun noun);
+/* Prints one change; gone: it is the object's end. */
+void output_stream_put(OutputStream *stream, json_t *object, bool gone);
+void output_stream_free(OutputStream *stream);
+
+/* A value as a YAML document to standard output. */
+void output_yaml(json_t *value);

@@ -19,13 +19,21 @@ static int check_file(const char *path, const char *bytes, size_t n, const LintP
   return findings->len;
 }
 
+static bool directories_check(char **directories, GError **err)
+{
+  for (char **d = directories; *d; d++)
+    if (**d != '/')
+      return error_false(err, REASON_BAD_VALUE, "field", "--storage", "value", *d, "limit", "an absolute path", NULL);
+  return true;
+}
+
 bool command_template_check(Command *c, GError **err)
 {
-  if (!c->words->len)
-    return error_false(err, REASON_USAGE, "what", "at least one file is to be named", "help", "template", NULL);
-  const char *waive = command_flag(c, "waive");
-  g_auto(GStrv) waived = g_strsplit(waive ? waive : "", ",", -1);
-  LintPolicy policy = { .waived = (const char *const *)waived };
+  const char *waive = command_flag(c, "waive"), *storage = command_flag(c, "storage");
+  g_auto(GStrv) waived = g_strsplit(waive ? waive : "", ",", -1), directories = g_strsplit(storage ? storage : "", ",", -1);
+  LintPolicy policy = { .waived = (const char *const *)waived, .directories = (const char *const *)directories };
+  if (!lint_waived_check(policy.waived, err) || !directories_check(directories, err))
+    return false;
   g_autoptr(DomainSchema) schema = NULL;
   g_autoptr(GError) no_schema = NULL;
   if (!domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, &no_schema))

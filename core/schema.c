@@ -274,7 +274,7 @@ void object_append_json_without(const Schema *schema, const Object *object, unsi
 
 static bool refuse(const Field *f, json_t *value, const char *limit, GError **err)
 {
-  g_autofree char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+  g_autofree char *text = json_is_string(value) ? g_strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
   return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text ? text : "?", "limit", limit, NULL);
 }
 

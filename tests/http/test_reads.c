@@ -166,7 +166,7 @@ static void refusals_are_problem_documents(void **state)
   assert_string_equal(text_of(r, "title"), "Not Found");
   assert_string_equal(text_of(r, "detail"), "there is no host \"nowhere\"");
   assert_string_equal(text_of(r, "code"), "not-found");
-  assert_string_equal(text_of(r, "fix"), "host list shows what there is");
+  assert_string_equal(text_of(r, "fix"), "sarang host list shows what there is");
   json_t *reason = json_array_get(json_object_get(r->json, "reasons"), 0);
   assert_string_equal(json_string_value(json_object_get(reason, "code")), "not-found");
   assert_string_equal(json_string_value(json_object_get(json_object_get(reason, "args"), "name")), "nowhere");

@@ -1,0 +1,161 @@
+/* What the command line says: suggestions, and that everything it says to people it says in Korean too. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "cli/command.h"
+
+/* ── suggestions ──────────────────────────────────────────────────────────── */
+
+static void the_nearest_word_is_meant(void **state)
+{
+  static const char *const verbs[] = { "list", "show", "create", "change", "pause", "resume", "delete", "request", NULL };
+  static const struct { const char *typed, *meant, *why; } rows[] = {
+    { "lst", "list", "a letter left out" }, { "lsit", "list", "two swapped" }, { "lists", "list", "one too many" },
+    { "creat", "create", "begun right" }, { "req", "request", "begun right, however short" }, { "delte", "delete", "left out" },
+    { "show", "show", "the word itself" }, { "x", NULL, "like none" }, { "", NULL, "nothing typed" }, { "frobnicate", NULL, "like none" },
+    { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL, "longer than any word" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    const char *meant = nearest(rows[i].typed, verbs);
+    if (g_strcmp0(meant, rows[i].meant))
+      fail_msg("%s: %s became %s", rows[i].why, rows[i].typed, meant ? meant : "nothing");
+  }
+}
+
+/* ── Korean ───────────────────────────────────────────────────────────────── */
+
+static int missing;
+
+static void need(const char *english)
+{
+  if (!english || !*english || korean_find(english))
+    return;
+  g_autofree char *escaped = g_strescape(english, "…–·");
+  print_message("X(\"%s\", \"\")\n", escaped);
+  missing++;
+}
+
+static void need_flag(const CommandFlag *f)
+{
+  if (f->name)
+    need(f->help);
+}
+
+static void every_row_has_korean(void **state)
+{
+  missing = 0;
+  for (const GlobalFlag *f = global_flags; f->name; f++)
+    need(f->help);
+  for (const ExtraCommand *e = extra_commands; e->noun; e++) {
+    need(e->help);
+    for (int i = 0; i < EXTRA_FLAGS; i++)
+      need_flag(&e->flags[i]);
+  }
+  for (ApiVerb v = 0; v < N_API_VERBS; v++) {
+    if (!verb_is_shown(v))
+      continue;
+    g_autoptr(GArray) flags = verb_flags(v);
+    need(api_rows[v].help);
+    for (guint i = 0; i < flags->len; i++)
+      need_flag(&g_array_index(flags, CommandFlag, i));
+  }
+  if (missing)
+    fail_msg("%d texts have no row in cli/korean.def", missing);
+}
+
+/* Texts that stand in the code itself: say(…, "…"), print_heading("…", and rows of examples and exit statuses. */
+static void need_texts_of(const char *path)
+{
+  static const char *const forms[] = { "\\bsay\\([^\"()]+, \"((?:[^\"\\\\]|\\\\.)*)\"\\)", "print_heading\\([^;{]*?\"((?:[^\"\\\\]|\\\\.)*)\"",
+                                       "\\{ (?:\\d|\"sarang [^\"]*\"), \"((?:[^\"\\\\]|\\\\.)*)\" \\}" };
+  g_autofree char *code = NULL;
+  assert_true(g_file_get_contents(path, &code, NULL, NULL));
+  for (size_t i = 0; i < G_N_ELEMENTS(forms); i++) {
+    g_autoptr(GRegex) regex = g_regex_new(forms[i], 0, 0, NULL);
+    g_autoptr(GMatchInfo) match = NULL;
+    for (g_regex_match(regex, code, 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL)) {
+      g_autofree char *escaped = g_match_info_fetch(match, 1);
+      g_autofree char *text = g_strcompress(escaped);
+      if (!korean_find(text))
+        print_message("%s: ", path);
+      need(text);
+    }
+  }
+}
+
+static void every_text_in_the_code_has_korean(void **state)
+{
+  g_autoptr(GDir) dir = g_dir_open("cli", 0, NULL);
+  missing = 0;
+  int files = 0;
+  assert_non_null(dir);
+  for (const char *name; (name = g_dir_read_name(dir));) {
+    g_autofree char *path = g_build_filename("cli", name, NULL);
+    if (g_str_has_suffix(name, ".c")) {
+      need_texts_of(path);
+      files++;
+    }
+  }
+  assert_true(files > 10);
+  if (missing)
+    fail_msg("%d texts have no row in cli/korean.def", missing);
+}
+
+static void korean_keeps_the_places_of_values(void **state)
+{
+  static const struct { const char *english, *korean; } rows[] = {
+#define X(english, korean) { english, korean },
+#define P(english, korean) { english, korean },
+#include "cli/korean.def"
+#undef X
+#undef P
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    const char *e = rows[i].english, *k = rows[i].korean;
+    assert_true(g_utf8_validate(k, -1, NULL));
+    /* printf takes what stands in the English order, so that order is the Korean one too */
+    for (;; e++, k++) {
+      e = strchrnul(e, '%');
+      k = strchrnul(k, '%');
+      if (!*e && !*k)
+        break;
+      if (!*e || !*k || e[1] != k[1])
+        fail_msg("\"%s\" and \"%s\" take other values", rows[i].english, rows[i].korean);
+    }
+  }
+}
+
+/* ── errors ───────────────────────────────────────────────────────────────── */
+
+static void limits_are_said_in_korean(void **state)
+{
+  static const struct { const char *limit, *korean; } rows[] = {
+    { "a whole number from 0 to 100000", "0부터 100000까지의 정수" },
+    { "at most 63 bytes", "최대 63바이트" },
+    { "one of user, viewer", "user, viewer 중 하나" },
+    { "no row knows this", "no row knows this" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_BAD_VALUE, "field", "spare", "value", "x", "limit", rows[i].limit, NULL);
+    g_autofree char *text = error_said(err, LANG_KO);
+    assert_non_null(strstr(text, rows[i].korean));
+    g_autofree char *english = error_said(err, LANG_EN);
+    assert_non_null(strstr(english, rows[i].limit));
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(the_nearest_word_is_meant),
+    cmocka_unit_test(every_row_has_korean),
+    cmocka_unit_test(every_text_in_the_code_has_korean),
+    cmocka_unit_test(korean_keeps_the_places_of_values),
+    cmocka_unit_test(limits_are_said_in_korean),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

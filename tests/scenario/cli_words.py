@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""What people read: help, refusals with the nearest word, tables, colours, Korean; and the exit statuses that programs read."""
+import json
+import unicodedata
+
+from clilab import Place
+from gatewaylab import main, test
+
+
+def width(text):
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+@test
+def a_mistyped_word_is_told_what_was_meant():
+    with Place() as sarang:
+        for line, status, words in (
+                ("desktop lst", 2, ['"sarang desktop list"', "sarang desktop --help"]),
+                ("desktpo list", 2, ['"sarang desktop"']),
+                ("frobnicate", 2, ['no command "sarang frobnicate"', "sarang --help lists"]),
+                ("pool change p --spar 3", 2, ["does not know --spar", "did you mean --spare?"]),
+                ("pool list -x", 2, ["does not know -x"]),
+                ("template chek x.xml", 2, ['"sarang template check"']),
+                ("pool change", 2, ["usage: sarang pool change NAME"]),
+                ("pool pause a b", 2, ['"b" is one word too many', "usage: sarang pool pause NAME"]),
+                ("pool list --limit", 2, ["--limit needs a value: N"]),
+                ("-o", 2, ["--output needs a value: FORM"]),
+                ("pool list -o toml", 2, ["table, wide, json, yaml, csv, name"]),
+                ("pool list --quiet=1", 2, ["left without a value"]),
+                ("pool list -c name,stat", 2, ["--columns", '"stat"', "state"]),
+                ("pool list --wait=0", 2, ["from 1 to 31536000"]),
+                ("restore", 2, ["usage: sarang restore FILE"]),
+                ("user show nobody", 3, ['no user "nobody"', "sarang user list"]),
+                ("", 2, ["usage: sarang NOUN VERB"])):
+            answer = sarang.type(line)
+            assert answer.status == status, (line, answer)
+            for word in words:
+                assert word in answer.err, (line, word, answer.err)
+            assert not answer.out or line == "", (line, answer.out)
+        sarang.ok("user add minsu")
+        assert 'did you mean "minsu"?' in sarang.type("user show minus").err
+
+
+@test
+def a_wrong_value_is_told_its_limit():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        for line, limit, korean in (
+                ("pool change cad --spare 999999", "from 0 to 100000", "0부터 100000까지의 정수"),
+                ("pool change cad --spare many", 'spare is "many", but must be a whole number', "정수"),
+                ("pool change cad --clipboard maybe", "one of both, to-guest, from-guest, none", "중 하나"),
+                ("user change jihye --disabled=perhaps", 'disabled is "perhaps", but must be true or false', "true 또는 false")):
+            assert limit in sarang.type(line).err, (line, sarang.type(line).err)
+            answer = sarang.type(line, LANG="ko_KR.UTF-8")
+            assert answer.status == 2 and korean in answer.err, (line, answer.err)
+        sarang.ok("user change jihye --disabled")
+        assert sarang.ok("user show jihye -o json").json()["disabled"] is True
+        sarang.ok("user change jihye --disabled no")
+        assert sarang.ok("user show jihye -o json").json()["disabled"] is False
+
+
+@test
+def help_is_there_in_both_languages_and_without_a_daemon():
+    sarang = Place()
+    for line, english, korean in (
+            ("--help", ["Exit status", "6  the time was over", "session", "--dry-run"], ["종료 상태", "접속 위치"]),
+            ("help", ["Nouns and their verbs"], ["명사와 동사"]),
+            ("pool --help", ["pool create NAME", "Make a pool"], ["풀 만들기"]),
+            ("pool", ["pool create NAME"], ["풀 만들기"]),
+            ("pool create --help", ["--clipboard WORD", "--max N", "needed"], ["필수", "최대 데스크톱 수"]),
+            ("help pool create", ["--max N"], ["필수"]),
+            ("template check --help", ["--storage DIR"], ["정책 규칙"]),
+            ("connect --help", ["--vv FILE"], ["remote-viewer"])):
+        for lang, words in (("C.UTF-8", english), ("ko_KR.UTF-8", korean)):
+            answer = sarang.ok(line, LANG=lang, SARANG_SOCKET="/nonexistent")
+            for word in words:
+                assert word in answer.out, (line, word, answer.out)
+            assert not answer.err
+    assert sarang.ok("--version").out.startswith("sarang 0.")
+    assert sarang.type("pool list", SARANG_SOCKET="/nonexistent").status == 7
+    assert "sarangd가 실행 중입니까?" in sarang.type("--lang ko pool list", SARANG_SOCKET="/nonexistent").err
+    sarang.home.cleanup()
+
+
+@test
+def columns_stand_under_each_other_in_korean_and_nothing_is_coloured_for_programs():
+    with Place() as sarang:
+        sarang.ok("user add jihye --title '김지혜 (설계)'")
+        sarang.ok("user add a --title x --role operator")
+        for env in ({}, {"LC_ALL": "C"}, {"LANG": "ko_KR.UTF-8"}):
+            lines = sarang.ok("user list", **env).out.splitlines()
+            assert lines[0].split() == ["NAME", "TITLE", "ROLE", "DISABLED"]
+            assert "김지혜 (설계)" in lines[2], lines
+            role = [width(line[:line.index(word)]) for line, word in zip(lines, ("ROLE", "operator", "user"))]
+            assert len(set(role)) == 1, (role, lines)
+        assert sarang.ok("user list --no-headers -c role,name").out.split() == ["operator", "a", "user", "jihye"]
+        sarang.enrol()
+        assert "\x1b" not in sarang.ok("host list").out
+        assert "\x1b[32m" in sarang.ok("host list --color always").out
+        assert "\x1b[32m" in sarang.on_terminal("host list").out
+        assert "\x1b[32m" not in sarang.on_terminal("host list", NO_COLOR="1").out
+        assert "\x1b[32m" not in sarang.on_terminal("host list --color never").out
+        assert "\x1b" not in sarang.on_terminal("host list -o json").out
+
+
+@test
+def programs_read_the_same_in_every_language():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        for form in ("json", "yaml", "csv", "name"):
+            assert sarang.ok(f"pool list -o {form}").out == sarang.ok(f"pool list -o {form}", LANG="ko_KR.UTF-8").out
+        assert sarang.ok("pool list -o name").out == "cad\n"
+        assert sarang.ok("user list -o csv -c name,title").out == '"name","title"\n"jihye","김지혜"\n'
+        assert json.loads(sarang.ok("template show linux-cli@1 -o json").out)["xml"].startswith("<?xml")
+        assert "bytes; -o json shows it" in sarang.ok("template show linux-cli@1").out
+        assert "xml: |" in sarang.ok("template show linux-cli@1 -o yaml").out
+
+
+@test
+def a_dry_run_checks_and_changes_nothing():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        answer = sarang.ok("pool change cad --spare 2 --dry-run")
+        assert answer.out.startswith("PATCH /api/v1/pools/cad\n") and '"spare": 2' in answer.out
+        assert sarang.ok("pool show cad -o json").json()["spare"] == 0
+        assert sarang.type("pool change cda --spare 2 --dry-run").status == 3
+        assert "from 0 to 100000" in sarang.type("pool change cad --spare 999999 --dry-run").err
+        assert sarang.type("pool create p --image linux --max 1 --dry-run").status == 2, "a template is needed"
+        secret = sarang.ok("user add minsu --password --dry-run", text="hunter2hunter2\n")
+        assert "hunter2" not in secret.out + secret.err
+        sarang.ok("pool delete cad --dry-run")
+        assert sarang.ok("pool list -o name").out == "cad\n" and sarang.type("user show minsu").status == 3
+
+
+if __name__ == "__main__":
+    main()
