@@ -10,7 +10,7 @@
 
 A check that fails says why and the story goes on; one with needed=True ends it. Waiting is polling with a deadline: no sleep
 stands for an event. A lab lives in a directory of its own name, is made anew by each story, and is removed whatever happens;
-what a killed story left is removed by the next one of that name. LAB_KEEP=1 keeps the state of a lab after a failure."""
+what a killed story left is removed by the next one of that name. LAB_KEEP=1 keeps the logs and disks of a lab that is over."""
 import base64
 import contextlib
 import ctypes
@@ -55,7 +55,7 @@ def equal(got, wanted, what):
     require(got == wanted, f"{what} is {got!r}, not {wanted!r}")
 
 
-def until(condition, what, seconds=10):
+def until(condition, what, seconds=30):
     """The first true value of condition(), asked again and again; a Failure raised by it means not yet."""
     end = time.monotonic() + seconds
     last = ""
@@ -150,9 +150,8 @@ class Lab:
             raise
         return self
 
-    def __exit__(self, kind, *_):
-        keep = os.environ.get("LAB_KEEP") == "1" and kind is not None
-        self.script("down", *([] if keep else ["--wipe"]))
+    def __exit__(self, *_):
+        self.script("down", *([] if os.environ.get("LAB_KEEP") == "1" else ["--wipe"]))
 
     def exec(self, where, *argv, seconds=30, text_in=None):
         return command(HERE / "exec", where, *argv, seconds=seconds, text_in=text_in, env=self.env)

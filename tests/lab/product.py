@@ -55,9 +55,13 @@ class Product:
         self.stack.close()
 
     # ── the daemons ──
-    def start(self):
+    def spawn(self):
+        """Begins to start sarangd, and waits for nothing."""
         self.daemon = self.stack.enter_context(
             self.lab.process("sarangd", BUILD / "sarangd", "--config", self.dir / "sarangd.conf"))
+
+    def start(self):
+        self.spawn()
         until(self.answers, "sarangd answers", 30)
 
     def answers(self):

@@ -5,6 +5,8 @@ import time
 from lab import Lab, equal, refused, require, run, until
 from product import Product, missing
 
+SILENT_S = 75  # three failures in a row make a host unreachable: one found by keepalive (20 s), two connects (15 s each), back-off
+
 
 def prepare(s, sarang):
     with s.check("two hosts, a desktop on each", needed=True):
@@ -12,6 +14,7 @@ def prepare(s, sarang):
             sarang.enrol(host)
         sarang.add_shared()
         sarang.add_guest("micro", ["shared"])
+        sarang("user", "add", "jihye", title="Kim Jihye")
         pool_on(sarang, "a", "host1")
         pool_on(sarang, "b", "host2")
 
@@ -40,7 +43,7 @@ def check_libvirtd(s, lab, sarang):
         pid = qemu_pid(lab, "host1", sarang)
         with s.check(f"libvirtd {fault}: the host is unreachable, its desktop runs on, the other host works"):
             lab.script("libvirtd", "host1", fault)
-            sarang.wait("host", "host1", seconds=40, state="unreachable")
+            sarang.wait("host", "host1", seconds=SILENT_S, state="unreachable")
             equal(sarang.show("host", "host2")["state"], "up", "the other host")
             works(sarang, "host2", "b")
             equal(qemu_pid(lab, "host1", sarang), pid, "the process of the desktop")
@@ -91,17 +94,17 @@ def noticed_off(sarang, desktop):
 
 
 def check_cable(s, lab, sarang):
-    with s.check("cable pulled: unreachable in time; requests to the other host are answered at once"):
+    with s.check("cable pulled: the other host works on at once; this one is unreachable in time"):
         lab.script("cable", "host1", "down")
         begin = time.monotonic()
-        sarang.wait("host", "host1", seconds=45, state="unreachable")
         works(sarang, "host2", "b")
-        require(time.monotonic() - begin < 60, "the other host's work took more than a minute")
+        require(time.monotonic() - begin < 15, "the other host's work took more than 15 s")
+        sarang.wait("host", "host1", seconds=SILENT_S, state="unreachable")
     with s.check("its desktop is lost, not started elsewhere"):
         sarang.wait("desktop", sarang.list("desktop", pool="a")[0]["name"], seconds=60, state="lost")
         equal([d["host"] for d in sarang.list("desktop", pool="a")], ["host1"], "the hosts of the pool's desktops")
         with refused(status=8):
-            sarang("session", "request", "a", seconds=10)
+            sarang("session", "request", "a", user="jihye", seconds=10)
     with s.check("cable back: up, and the same desktop is available"):
         pid = qemu_pid(lab, "host1", sarang)
         lab.script("cable", "host1", "up")
@@ -113,7 +116,7 @@ def check_cable(s, lab, sarang):
 def check_power_loss(s, lab, sarang):
     with s.check("a host that lost power and was fenced gives its desktop up"):
         lab.script("host-off", "host1")
-        sarang.wait("host", "host1", seconds=45, state="unreachable")
+        sarang.wait("host", "host1", seconds=SILENT_S, state="unreachable")
         sarang("host", "fence", "host1")
         sarang.wait_count("desktop", 0, pool="a", state="available")
     with s.check("back again, it carries its pool anew"):

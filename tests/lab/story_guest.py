@@ -67,9 +67,9 @@ def check_accounts(s, seeded, plain):
         hashed = password_hash("first")
         plain.run("/usr/sbin/chpasswd", "-e", text_in=f"mina:{hashed}\n")
         require(f"mina:{hashed}:" in plain.run("/bin/cat", "/etc/shadow"), "chpasswd did not set the password")
-        hashed = password_hash("secret")
-        plain.ask("guest-set-user-password", username="mina", password=base64.b64encode(hashed.encode()).decode(), crypted=True)
-        require(f"mina:{hashed}:" in plain.run("/bin/cat", "/etc/shadow"), "the agent did not set the password")
+        for text, crypted in ((password_hash("second"), True), ("secret", False)):
+            plain.ask("guest-set-user-password", username="mina", password=base64.b64encode(text.encode()).decode(), crypted=crypted)
+            require((f"mina:{text}:" in plain.run("/bin/cat", "/etc/shadow")) == crypted, "the agent did not set the password")
     with s.check("the agent writes and reads files"):
         handle = plain.ask("guest-file-open", path="/root/note", mode="w+")
         plain.ask("guest-file-write", handle=handle, **{"buf-b64": base64.b64encode(b"here").decode()})
