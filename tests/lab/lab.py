@@ -31,6 +31,7 @@ BUILD = PROJECT / "build" / os.environ.get("MODE", "release")
 FULL = os.environ.get("LAB_FULL", "0") == "1"
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+NAMESPACES = ("pid", "mnt", "net")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -126,8 +127,14 @@ class Story:
         print(f"skip {title}: {why}", flush=True)
 
 
+def _is_in(process, names):
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        return any(os.readlink(process / "ns" / kind) in names for kind in NAMESPACES)
+
+
 class Lab:
     """N hosts of its own (or one `--local` host), from up to gone."""
+    over = []  # (lab, what was left of it) of each that is
 
     def __init__(self, name, hosts=2, local=False, cgroups="auto"):
         self.env = os.environ | {"LAB_NAME": "lab." + name, "LAB_CGROUPS": cgroups}
@@ -151,7 +158,24 @@ class Lab:
         return self
 
     def __exit__(self, *_):
-        self.script("down", *([] if os.environ.get("LAB_KEEP") == "1" else ["--wipe"]))
+        names = self.namespaces()
+        keep = os.environ.get("LAB_KEEP") == "1"
+        self.script("down", *([] if keep else ["--wipe"]))
+        self.over.append((self.dir.name, [t for t in self.traces(names) if not keep or t != str(self.dir)]))
+
+    def namespaces(self):
+        """The namespaces that its processes are in."""
+        own = {os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
+        records = [*self.dir.glob("ctl.pid"), *self.dir.glob("hosts/*/init.pid")]
+        links = [f"/proc/{r.read_text().split()[0]}/ns/{kind}" for r in records for kind in NAMESPACES]
+        return {os.readlink(link) for link in links if os.path.lexists(link)} - own
+
+    def traces(self, names):
+        """What is still to be seen of it on this machine, once it is down: names are the namespaces its processes were in."""
+        found = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(self.dir) in line]
+        found += [f"{top}/{d}" for top, dirs, _ in os.walk("/sys/fs/cgroup") for d in dirs if d.startswith(f"sarang-{self.tag}-")]
+        found += [f"process {p.name}" for p in pathlib.Path("/proc").glob("[0-9]*") if _is_in(p, names)]
+        return found + [str(self.dir)] * self.dir.exists()
 
     def exec(self, where, *argv, seconds=30, text_in=None):
         return command(HERE / "exec", where, *argv, seconds=seconds, text_in=text_in, env=self.env)
@@ -315,5 +339,8 @@ def run(story):
     except Failure as e:
         s.failed += 1
         print(f"FAIL the story itself: {e}")
+    for name, left in Lab.over:
+        with s.check(f"nothing is left of {name}: no process, mount, namespace, cgroup or file"):
+            equal(left, [], "what is left")
     print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
     sys.exit(0 if s.passed + s.skipped and not s.failed else 1)
