@@ -262,12 +262,15 @@ static void observe(void *owner, LaneObservation *observation)
 
 /* ── hosts ────────────────────────────────────────────────────────────────── */
 
+/* Lanes tell changes alone, and for one they know nothing has changed: but what they told before may not have been kept. */
 static void host_put(Dispatch *d, const Host *h)
 {
   LaneHost host = { h->head.name, h->uri, d->steps.allow_plain_tcp };
   g_autoptr(GError) err = NULL;
-  if (lanes_put_host(d->lanes, &host, &err))
+  if (lanes_put_host(d->lanes, &host, &err)) {
+    lanes_look(d->lanes, h->head.name, NULL);
     return;
+  }
   Observation *o = observation_new(SAW_SILENT, h->head.name);
   o->error = g_steal_pointer(&err);
   runtime_push_observation(d->runtime, o);

@@ -20,7 +20,8 @@ LanesConfig lanes_config_default(void)
     .poll_us = 30 * G_USEC_PER_SEC,
     .poll_timeout_us = 20 * G_USEC_PER_SEC,
     .backoff_min_us = G_USEC_PER_SEC / 2,
-    .backoff_max_us = 30 * G_USEC_PER_SEC,
+    .backoff_max_us = 3 * G_USEC_PER_SEC,
+    .probes_per_s = 25,
     .idle_us = 5 * G_USEC_PER_SEC,
   };
 }
@@ -455,6 +456,8 @@ void lanes_look(Lanes *lanes, const char *name, const char *uuid)
     g_hash_table_add(host->dirty, g_strdup(uuid));
   else if (host)
     host->want_list = host->want_facts = true;
+  if (host && !uuid && host->error)
+    host_tell_state(host);
   if (host)
     host_watch(host);
   pthread_mutex_unlock(&lanes->lock);

@@ -118,10 +118,12 @@ typedef struct {
   int64_t poll_us;            /* between polls of all domains and the host's facts */
   int64_t poll_timeout_us;    /* for each of our own calls */
   int64_t backoff_min_us, backoff_max_us;  /* until a lost connection or an open breaker is tried again */
+  int probes_per_s;           /* of all hosts whose breaker is open, together: many wait longer than backoff_max_us */
   int64_t idle_us;            /* a thread without work ends after this */
 } LanesConfig;
 
-/* 4, 4, 512, 4096, 8, 3 · 15 s, 30 s, 20 s, 0.5 s, 30 s, 5 s; controller NULL. */
+/* 4, 4, 512, 4096, 8, 3 · 15 s, 30 s, 20 s, 0.5 s, 3 s, 25, 5 s; controller NULL. A host that answers again is so found within 5 s; a
+ * probe that gets no answer holds a thread for open_timeout_us, so that 25 a second leave enough to hosts that live. */
 LanesConfig lanes_config_default(void);
 
 Lanes *lanes_new(const LanesConfig *config, LaneSink sink);
@@ -145,7 +147,8 @@ void lanes_del_host(Lanes *lanes, const char *host);
 
 void lanes_submit(Lanes *lanes, const char *host, const LaneJob *job);
 
-/* Looks at uuid soon, as after an event; NULL = at the whole host, as after a poll. An unknown host is ignored. */
+/* Looks at uuid soon, as after an event; NULL = at the whole host, as after a poll, and what is wrong with it is said again: all
+ * that is known, for one who has forgotten. An unknown host is ignored. */
 void lanes_look(Lanes *lanes, const char *host, const char *uuid);
 /* Ends the wait for the next probe of a host whose breaker is open or whose connection is lost. */
 void lanes_probe(Lanes *lanes, const char *host);

@@ -203,6 +203,18 @@ static void retry_set(HostLanes *host, int64_t in_us)
   due_set(host->lanes, &host->retry, g_get_monotonic_time() + in_us + jitter_us);
 }
 
+/* As long as hosts that are probed, together, take to be probed once. */
+static int64_t round_of_probes_us(Lanes *lanes)
+{
+  GHashTableIter iter;
+  void *host;
+  int64_t unwell = 0;
+  g_hash_table_iter_init(&iter, lanes->hosts);
+  while (g_hash_table_iter_next(&iter, NULL, &host))
+    unwell += ((HostLanes *)host)->breaker != BREAKER_CLOSED;
+  return unwell * G_USEC_PER_SEC / lanes->config.probes_per_s;
+}
+
 static void breaker_open(HostLanes *host)
 {
   g_autoptr(GError) why = NULL;
@@ -212,7 +224,7 @@ static void breaker_open(HostLanes *host)
     lane_refuse_waiting(&host->lane[kind], LANE_REFUSED, why);
     lane_hang_up(&host->lane[kind]);
   }
-  retry_set(host, host->backoff_us);
+  retry_set(host, MAX(host->backoff_us, round_of_probes_us(host->lanes)));
   host->backoff_us = MIN(2 * host->backoff_us, host->lanes->config.backoff_max_us);
 }
 
