@@ -266,7 +266,7 @@ class Guest:
         answer = self.lab.virsh(self.host, "qemu-agent-command", self.domain, question, "--timeout", seconds, seconds=seconds + 10)
         return json.loads(answer)["return"]
 
-    def wait(self, seconds=60, boot=""):
+    def wait(self, seconds=180, boot=""):
         """Waits for that boot of the disk (any), at the serial console first: that costs the machine nothing."""
         until(lambda: re.search(f"^guest: ready \\S+ boot {boot}", self.lab.serial(self.host, self.domain), re.M),
               f'the guest "{self.domain}" is ready, boot {boot or "any"}', seconds)

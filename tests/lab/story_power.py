@@ -35,7 +35,7 @@ def check_kept(s, sarang, guest, desktop):
 def booted_anew(guest, boot, boots):
     def there():
         return guest.boot_id() != boot
-    until(there, "the guest has booted anew", 60)
+    until(there, "the guest has booted anew", 180)
     equal(guest.boots(), boots + 1, "the number of boots")
 
 
@@ -84,11 +84,18 @@ def check_shutdown(s, sarang, guest, desktop):
         with refused("does not shut down when asked", status=1):
             power(sarang, desktop, "shutdown")
         equal(guest.lab.state(guest.host, guest.domain), "running", "its state on the host")
+    with s.check("who does not want to wait cancels it, and may pull the plug at once"):
+        task = sarang("desktop", "shutdown", desktop)["name"]
+        sarang.wait("task", task, state="running")
+        with refused("is busy", status=5):
+            sarang("desktop", "destroy", desktop)
+        sarang("task", "cancel", task)
+        sarang.wait("task", task, state="cancelled")
     with s.check("destroy pulls the plug; it starts again"):
         equal(power(sarang, desktop, "destroy")["power"], "off", "its power")
         equal(guest.lab.state(guest.host, guest.domain), "shut off", "its state on the host")
         power(sarang, desktop, "start")
-        until(lambda: guest.ask("guest-ping", seconds=1) == {}, "the agent answers", 60)
+        until(lambda: guest.ask("guest-ping", seconds=1) == {}, "the agent answers", 180)
 
 
 def check_kept_session(s, sarang, guest, session):
