@@ -170,4 +170,5 @@ bool verb_pool_resume(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_release(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err);

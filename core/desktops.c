@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
+
 bool desktop_can(const Desktop *desktop, DesktopMove move)
 {
   DesktopState to;
@@ -85,6 +87,32 @@ static bool desktop_can_prove(Brain *b, const Desktop *d)
   return t && t->agent;
 }
 
+/* It is to go, or its host is to be emptied: a draining host is asked anew each time, so that one in use again gives nothing away. */
+static bool desktop_must_go(Brain *b, const Desktop *d)
+{
+  const Host *h = GET(b, Host, HOST, d->host);
+  return d->retire || (h && h->drain && !d->owner);
+}
+
+/* On again and ready before anybody gets it. */
+static void desktop_recover(Brain *b, const char *name)
+{
+  desktop_move(b, name, MOVE_RECOVER)->want_power = POWER_ON;
+  task_begin(b, TASK_RECOVER, NOUN_DESKTOP, name, NULL);
+}
+
+/* Nobody was in it. What a person asked of its power may still be under way. */
+static void desktop_give_back(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  bool ready = d->power == POWER_ON && d->want_power == POWER_ON && !d->task;
+  task_drop(b, d->task);
+  if (ready)
+    desktop_move(b, name, MOVE_CANCEL);
+  else
+    desktop_recover(b, name);
+}
+
 void desktop_release(Brain *b, const char *name)
 {
   Desktop *d = EDIT(b, Desktop, DESKTOP, name);
@@ -94,13 +122,12 @@ void desktop_release(Brain *b, const char *name)
   if (d->owner && !d->retire) {
     if (d->state == DESKTOP_USED)
       desktop_move(b, name, MOVE_KEEP);
-  } else if (d->retire || (d->touched && !desktop_can_prove(b, d))) {
+  } else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d))) {
     desktop_retire(b, name);
   } else if (d->touched) {
     desktop_reset(b, name);
   } else {
-    task_drop(b, d->task);
-    desktop_move(b, name, MOVE_CANCEL);
+    desktop_give_back(b, name);
   }
 }
 
@@ -148,7 +175,7 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
 static void desktop_became_free(Brain *b, const char *name)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (d->retire) {
+  if (desktop_must_go(b, d)) {
     desktop_retire(b, name);
     return;
   }
@@ -266,12 +293,6 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
 
 /* ── what is seen on hosts ────────────────────────────────────────────────── */
 
-static void desktop_recover(Brain *b, const char *name)
-{
-  desktop_move(b, name, MOVE_RECOVER);
-  task_begin(b, TASK_RECOVER, NOUN_DESKTOP, name, NULL);
-}
-
 /* seen is NULL where the host has no such domain. */
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
 {
@@ -311,10 +332,10 @@ void desktop_find(Brain *b, const char *name)
   g_clear_pointer(&d->error, g_free);
   if (d->session || d->owner)
     desktop_move(b, name, d->touched && d->session ? MOVE_FOUND_USED : MOVE_FOUND_HELD);
-  else if (d->touched && desktop_can_prove(b, d))
-    desktop_reset(b, name);
-  else if (d->touched || d->retire)
+  else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d)))
     desktop_retire(b, name);
+  else if (d->touched)
+    desktop_reset(b, name);
   else
     desktop_recover(b, name);
 }
@@ -383,9 +404,41 @@ bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err)
   return true;
 }
 
+/* Why an operator did it, for whoever looks later. */
+static bool reason_note(Brain *b, const Request *r, const char *kind, GError **err)
+{
+  const char *reason = request_text(r, "reason");
+  if (reason && !title_check("reason", reason, err))
+    return false;
+  g_autoptr(GString) detail = g_string_new("{\"reason\":");
+  json_append_text(detail, reason ? reason : "");
+  g_string_append_c(detail, '}');
+  brain_event(b, kind, NOUN_DESKTOP, r->name, r->caller.user, reason ? detail->str : NULL);
+  return true;
+}
+
+bool verb_desktop_release(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  if (d->state != DESKTOP_QUARANTINED)
+    return error_false(err, REASON_NO_TRANSITION, "kind", "desktop", "state", desktop_state_name(d->state), "move", "be released", NULL);
+  if (!request_text(r, "reason"))
+    return error_false(err, REASON_MISSING_FIELD, "field", "reason", NULL);
+  if (!reason_note(b, r, "desktop.released", err))
+    return false;
+  if (desktop_must_go(b, d) || !desktop_can_prove(b, d))
+    desktop_retire(b, r->name);
+  else
+    desktop_reset(b, r->name);
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
 bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  if (!reason_note(b, r, "desktop.retire-asked", err))
+    return false;
   if (d->session)
     EDIT(b, Desktop, DESKTOP, r->name)->retire = true;
   else

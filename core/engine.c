@@ -18,10 +18,11 @@ static bool kind_goes_on_for_ever(TaskKind kind)
   return kind == TASK_DESTROY || kind == TASK_IMAGE_DELETE;
 }
 
-/* What the others did is a person's: it stays as far as it came. */
-static bool kind_undoes(TaskKind kind)
+/* What the others did is a person's: it stays as far as it came. So does a reset whose guest named somebody: an operator looks at it. */
+static bool undoes(TaskKind kind, const GError *err)
 {
-  return kind != TASK_WAKE && kind != TASK_POWER && kind != TASK_PERSONALISE;
+  bool suspect = kind == TASK_RESET && error_is(err, REASON_GUEST_NOT_CLEAN);
+  return kind != TASK_WAKE && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
 }
 
 static const char *task_host(Brain *b, const Task *task)
@@ -269,7 +270,7 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   }
   task->undoing = true;
   task->attempt = 0;
-  if (!kind_undoes(task->kind))
+  if (!undoes(task->kind, err))
     task->step_index = -1;
   task_advance(b, name);
 }

@@ -63,11 +63,12 @@ void host_seen(Brain *b, const Observation *seen)
     facts_keep(b, seen);
   if (!back)
     return;
-  host_move(b, seen->host, HOST_SEEN, NULL);
+  host_move(b, seen->host, h->drain ? HOST_SEEN_DRAINING : HOST_SEEN, NULL);
   g_autoptr(GPtrArray) names = desktops_on(b, seen->host);
   for (guint i = 0; i < names->len; i++)
     desktop_find(b, names->pdata[i]);
   tasks_wake_host(b, seen->host);
+  host_check_empty(b, seen->host);
   all_pools_dirty(b);
 }
 
@@ -188,13 +189,15 @@ bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err)
 
 bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err)
 {
-  if (GET(b, Host, HOST, r->name)->state != HOST_DRAINING && !host_move(b, r->name, HOST_DRAIN, err))
+  const Host *h = GET(b, Host, HOST, r->name);
+  bool away = h->state == HOST_UNREACHABLE || h->state == HOST_FENCED; /* it will come back draining */
+  if (h->state != HOST_DRAINING && !away && !host_move(b, r->name, HOST_DRAIN, err))
     return false;
+  EDIT(b, Host, HOST, r->name)->drain = true;
   g_autoptr(GPtrArray) names = desktops_on(b, r->name);
   for (guint i = 0; i < names->len; i++) {
-    Desktop *d = EDIT(b, Desktop, DESKTOP, names->pdata[i]);
-    d->retire = !d->owner;
-    if (!d->session && !d->owner && d->state == DESKTOP_AVAILABLE)
+    const Desktop *d = GET(b, Desktop, DESKTOP, names->pdata[i]);
+    if (d->state == DESKTOP_AVAILABLE && !d->owner)
       desktop_retire(b, names->pdata[i]);
   }
   host_check_empty(b, r->name);
@@ -205,8 +208,11 @@ bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err)
 
 bool verb_host_activate(Brain *b, const Request *r, Answer *a, GError **err)
 {
-  if (!host_move(b, r->name, HOST_ACTIVATE, err))
+  const Host *h = GET(b, Host, HOST, r->name);
+  bool away = h->drain && (h->state == HOST_UNREACHABLE || h->state == HOST_FENCED);
+  if (!away && !host_move(b, r->name, HOST_ACTIVATE, err))
     return false;
+  EDIT(b, Host, HOST, r->name)->drain = false;
   all_pools_dirty(b);
   answer_object(b, a, 200, r->name);
   return true;

@@ -23,6 +23,7 @@ static const Transition desktop_table[] = {
   { DESKTOP_AVAILABLE, MOVE_RETIRE, DESKTOP_RETIRING },
   /* cancelled before use: back as it was if nothing of a person got in, else through a reset */
   { DESKTOP_ASSIGNED, MOVE_CANCEL, DESKTOP_AVAILABLE },
+  { DESKTOP_ASSIGNED, MOVE_RECOVER, DESKTOP_WAIT_READY },
   { DESKTOP_ASSIGNED, MOVE_USE, DESKTOP_USED },
   { DESKTOP_ASSIGNED, MOVE_RESET, DESKTOP_RESETTING },
   { DESKTOP_ASSIGNED, MOVE_RETIRE, DESKTOP_RETIRING },
@@ -36,6 +37,7 @@ static const Transition desktop_table[] = {
   { DESKTOP_RESETTING, MOVE_FAIL, DESKTOP_ERROR },
   { DESKTOP_RESETTING, MOVE_RETIRE, DESKTOP_RETIRING },
   { DESKTOP_ERROR, MOVE_RETIRE, DESKTOP_RETIRING },
+  { DESKTOP_QUARANTINED, MOVE_RESET, DESKTOP_RESETTING },
   { DESKTOP_QUARANTINED, MOVE_RETIRE, DESKTOP_RETIRING },
   { DESKTOP_MAINTENANCE, MOVE_RESET, DESKTOP_RESETTING },
   { DESKTOP_MAINTENANCE, MOVE_RETIRE, DESKTOP_RETIRING },
@@ -85,6 +87,7 @@ static const Transition session_table[] = {
 
 static const Transition host_table[] = {
   { HOST_ENROLLING, HOST_SEEN, HOST_UP },
+  { HOST_ENROLLING, HOST_SEEN_DRAINING, HOST_DRAINING },
   { HOST_ENROLLING, HOST_SILENT, HOST_UNREACHABLE },
   { HOST_ENROLLING, HOST_DRAIN, HOST_DRAINING },
   { HOST_UP, HOST_SEEN, HOST_UP },
@@ -96,9 +99,12 @@ static const Transition host_table[] = {
   { HOST_DRAINING, HOST_ACTIVATE, HOST_UP },
   { HOST_MAINTENANCE, HOST_SEEN, HOST_MAINTENANCE },
   { HOST_MAINTENANCE, HOST_ACTIVATE, HOST_ENROLLING },
+  /* what an operator wants of a host outlasts its silence */
   { HOST_UNREACHABLE, HOST_SEEN, HOST_UP },
+  { HOST_UNREACHABLE, HOST_SEEN_DRAINING, HOST_DRAINING },
   { HOST_UNREACHABLE, HOST_FENCE, HOST_FENCED },
   { HOST_FENCED, HOST_SEEN, HOST_UP },
+  { HOST_FENCED, HOST_SEEN_DRAINING, HOST_DRAINING },
 };
 
 static const Transition *transition_find(const Transition *table, int n, int from, int move)
@@ -165,9 +171,15 @@ int64_t session_due_us(const Session *session, const Pool *pool)
   return 0;
 }
 
+int64_t pool_surplus_due_us(const Pool *pool)
+{
+  return pool->surplus_since ? pool->surplus_since + (pool->surplus_s ? pool->surplus_s : SURPLUS_S) * SECOND_US : 0;
+}
+
 int64_t pool_due_us(const Pool *pool)
 {
-  return pool->errors ? pool->errors_since + BRAKE_WINDOW_S * SECOND_US : 0;
+  int64_t brake = pool->errors ? pool->errors_since + BRAKE_WINDOW_S * SECOND_US : 0, surplus = pool_surplus_due_us(pool);
+  return brake && surplus ? MIN(brake, surplus) : MAX(brake, surplus);
 }
 
 int64_t relay_due_us(const Relay *relay)

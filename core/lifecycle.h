@@ -23,7 +23,7 @@ ENUM_DECLARE(SessionMove, session_move, SESSION_MOVES, N_SESSION_MOVES)
 bool session_next(SessionState from, SessionMove move, SessionState *ret_to, GError **err);
 
 #define HOST_MOVES(X) \
-  X(HOST_SEEN, "seen") X(HOST_SILENT, "silent") X(HOST_DRAIN, "drain") X(HOST_EMPTY, "empty") X(HOST_ACTIVATE, "activate") X(HOST_FENCE, "fence")
+  X(HOST_SEEN, "seen") X(HOST_SEEN_DRAINING, "seen-draining") X(HOST_SILENT, "silent") X(HOST_DRAIN, "drain") X(HOST_EMPTY, "empty") X(HOST_ACTIVATE, "activate") X(HOST_FENCE, "fence")
 ENUM_DECLARE(HostMove, host_move, HOST_MOVES, N_HOST_MOVES)
 
 bool host_next(HostState from, HostMove move, HostState *ret_to, GError **err);
@@ -39,11 +39,13 @@ bool host_state_is_reachable(HostState state);
 
 /* How long things last, in µs. */
 #define SECOND_US (INT64_C(1000000))
-enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30 };
+enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30 };
 #define RECEIPT_LIFE_US (24 * 3600 * SECOND_US)
 
 /* When an object is to be looked at again, in µs since 1970; 0 = never. */
 int64_t task_due_us(const Task *task);
 int64_t session_due_us(const Session *session, const Pool *pool);
 int64_t pool_due_us(const Pool *pool);
+/* When the desktops that were too many go. */
+int64_t pool_surplus_due_us(const Pool *pool);
 int64_t relay_due_us(const Relay *relay);

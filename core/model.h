@@ -112,6 +112,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, console_address, F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
   F(INT, vcpus, F_IN | F_CHANGE | F_COL, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_COL, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
+  F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
   F(INT, starts, F_IN | F_CHANGE | F_WIDE, NULL, 1, 64, "desktops that may be starting at the same time (default 4)") \
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "as the host tells it") \
   F(TEXT, hostname, F_WIDE, NULL, 0, 255, "as the host tells it") \
@@ -175,6 +176,9 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, min, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops that always exist") \
   F(INT, spare, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops kept available beyond those in use") \
   F(INT, max, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 100000, "desktops it may have at most") \
+  F(INT, surplus_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds after which desktops beyond min and spare are destroyed; 0 = 1800") \
+  F(INT, surplus, F_STAFF, NULL, 0, INT64_MAX, "desktops that were too many all that time") \
+  F(TIME, surplus_since, F_STAFF, NULL, 0, 0, "since when") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 512, "virtual CPUs of a desktop; 0 = as the template says") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 24, "memory of a desktop in MiB; 0 = as the template says") \
   F(TEXT, network, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \

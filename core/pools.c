@@ -139,7 +139,7 @@ bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage
 
 typedef struct {
   int standing;   /* that are or will be of use */
-  int idle;       /* available, or on their way to it */
+  int lost;       /* with their host: they count against the maximum, for they may come back */
   int wanted;
 } Balance;
 
@@ -149,7 +149,7 @@ static Balance pool_balance(Brain *b, const Pool *pool)
   const int *n = use.by_state;
   int coming = n[DESKTOP_DEFINED] + n[DESKTOP_PROVISIONING] + n[DESKTOP_WAIT_READY] + n[DESKTOP_RESETTING];
   int held = n[DESKTOP_ASSIGNED] + n[DESKTOP_USED];
-  Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .idle = coming + n[DESKTOP_AVAILABLE] };
+  Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .lost = n[DESKTOP_LOST] };
   int64_t demand = held + use.waiting + pool->spare;
   balance.wanted = (int)MIN(MAX(demand, pool->min), pool->max);
   return balance;
@@ -171,7 +171,19 @@ static bool grow(Brain *b, const char *name)
   return false;
 }
 
-static void shrink(Brain *b, const char *name, int surplus)
+/* How many were too many, at the least, since there were any: what comes and goes within that time is kept. */
+static void surplus_note(Brain *b, const char *name, int surplus)
+{
+  const Pool *pool = GET(b, Pool, POOL, name);
+  int64_t least = pool->surplus_since ? MIN(pool->surplus, surplus) : surplus;
+  if (pool->surplus == MAX(least, 0))
+    return;
+  Pool *noted = EDIT(b, Pool, POOL, name);
+  noted->surplus = MAX(least, 0);
+  noted->surplus_since = !noted->surplus ? 0 : noted->surplus_since ? noted->surplus_since : b->now_us;
+}
+
+static void shrink(Brain *b, const char *name, int64_t surplus)
 {
   while (surplus-- > 0) {
     const Desktop *d = state_pool_available(b->state, name);
@@ -202,13 +214,16 @@ void pool_reconcile(Brain *b, const char *name)
   Balance balance = pool_balance(b, pool);
   if (pool->state == POOL_READY) {
     bool grew = true;
-    for (int missing = balance.wanted - balance.standing; missing > 0 && grew; missing--)
+    int missing = MIN(balance.wanted - balance.standing, (int)pool->max - balance.standing - balance.lost);
+    for (; missing > 0 && grew; missing--)
       grew = grow(b, name);
     if (grew && GET(b, Pool, POOL, name)->error)
       g_clear_pointer(&EDIT(b, Pool, POOL, name)->error, g_free);
   }
   sessions_serve(b, name);
-  shrink(b, name, balance.standing - (int)pool->max);
+  shrink(b, name, balance.standing + balance.lost - pool->max);
+  balance = pool_balance(b, GET(b, Pool, POOL, name));
+  surplus_note(b, name, balance.standing - balance.wanted);
 }
 
 /* ── the brake ────────────────────────────────────────────────────────────── */
@@ -241,8 +256,23 @@ static void pool_release_brake(Brain *b, const char *name)
   brain_dirty(b, name);
 }
 
+static void surplus_due(Brain *b, const char *name)
+{
+  Pool *pool = EDIT(b, Pool, POOL, name);
+  int64_t surplus = pool->surplus;
+  pool->surplus = pool->surplus_since = 0;
+  if (pool->state == POOL_READY)
+    shrink(b, name, surplus);
+  brain_dirty(b, name);
+}
+
 void pool_due(Brain *b, const char *name)
 {
+  int64_t surplus_us = pool_surplus_due_us(GET(b, Pool, POOL, name));
+  if (surplus_us && surplus_us <= b->now_us) {
+    surplus_due(b, name);
+    return;
+  }
   Pool *pool = EDIT(b, Pool, POOL, name);
   if (pool->state == POOL_PAUSED) {
     pool->errors = 0;

@@ -64,6 +64,11 @@ static void check_desktop(Sim *s, const Object *object)
   if (d->state == DESKTOP_AVAILABLE && (d->session || d->task || (d->touched && !d->owner)))
     broken(s, "what is available is free and clean", "%s has session %s, task %s, touched %d", d->head.name, d->session, d->task, d->touched);
   const Host *host = LIVE(s, Host, HOST, d->host);
+  if (d->state == DESKTOP_AVAILABLE && d->power != POWER_ON)
+    broken(s, "what is available is on", "%s is %s", d->head.name, power_state_name(d->power));
+  g_autofree char *disk = desktop_disk_volume(d->head.name, d->clone);
+  if (d->state == DESKTOP_QUARANTINED && !world_has_volume(s, disk))
+    broken(s, "what is quarantined is kept", "%s has no disk any more", d->head.name);
   if (d->state == DESKTOP_AVAILABLE && (host->state == HOST_UNREACHABLE || host->state == HOST_FENCED))
     broken(s, "nothing on a lost host is available", "%s on %s", d->head.name, d->host);
   if ((d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && !d->session && !d->owner)
@@ -120,6 +125,8 @@ static void check_claim(Sim *s, const Object *object)
 static void check_host(Sim *s, const Object *object)
 {
   const Host *h = (const Host *)object;
+  if (h->drain && h->state == HOST_UP)
+    broken(s, "a host that is to be emptied takes nothing new", "%s is up", h->head.name);
   const Claims *c = &claims[host_index(h->head.name)];
   if (c->starting > h->starts)
     broken(s, "no more starts at a time than a host takes", "%s: %d of %d", h->head.name, (int)c->starting, (int)h->starts);
@@ -141,7 +148,7 @@ static int standing(Sim *s, const char *pool, int64_t *ret_newest, int *ret_owne
     if (strcmp(d->pool, pool))
       continue;
     *ret_newest = MAX(*ret_newest, number_of(d->head.name));
-    n += d->state <= DESKTOP_RESETTING;
+    n += d->state <= DESKTOP_RESETTING || d->state == DESKTOP_LOST;
     *ret_owned += d->state <= DESKTOP_RESETTING && d->owner;
   }
   return n;
@@ -239,10 +246,10 @@ static void end_pool(Sim *s, const Object *object)
   const Pool *p = (const Pool *)object;
   int64_t newest = 0;
   int owned = 0, n = standing(s, p->head.name, &newest, &owned);
-  int64_t wanted = MIN(MAX(p->min, p->kind == POOL_DEDICATED ? 0 : p->spare), p->max);
-  if (p->state != POOL_READY || n > MAX(p->max, owned) || (n < wanted && !p->error))
+  int64_t wanted = MIN(MAX(p->min, p->kind == POOL_DEDICATED ? 0 : p->spare), p->max), most = MAX(MIN(MAX(p->min, p->spare + owned), p->max), owned);
+  if (p->state != POOL_READY || n > most || (n < wanted && !p->error))
     broken(s, "in a quiet world pools have their size", "%s is %s with %d (%d owned) of %d to %d", p->head.name, pool_state_name(p->state), n, owned, (int)wanted,
-           (int)p->max);
+           (int)most);
 }
 
 static void end_world(Sim *s)

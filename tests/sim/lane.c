@@ -176,8 +176,10 @@ static void lane_next(Sim *s, Lane *lane)
     *c = (Call){ lane, job, GOES_WELL };
     int64_t time = call_time(s, lane, job->order);
     bool agent = step_rows[job->order->kind].place == ON_AGENT;
-    if (fault(s, agent ? 80 : 40))
+    if (fault(s, 40))
       c->fate = chance_below(s, N_FATES);
+    else if (agent && fault(s, 30))
+      c->fate = ENDS_LATE;
     if (c->fate == ENDS_LATE) /* guests hang longer than hosts, and what waits behind them with them */
       time = job->order->timeout_us + chance_ms(s, 1, agent ? 90000 : 30000);
     SimDomain *d = domain_at(s, job->order);

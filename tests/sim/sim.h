@@ -35,6 +35,7 @@ typedef struct {
   int64_t clone;               /* in the owner mark */
   Volume *next_disk, *disk;    /* of the definition; of what runs */
   PowerState power;
+  bool lies;                   /* its agent names somebody where nobody is, as long as it runs */
   int boot;                    /* counts starts: an agent's answer belongs to one */
   int64_t booted_us;           /* when its agent answers; INT64_MAX = never */
 } SimDomain;
@@ -129,6 +130,7 @@ void domain_power(Sim *s, SimDomain *d, PowerState power);
 void world_see_host(Sim *s, int host);
 void world_poll(Sim *s, void *unused);
 void world_host_dies(Sim *s, int host, bool forgets);
+bool world_has_volume(Sim *s, const char *name);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
 

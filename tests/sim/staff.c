@@ -70,6 +70,15 @@ static void some_order(Sim *s)
   }
 }
 
+/* An operator has looked at it. */
+static void release_some(Sim *s)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_DESKTOP]);
+  for (guint i = 0; i < names->len; i++)
+    if (STORED(s, Desktop, DESKTOP, names->pdata[i])->state == DESKTOP_QUARANTINED && chance(s, 100))
+      order(s, API_DESKTOP_RELEASE, names->pdata[i], "{'reason':'a guest that lies'}");
+}
+
 static void staff_act(Sim *s, void *unused)
 {
   if (s->quiet)
@@ -79,6 +88,7 @@ static void staff_act(Sim *s, void *unused)
     host_suffers(s);
   else
     some_order(s);
+  release_some(s);
   for (int i = 0; i < HOSTS; i++)
     if (chance(s, 200))
       host_fenced(s, s->hosts[i].name);

@@ -91,6 +91,7 @@ static void pool_seed(Sim *s, const char *name, const char *template, PoolKind k
   p->min = chance_below(s, 2);
   p->spare = 1 + chance_below(s, 2);
   p->max = 2 + chance_below(s, 4);
+  p->surplus_s = 30 + chance_below(s, 600);
   p->disconnected_s = chance(s, 500) ? 120 : 0;
 }
 

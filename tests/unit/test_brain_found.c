@@ -1,4 +1,4 @@
-/* What the simulator found wrong in the brain, each as the smallest story of it. */
+/* What was found wrong in the brain, by the simulator and by reading, each as the smallest story of it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,9 +112,180 @@ static void a_picture_was_of_the_next_persons_screen(void **state)
   world_free(w);
 }
 
+static GError *guest_names_somebody(World *w, const StepOrder *order)
+{
+  GError *err = NULL;
+  if (order->kind == STEP_PROVE)
+    error_set(&err, REASON_GUEST_NOT_CLEAN, NULL);
+  g_assert_cmpint(order->kind, !=, STEP_DELETE_VOLUMES);
+  return err;
+}
+
+static char *quarantined(World *w)
+{
+  g_autofree char *session = session_of(w, "jihye");
+  char *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  w->answer = guest_names_somebody;
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  for (int i = 0; i < 5; i++)
+    world_pass(w, 61);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->state, DESKTOP_QUARANTINED);
+  return desktop;
+}
+
+/* Undoing the reset took the disk, the domain and the guest that was to be looked at. */
+static void a_quarantined_desktop_was_destroyed_before_anyone_looked(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 1, 1);
+  g_autofree char *name = quarantined(w);
+  const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, name);
+  assert_int_equal(d->power, POWER_ON);
+  assert_non_null(d->error);
+  world_free(w);
+}
+
+static void a_quarantined_desktop_could_only_be_destroyed(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 1, 2);
+  g_autofree char *name = quarantined(w);
+  w->answer = NULL;
+  assert_string_equal(reason_wire(error_reason(world_ask(w, API_DESKTOP_RELEASE, NULL, name, NULL)->error)), "missing-field");
+  assert_int_equal(world_ask(w, API_DESKTOP_RELEASE, NULL, name, "{'reason':'the guest lied'}")->status, 202);
+  const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, name);
+  assert_int_equal(d->state, DESKTOP_AVAILABLE);
+  assert_int_equal(d->clone, 3);
+  assert_string_equal(reason_wire(error_reason(world_ask(w, API_DESKTOP_RELEASE, NULL, name, "{'reason':'x'}")->error)), "no-transition");
+  world_free(w);
+}
+
+/* Nobody was in it, but its person had switched it off: the next one got it like that. */
+static void a_desktop_given_back_off_was_available(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  world_ask(w, API_POOL_CHANGE, NULL, "cad", "{'personalise':'none'}");
+  g_autofree char *session = session_of(w, "jihye");
+  g_autofree char *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  assert_int_equal(world_ask(w, API_DESKTOP_DESTROY, "jihye", desktop, NULL)->status, 202);
+  w->hold = true;
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->state, DESKTOP_WAIT_READY);
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->state, DESKTOP_AVAILABLE);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->power, POWER_ON);
+  world_free(w);
+}
+
+static HostState host_state(World *w, const char *name) { return WORLD_GET(w, Host, HOST, name)->state; }
+
+static void a_draining_host_came_back_up(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = session_of(w, "jihye");
+  assert_int_equal(world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL)->status, 202);
+  host_seen(w, SAW_SILENT);
+  assert_int_equal(host_state(w, "h1"), HOST_UNREACHABLE);
+  host_seen(w, SAW_HOST);
+  world_settle(w);
+  assert_int_equal(host_state(w, "h1"), HOST_DRAINING);
+  world_free(w);
+}
+
+static void a_host_away_could_not_be_drained(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  host_seen(w, SAW_SILENT);
+  assert_int_equal(world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL)->status, 202);
+  host_seen(w, SAW_HOST);
+  world_settle(w);
+  assert_int_equal(host_state(w, "h1"), HOST_MAINTENANCE); /* its one desktop went */
+  world_free(w);
+}
+
+static void a_host_in_use_again_gave_its_desktops_away(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = session_of(w, "jihye");
+  g_autofree char *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
+  assert_int_equal(world_ask(w, API_HOST_ACTIVATE, NULL, "h1", NULL)->status, 200);
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  assert_non_null(WORLD_GET(w, Desktop, DESKTOP, desktop));
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, desktop)->state, DESKTOP_AVAILABLE);
+  world_free(w);
+}
+
+static void a_drain_forgot_that_a_desktop_was_to_go(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','kind':'dedicated','template':'linux','image':'linux','min':1,'max':1}");
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'own'}");
+  g_autofree char *session = g_strdup(a->object->name), *desktop = g_strdup(WORLD_GET(w, Session, SESSION, session)->desktop);
+  world_ask(w, API_DESKTOP_RETIRE, NULL, desktop, NULL);
+  world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
+  world_ask(w, API_SESSION_END, "jihye", session, NULL);
+  assert_null(WORLD_GET(w, Desktop, DESKTOP, desktop));
+  world_free(w);
+}
+
+static void lost_desktops_made_room_beyond_the_maximum(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 2, 0, 2);
+  world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h2','uri':'fake:h2','vcpus':60000,'memory_mib':100000000}");
+  Observation *o = observation_new(SAW_HOST, "h2");
+  o->hostname = g_strdup("h2");
+  brain_observe(w->brain, o, w->now_us);
+  host_seen(w, SAW_SILENT);
+  world_settle(w);
+  assert_int_equal(DESKTOPS(w, LOST), 2);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 0);
+  world_free(w);
+}
+
+static void what_min_and_spare_do_not_need_stayed_for_ever(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 2, 9);
+  g_autofree char *one = session_of(w, "jihye"), *two = session_of(w, "minsu");
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 2);
+  world_ask(w, API_SESSION_END, "jihye", one, NULL);
+  world_ask(w, API_SESSION_END, "minsu", two, NULL);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 4);
+  world_pass(w, 1000);
+  g_autofree char *again = session_of(w, "jihye"); /* for some of that time only one is too many */
+  world_ask(w, API_SESSION_END, "jihye", again, NULL);
+  world_pass(w, 790);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 4);
+  world_pass(w, 20);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 3);
+  world_pass(w, 1810);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 2);
+  world_pass(w, 7200);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 2);
+  world_free(w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_quarantined_desktop_was_destroyed_before_anyone_looked),
+    cmocka_unit_test(a_quarantined_desktop_could_only_be_destroyed),
+    cmocka_unit_test(a_desktop_given_back_off_was_available),
+    cmocka_unit_test(a_draining_host_came_back_up),
+    cmocka_unit_test(a_host_away_could_not_be_drained),
+    cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),
+    cmocka_unit_test(a_drain_forgot_that_a_desktop_was_to_go),
+    cmocka_unit_test(lost_desktops_made_room_beyond_the_maximum),
+    cmocka_unit_test(what_min_and_spare_do_not_need_stayed_for_ever),
     cmocka_unit_test(a_console_was_opened_for_a_session_that_had_ended),
     cmocka_unit_test(a_picture_was_of_the_next_persons_screen),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
