@@ -1,7 +1,8 @@
 // Asks Sarang, by the same API as the command line.
 import { t, tag } from "./language.js";
 
-const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
+// As a sentence of its own; a command at its end stays as it is typed.
+const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?…]$|: sarang /.test(text) ? "" : ".");
 
 // A "no" of Sarang's: what, and what to do about it, in the person's language.
 export class Refusal extends Error {
