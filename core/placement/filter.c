@@ -1,0 +1,311 @@
+/* The rules that can say no, one function each, in one table. A placement asks them by state of a host; an explanation asks the
+ * same functions, so that the two can't differ. */
+#include "core/placement/parts.h"
+
+static const char *const rule_names[N_RULES] = {
+#define X(rule, wire, reason) [rule] = wire,
+  RULES(X)
+#undef X
+};
+
+const char *rule_name(Rule rule)
+{
+  return rule_names[rule];
+}
+
+static void note(Finding *f, int64_t wanted, int64_t free, int64_t capacity)
+{
+  if (f)
+    *f = (Finding){ wanted, free, capacity, NULL };
+}
+
+static void note_word(Finding *f, const char *word)
+{
+  if (f)
+    *f = (Finding){ 1, 0, 0, word };
+}
+
+/* ── cards ────────────────────────────────────────────────────────────────── */
+
+int card_start(const Need *need, CardState card, int from)
+{
+  uint64_t one = (UINT64_C(1) << need->slots) - 1;
+  for (uint32_t starts = need->starts & ~((UINT32_C(1) << from) - 1); starts; starts &= starts - 1) {
+    int start = __builtin_ctz(starts);
+    if (!(card.slots & (one << start)))
+      return start;
+  }
+  return -1;
+}
+
+CardState card_take(const Need *need, CardState card, int start)
+{
+  card.free -= need->share;
+  card.type = need->type;
+  if (need->slots)
+    card.slots |= (uint32_t)(((UINT64_C(1) << need->slots) - 1) << start);
+  return card;
+}
+
+/* Equal lengths: taking the lowest free start again and again leaves room for the most. */
+int card_room(const Need *need, CardState card)
+{
+  if (!need->share || card.free < need->share || (card.type && need->type != card.type))
+    return 0;
+  if (!need->slots)
+    return card.free / need->share;
+  int room = 0;
+  for (int start = 0; card.free >= need->share && (start = card_start(need, card, start)) >= 0; room++)
+    card = card_take(need, card, start);
+  return room;
+}
+
+Rule filter_card(const DemandClass *c, const HostKind *k, int card, CardState state, Finding *finding)
+{
+  const Need *need = &c->need[k->model[card]];
+  const CardModel *model = &c->fleet->models[k->model[card]];
+  note(finding, need->share, state.free, CARD_WHOLE);
+  if (finding)
+    finding->word = state.type ? model->profiles[state.type - 1].name : model->name;
+  if (!need->share)
+    return RULE_MODEL;
+  if (state.type && state.type != need->type)
+    return RULE_CARD_TYPE;
+  if (state.free < need->share)
+    return RULE_CARD_SHARE;
+  return card_room(need, state) ? RULE_NONE : RULE_CARD_SLOTS;
+}
+
+/* vGPUs that fit on the cards of a cell (NO_CELL: of the host), counted up to what is wanted. */
+static int cards_room(const DemandClass *c, const HostKind *k, const HostState *s, int cell)
+{
+  int room = 0;
+  for (int i = 0; i < s->n_cards && room < c->count; i++) {
+    if (cell != NO_CELL && k->cell[i] != cell)
+      continue;
+    int fits = card_room(&c->need[k->model[i]], s->cards[i]);
+    room += c->apart ? MIN(fits, 1) : fits;
+  }
+  return MIN(room, c->count);
+}
+
+/* ── what hangs on the kind of host ───────────────────────────────────────── */
+
+static bool kind_up(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  if (!k->up)
+    note_word(f, k->state);
+  return k->up;
+}
+
+static bool has_all(const DemandClass *c, const IdSet *has, const IdSet *wanted, Finding *f)
+{
+  uint32_t id;
+  if (!id_set_lacks(has, wanted, &id))
+    return true;
+  note_word(f, words_text(&c->fleet->words, id));
+  return false;
+}
+
+static bool kind_labels(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  return has_all(c, &k->labels, &c->labels, f);
+}
+
+static bool kind_features(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  return has_all(c, &k->features, &c->features, f);
+}
+
+static bool disk_kind_is(const DemandClass *c, const HostKind *k, int disk)
+{
+  return !c->disk_kind || k->disk_kind[disk] == c->disk_kind - 1;
+}
+
+static bool kind_disks(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  for (int i = 0; c->disk && i < k->n_disks; i++)
+    if (disk_kind_is(c, k, i))
+      return true;
+  if (c->disk)
+    note_word(f, c->disk_kind ? words_text(&c->fleet->words, c->disk_kind - 1) : "any");
+  return !c->disk;
+}
+
+static bool kind_model(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  if (!c->count || (c->models & k->models))
+    return true;
+  note(f, c->count, 0, k->full.n_cards);
+  return false;
+}
+
+static const struct {
+  Rule rule;
+  bool (*fits)(const DemandClass *c, const HostKind *k, Finding *f);
+} kind_rules[] = {
+  { RULE_STATE, kind_up }, { RULE_LABEL, kind_labels }, { RULE_FEATURE, kind_features }, { RULE_DISK_KIND, kind_disks }, { RULE_MODEL, kind_model },
+};
+
+Rule filter_kind(const DemandClass *c, const HostKind *k, Finding *finding)
+{
+  for (guint i = 0; i < G_N_ELEMENTS(kind_rules); i++)
+    if (!kind_rules[i].fits(c, k, finding))
+      return kind_rules[i].rule;
+  return RULE_NONE;
+}
+
+/* ── what hangs on what is free ───────────────────────────────────────────── */
+
+static bool state_vcpus(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  note(f, c->vcpus, s->vcpus, k->full.vcpus);
+  return c->vcpus <= s->vcpus;
+}
+
+static bool state_memory(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  note(f, c->memory, s->memory, k->full.memory);
+  return c->memory <= s->memory;
+}
+
+static bool state_huge(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  note(f, c->huge, s->huge, k->full.huge);
+  return c->huge <= s->huge;
+}
+
+static int64_t disk_free(const DemandClass *c, const HostKind *k, const HostState *s, int disk)
+{
+  const SharedDisk *shared = k->shared[disk] < 0 ? NULL : &c->fleet->shared[k->shared[disk]];
+  return shared ? shared->capacity - shared->used : s->disk[disk];
+}
+
+int state_disk(const DemandClass *c, const HostKind *k, const HostState *s)
+{
+  for (int i = 0; c->disk && i < k->n_disks; i++)
+    if (disk_kind_is(c, k, i) && disk_free(c, k, s, i) >= c->disk)
+      return i;
+  return -1;
+}
+
+bool shared_full(const DemandClass *c, const Place *p)
+{
+  const HostKind *k = kind_at(c->fleet, *u32_at(c->fleet->kind, p->host));
+  return p->disk >= 0 && k->shared[p->disk] >= 0 && disk_free(c, k, &k->full, p->disk) < c->disk;
+}
+
+static bool state_disks(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  if (!c->disk || state_disk(c, k, s) >= 0)
+    return true;
+  int64_t most = 0, capacity = 0;
+  for (int i = 0; i < k->n_disks; i++)
+    if (disk_kind_is(c, k, i) && disk_free(c, k, s, i) >= most) {
+      most = disk_free(c, k, s, i);
+      capacity = k->shared[i] < 0 ? k->full.disk[i] : c->fleet->shared[k->shared[i]].capacity;
+    }
+  note(f, c->disk, most, capacity);
+  return false;
+}
+
+bool state_cell(const DemandClass *c, const HostState *s, int cell)
+{
+  const CellState *free = &s->cells[cell];
+  return c->vcpus <= free->vcpus && c->memory <= free->memory && c->huge <= free->huge;
+}
+
+static bool state_cells(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  int64_t most = 0, capacity = 0;
+  for (int i = 0; i < s->n_cells; i++) {
+    if (!c->one_cell || state_cell(c, s, i))
+      return true;
+    most = MAX(most, s->cells[i].vcpus);
+    capacity = MAX(capacity, k->full.cells[i].vcpus);
+  }
+  note(f, c->vcpus, most, capacity);
+  return !c->one_cell || !s->n_cells;
+}
+
+static bool state_cards(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  int room = c->count ? cards_room(c, k, s, NO_CELL) : 0;
+  note(f, c->count, room, s->n_cards);
+  return room == c->count;
+}
+
+static bool state_near(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  int most = 0;
+  if (!c->near || !c->count || !s->n_cells)
+    return true;
+  for (int i = 0; i < s->n_cells; i++) {
+    int room = cards_room(c, k, s, i);
+    if (room == c->count && state_cell(c, s, i))
+      return true;
+    most = MAX(most, room);
+  }
+  note(f, c->count, most, s->n_cells);
+  return false;
+}
+
+static const struct {
+  Rule rule;
+  bool (*fits)(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f);
+} state_rules[] = {
+  { RULE_VCPUS, state_vcpus }, { RULE_MEMORY, state_memory }, { RULE_HUGE, state_huge }, { RULE_DISK, state_disks },
+  { RULE_CELL, state_cells }, { RULE_CARDS, state_cards }, { RULE_NEAR, state_near },
+};
+
+Rule filter_state(const DemandClass *c, const HostKind *k, const HostState *s, Finding *finding)
+{
+  for (guint i = 0; i < G_N_ELEMENTS(state_rules); i++)
+    if (!state_rules[i].fits(c, k, s, finding))
+      return state_rules[i].rule;
+  return RULE_NONE;
+}
+
+/* ── what hangs on one host, and on all ───────────────────────────────────── */
+
+static int compare_hosts(const void *a, const void *b)
+{
+  return *(const int32_t *)a - *(const int32_t *)b;
+}
+
+GHashTable *group_hosts(const DemandClass *c)
+{
+  GHashTable *hosts = c->group ? g_hash_table_lookup(c->fleet->groups, GUINT_TO_POINTER(c->group)) : NULL;
+  return hosts && g_hash_table_size(hosts) ? hosts : NULL;
+}
+
+Rule filter_host(const DemandClass *c, int host, Finding *finding)
+{
+  int32_t key = host;
+  if (c->hosts && !(c->hosts->len && bsearch(&key, c->hosts->data, c->hosts->len, sizeof key, compare_hosts))) {
+    note(finding, 1, 0, c->hosts->len);
+    return RULE_HOSTS;
+  }
+  GHashTable *members = c->group_rule ? group_hosts(c) : NULL;
+  if (!members)
+    return RULE_NONE;
+  int here = GPOINTER_TO_INT(g_hash_table_lookup(members, GINT_TO_POINTER(host)));
+  note(finding, 1, here, g_hash_table_size(members));
+  if (finding)
+    finding->word = words_text(&c->fleet->words, c->group - 1);
+  if (c->group_rule == GROUP_APART && here)
+    return RULE_GROUP_APART;
+  return c->group_rule == GROUP_TOGETHER && !here ? RULE_GROUP_TOGETHER : RULE_NONE;
+}
+
+Rule filter_fleet(const DemandClass *c, Finding *finding)
+{
+  if (!c->licence || !c->licences)
+    return RULE_NONE;
+  const Licence *l = licence_of(c->fleet, c->licence - 1);
+  int64_t total = l ? l->total : 0, used = l ? l->used : 0;
+  note(finding, c->licences, total - used, total);
+  if (finding)
+    finding->word = words_text(&c->fleet->words, c->licence - 1);
+  return used + c->licences <= total ? RULE_NONE : RULE_LICENCE;
+}

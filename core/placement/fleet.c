@@ -1,0 +1,403 @@
+/* The fleet: what there is and what is free. */
+#include "core/placement/parts.h"
+
+int64_t capacity_of(int64_t capacity, int overcommit_pct, int64_t reserve)
+{
+  return MAX(0, capacity * overcommit_pct / 100 - reserve);
+}
+
+/* ── life ─────────────────────────────────────────────────────────────────── */
+
+static void kind_free(void *data)
+{
+  HostKind *k = data;
+  g_free(k->text);
+  g_free(k->state);
+  g_free(k->weight);
+  id_set_done(&k->labels);
+  id_set_done(&k->features);
+  id_set_done(&k->images);
+  g_free(k);
+}
+
+Fleet *fleet_new(uint64_t seed)
+{
+  Fleet *f = g_new0(Fleet, 1);
+  f->seed = seed;
+  words_init(&f->words);
+  f->names = g_hash_table_new(g_str_hash, g_str_equal);
+  f->host_names = g_ptr_array_new_with_free_func(g_free);
+  f->kinds = g_ptr_array_new_with_free_func(kind_free);
+  f->kind_ids = g_hash_table_new(g_str_hash, g_str_equal);
+  f->licences = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+  f->groups = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_hash_table_unref);
+  GArray **words[] = { &f->kind, &f->bucket, &f->next, &f->before, &f->first_card, &f->generation, &f->first_claim };
+  for (guint i = 0; i < G_N_ELEMENTS(words); i++)
+    *words[i] = g_array_new(FALSE, TRUE, sizeof(uint32_t));
+  f->cards = g_array_new(FALSE, TRUE, sizeof(CardState));
+  f->buckets = g_array_new(FALSE, TRUE, sizeof(Bucket));
+  f->born = g_array_new(FALSE, TRUE, sizeof(Born));
+  f->claims = g_array_new(FALSE, TRUE, sizeof(ClaimRow));
+  f->free_bucket = f->free_claim = -1;
+  f->classes = g_hash_table_new(g_str_hash, g_str_equal);
+  f->class_list = g_ptr_array_new();
+  return f;
+}
+
+static void models_free(Fleet *f)
+{
+  for (int m = 0; m < f->n_models; m++) {
+    g_free(f->models[m].name);
+    for (int p = 0; p < f->models[m].n_profiles; p++)
+      g_free(f->models[m].profiles[p].name);
+  }
+  for (int i = 0; i < f->n_shared; i++)
+    g_free(f->shared[i].name);
+}
+
+void fleet_free(Fleet *f)
+{
+  if (!f)
+    return;
+  for (guint i = 0; i < f->claims->len; i++) {
+    g_free(claim_at(f, i)->parts);
+    g_clear_pointer(&claim_at(f, i)->class, demand_class_unref);
+  }
+  while (f->class_list->len)
+    class_orphan(f->class_list->pdata[f->class_list->len - 1]);
+  mix_free(f->mix);
+  models_free(f);
+  GArray *arrays[] = { f->kind, f->bucket, f->next, f->before, f->first_card, f->generation, f->first_claim, f->cards,
+                       f->buckets, f->born, f->claims };
+  for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
+    g_array_unref(arrays[i]);
+  GHashTable *tables[] = { f->names, f->kind_ids, f->licences, f->groups, f->classes };
+  for (guint i = 0; i < G_N_ELEMENTS(tables); i++)
+    g_hash_table_unref(tables[i]);
+  g_ptr_array_unref(f->host_names);
+  g_ptr_array_unref(f->kinds);
+  g_ptr_array_unref(f->class_list);
+  words_done(&f->words);
+  g_free(f->table);
+  g_free(f);
+}
+
+/* ── card models, shared storages, licences ───────────────────────────────── */
+
+static bool profile_ok(const ProfileSpec *p, GError **err)
+{
+  uint64_t last = p->starts ? 63 - __builtin_clzll(p->starts) : 0;
+  bool placed = p->slots > 0 && p->starts && last + p->slots <= SLOTS_MOST;
+  if (p->share >= 1 && p->share <= CARD_WHOLE && (placed || (!p->slots && !p->starts)))
+    return true;
+  return error_false(err, REASON_BAD_VALUE, "field", "profile", "value", p->name, "limit",
+                     "of a share from 1 to 1000, with starts that leave room for its slots", NULL);
+}
+
+static int model_find(const Fleet *f, const char *name)
+{
+  for (int m = 0; m < f->n_models; m++)
+    if (!strcmp(f->models[m].name, name))
+      return m;
+  return -1;
+}
+
+bool fleet_add_model(Fleet *f, const CardModelSpec *spec, GError **err)
+{
+  if (model_find(f, spec->name) >= 0)
+    return error_false(err, REASON_EXISTS, "kind", "card model", "name", spec->name, NULL);
+  if (f->n_models == MODELS_MOST || spec->n_profiles > PROFILES_MOST)
+    return error_false(err, REASON_TOO_LARGE, "what", "the number of card models or profiles", "value", "33", "limit", "32", NULL);
+  for (int p = 0; p < spec->n_profiles; p++)
+    if (!profile_ok(&spec->profiles[p], err))
+      return false;
+  CardModel *m = &f->models[f->n_models++];
+  *m = (CardModel){ g_strdup(spec->name), hash_text(spec->name), spec->framebuffer_mib, spec->same_type, spec->any_share, spec->n_profiles, {} };
+  for (int p = 0; p < spec->n_profiles; p++) {
+    const ProfileSpec *s = &spec->profiles[p];
+    m->profiles[p] = (Profile){ g_strdup(s->name), words_id(&f->words, s->name), s->framebuffer_mib, s->share, s->slots, s->starts };
+  }
+  return true;
+}
+
+bool fleet_add_shared(Fleet *f, const char *name, const char *kind, int64_t capacity_mib, GError **err)
+{
+  for (int i = 0; i < f->n_shared; i++)
+    if (!strcmp(f->shared[i].name, name))
+      return error_false(err, REASON_EXISTS, "kind", "storage", "name", name, NULL);
+  if (f->n_shared == SHARED_MOST)
+    return error_false(err, REASON_TOO_LARGE, "what", "the number of shared storages", "value", "65", "limit", "64", NULL);
+  f->shared[f->n_shared++] = (SharedDisk){ g_strdup(name), words_id(&f->words, kind), capacity_mib, 0 };
+  return true;
+}
+
+Licence *licence_of(const Fleet *f, uint32_t id)
+{
+  return g_hash_table_lookup(f->licences, GUINT_TO_POINTER(id));
+}
+
+void fleet_put_licence(Fleet *f, const char *name, int64_t total)
+{
+  uint32_t id = words_id(&f->words, name);
+  Licence *l = licence_of(f, id);
+  if (!l) {
+    l = g_new0(Licence, 1);
+    g_hash_table_insert(f->licences, GUINT_TO_POINTER(id), l);
+  }
+  l->total = total;
+}
+
+/* ── kinds of hosts ───────────────────────────────────────────────────────── */
+
+static bool numbers_ok(const HostSpec *spec, GError **err)
+{
+  bool ok = spec->n_cards <= CARDS_MOST && spec->n_cells <= CELLS_MOST && spec->n_disks <= DISKS_MOST;
+  ok = ok && spec->vcpus >= 0 && spec->vcpus <= INT32_MAX && spec->memory_mib >= 0 && spec->memory_mib <= INT32_MAX;
+  ok = ok && spec->huge_mib >= 0 && spec->huge_mib <= INT32_MAX;
+  for (int i = 0; ok && i < spec->n_disks; i++)
+    ok = spec->disks[i].capacity_mib >= 0 && spec->disks[i].capacity_mib <= INT32_MAX;
+  return ok || error_false(err, REASON_TOO_LARGE, "what", "the size of a host", "value", spec->name, "limit",
+                           "16 cards, 8 NUMA cells, 2 storages, 2 million vCPUs, 2 PiB", NULL);
+}
+
+static bool kind_disks(Fleet *f, HostKind *k, const HostSpec *spec, GError **err)
+{
+  k->n_disks = spec->n_disks;
+  for (int i = 0; i < spec->n_disks; i++) {
+    const DiskSpec *d = &spec->disks[i];
+    k->disk_kind[i] = words_id(&f->words, d->kind);
+    k->shared[i] = -1;
+    k->full.disk[i] = d->shared ? 0 : (int32_t)d->capacity_mib;
+    for (int j = 0; d->shared && j < f->n_shared; j++)
+      if (!strcmp(f->shared[j].name, d->shared))
+        k->shared[i] = j;
+    if (d->shared && k->shared[i] < 0)
+      return error_false(err, REASON_NOT_FOUND, "kind", "storage", "name", d->shared, NULL);
+  }
+  return true;
+}
+
+typedef struct {
+  uint64_t hash;
+  int model, cell;
+} CardPlan;
+
+static int compare_plans(const void *a, const void *b)
+{
+  const CardPlan *x = a, *y = b;
+  return x->hash != y->hash ? (x->hash > y->hash ? 1 : -1) : x->cell - y->cell;
+}
+
+static bool kind_cards(Fleet *f, HostKind *k, const HostSpec *spec, GError **err)
+{
+  CardPlan plan[CARDS_MOST] = {};
+  for (int i = 0; i < spec->n_cards; i++) {
+    int m = model_find(f, spec->cards[i].model), cell = spec->cards[i].cell;
+    if (m < 0)
+      return error_false(err, REASON_NOT_FOUND, "kind", "card model", "name", spec->cards[i].model, NULL);
+    if (cell < 0 || cell >= MAX(1, spec->n_cells))
+      return error_false(err, REASON_BAD_VALUE, "field", "the NUMA cell of a card", "value", spec->name, "limit", "one of the host's", NULL);
+    plan[i] = (CardPlan){ f->models[m].hash, m, cell };
+  }
+  qsort(plan, spec->n_cards, sizeof *plan, compare_plans);
+  k->full.n_cards = (uint8_t)spec->n_cards;
+  for (int i = spec->n_cards - 1; i >= 0; i--) {
+    bool ends = i == spec->n_cards - 1 || compare_plans(&plan[i], &plan[i + 1]);
+    k->model[i] = (uint8_t)plan[i].model;
+    k->cell[i] = (uint8_t)plan[i].cell;
+    k->run_end[i] = ends ? (uint8_t)(i + 1) : k->run_end[i + 1];
+    k->models |= 1u << plan[i].model;
+    k->full.cards[i] = (CardState){ CARD_WHOLE, 0, 0 };
+  }
+  return true;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void append_list(GString *text, const char *what, const char *const *list)
+{
+  g_autoptr(GPtrArray) sorted = g_ptr_array_new();
+  for (; list && *list; list++)
+    g_ptr_array_add(sorted, (char *)*list);
+  g_ptr_array_sort(sorted, compare_words);
+  g_string_append_printf(text, "|%s", what);
+  for (guint i = 0; i < sorted->len; i++)
+    g_string_append_printf(text, "\x1f%s", (char *)sorted->pdata[i]);
+}
+
+/* Content in words, so that neither numbers given out on the way nor the order of hosts get into it. */
+static char *kind_text(const Fleet *f, const HostKind *k, const HostSpec *spec)
+{
+  GString *text = g_string_new(spec->state);
+  g_string_append_printf(text, "|%d %d %d", k->full.vcpus, k->full.memory, k->full.huge);
+  append_list(text, "labels", spec->labels);
+  append_list(text, "features", spec->features);
+  append_list(text, "images", spec->images);
+  for (int i = 0; i < spec->n_disks; i++)
+    g_string_append_printf(text, "|%s %s %d", spec->disks[i].kind, spec->disks[i].shared ? spec->disks[i].shared : "", k->full.disk[i]);
+  for (int i = 0; i < spec->n_cards; i++)
+    g_string_append_printf(text, "|%s@%d", f->models[k->model[i]].name, k->cell[i]);
+  for (int i = 0; i < spec->n_cells; i++)
+    g_string_append_printf(text, "|%d %d %d", k->full.cells[i].vcpus, k->full.cells[i].memory, k->full.cells[i].huge);
+  return g_string_free(text, FALSE);
+}
+
+static HostKind *kind_new(Fleet *f, const HostSpec *spec, GError **err)
+{
+  HostKind *k = g_new0(HostKind, 1);
+  k->full.vcpus = (int32_t)spec->vcpus;
+  k->full.memory = (int32_t)spec->memory_mib;
+  k->full.huge = (int32_t)spec->huge_mib;
+  k->full.n_cells = (uint8_t)spec->n_cells;
+  for (int i = 0; i < spec->n_cells; i++)
+    k->full.cells[i] = (CellState){ (int32_t)spec->cells[i].vcpus, (int32_t)spec->cells[i].memory_mib, (int32_t)spec->cells[i].huge_mib };
+  if (!kind_disks(f, k, spec, err) || !kind_cards(f, k, spec, err)) {
+    kind_free(k);
+    return NULL;
+  }
+  k->state = g_strdup(spec->state);
+  k->up = !strcmp(spec->state, "up");
+  k->labels = id_set_new(&f->words, spec->labels);
+  k->features = id_set_new(&f->words, spec->features);
+  k->images = id_set_new(&f->words, spec->images);
+  k->text = kind_text(f, k, spec);
+  k->hash = hash_text(k->text);
+  return k;
+}
+
+/* The number of an equal kind, else k's own; k is eaten. */
+static uint32_t kind_intern(Fleet *f, HostKind *k)
+{
+  uint32_t known = GPOINTER_TO_UINT(g_hash_table_lookup(f->kind_ids, k->text));
+  if (known) {
+    kind_free(k);
+    return known - 1;
+  }
+  k->full.kind = f->kinds->len;
+  g_ptr_array_add(f->kinds, k);
+  g_hash_table_insert(f->kind_ids, k->text, GUINT_TO_POINTER(f->kinds->len));
+  return f->kinds->len - 1;
+}
+
+/* ── hosts ────────────────────────────────────────────────────────────────── */
+
+static void sum_add(FleetSum *sum, const HostState *s, int sign)
+{
+  sum->vcpus += sign * s->vcpus;
+  sum->memory_mib += sign * s->memory;
+  sum->huge_mib += sign * s->huge;
+  for (int i = 0; i < s->n_cards; i++)
+    sum->cards += sign * s->cards[i].free;
+}
+
+bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err)
+{
+  if (fleet_find_host(f, spec->name) >= 0)
+    return error_false(err, REASON_EXISTS, "kind", "host", "name", spec->name, NULL);
+  HostKind *k = numbers_ok(spec, err) ? kind_new(f, spec, err) : NULL;
+  if (!k)
+    return false;
+  uint32_t kind = kind_intern(f, k), zero = 0;
+  int32_t none = -1, first = (int32_t)f->cards->len;
+  HostState full = kind_at(f, kind)->full;
+  int host = (int)f->kind->len;
+  g_array_append_val(f->kind, kind);
+  g_array_append_val(f->bucket, zero);
+  g_array_append_val(f->next, none);
+  g_array_append_val(f->before, none);
+  g_array_append_val(f->first_card, first);
+  g_array_append_val(f->generation, zero);
+  g_array_append_val(f->first_claim, none);
+  g_array_append_vals(f->cards, full.cards, full.n_cards);
+  char *name = g_strdup(spec->name);
+  g_ptr_array_add(f->host_names, name);
+  g_hash_table_insert(f->names, name, GINT_TO_POINTER(host + 1));
+  sum_add(&f->capacity, &full, 1);
+  bucket_enter(f, host, &full);
+  *ret_host = host;
+  return true;
+}
+
+/* A kind like another but for its state; found again when a host comes back. */
+static uint32_t kind_in_state(Fleet *f, const HostKind *old, const char *state)
+{
+  HostKind *k = g_memdup2(old, sizeof *old);
+  k->state = g_strdup(state);
+  k->up = !strcmp(state, "up");
+  k->text = g_strconcat(state, strchr(old->text, '|'), NULL);
+  k->hash = hash_text(k->text);
+  k->weight = NULL;
+  IdSet *sets[] = { &k->labels, &k->features, &k->images };
+  for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
+    sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
+  return kind_intern(f, k);
+}
+
+void fleet_set_state(Fleet *f, int host, const char *state)
+{
+  HostState now = bucket_of(f, host)->state;
+  now.kind = kind_in_state(f, kind_at(f, now.kind), state);
+  *u32_at(f->kind, host) = now.kind;
+  bucket_move(f, host, &now);
+}
+
+int fleet_hosts(const Fleet *f)
+{
+  return (int)f->kind->len;
+}
+
+int fleet_cards(const Fleet *f)
+{
+  return (int)f->cards->len;
+}
+
+int fleet_buckets(const Fleet *f)
+{
+  return f->live_buckets;
+}
+
+int fleet_find_host(const Fleet *f, const char *name)
+{
+  return GPOINTER_TO_INT(g_hash_table_lookup(f->names, name)) - 1;
+}
+
+const char *fleet_host_name(const Fleet *f, int host)
+{
+  return f->host_names->pdata[host];
+}
+
+uint32_t fleet_host_generation(const Fleet *f, int host)
+{
+  return *u32_at(f->generation, host);
+}
+
+FleetSum fleet_capacity(const Fleet *f, int host)
+{
+  FleetSum sum = {};
+  if (host == NO_HOST)
+    return f->capacity;
+  sum_add(&sum, &kind_at(f, *u32_at(f->kind, host))->full, 1);
+  return sum;
+}
+
+FleetSum fleet_used(const Fleet *f, int host)
+{
+  if (host == NO_HOST)
+    return f->used;
+  FleetSum sum = fleet_capacity(f, host);
+  sum_add(&sum, &bucket_of(f, host)->state, -1);
+  return sum;
+}
+
+int fleet_card_free(const Fleet *f, int host, int card)
+{
+  return cards_of(f, host)[card].free;
+}
+
+const char *fleet_card_model(const Fleet *f, int host, int card)
+{
+  return f->models[kind_at(f, *u32_at(f->kind, host))->model[card]].name;
+}
