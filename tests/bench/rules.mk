@@ -2,7 +2,7 @@
 BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$B/%)
 $(BENCHES): $B/tests/bench/%: $B/tests/bench/%.o $(LIB)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread -lm
 bench: all $(BENCHES)
 	@B=$B tests/bench/run $(BENCH)
 -include $(BENCH_SRC:%.c=$B/%.d)
