@@ -62,7 +62,7 @@ typedef struct {
 typedef struct {
   gint refs;            /* atomic */
   int noun;             /* Noun */
-  char *name;
+  char *name;           /* freed with the object */
   int64_t generation;   /* 1, then +1 with each change that was made durable */
   int64_t created_us, changed_us;
 } Object;
@@ -71,7 +71,7 @@ typedef struct {
 #define FIELD_MEMBER_(type, name, ...) Field##type name;
 #define FIELD_ROW_(type, name, flags, names, min, max, help) { #name, FIELD_##type, offsetof(STRUCT, name), flags, names, min, max, help, ",\"" #name "\":" },
 
-/* A zeroed object of schema with one reference. */
+/* A zeroed object of schema with one reference. Where name is NULL, the maker may later give it an allocated one, which it then owns. */
 Object *object_new(const Schema *schema, int noun, const char *name);
 /* A private copy with one reference, to be changed by its maker before anyone else sees it. */
 Object *object_dup(const Schema *schema, const Object *object);

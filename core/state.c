@@ -7,13 +7,13 @@ typedef struct {
   int change;      /* its place in the open batch; -1 = not in it */
   bool indexed;
   int64_t due_us;  /* as filed in the timers; 0 = not filed */
-  GList *link;     /* in its pool's queue */
+  GList link;      /* in its pool's queue; its data is the slot */
 } Slot;
 
 typedef struct {
   PoolUse use;
   GQueue available, waiting;  /* of Slot */
-  GHashTable *desktops;       /* set of names */
+  GHashTable *desktops;       /* set of names: of the objects themselves, as in every set here */
 } PoolIndex;
 
 typedef struct {
@@ -46,8 +46,6 @@ static void object_drop(void *object)
 static void pool_index_free(void *index)
 {
   PoolIndex *p = index;
-  g_queue_clear(&p->available);
-  g_queue_clear(&p->waiting);
   g_hash_table_unref(p->desktops);
   g_free(p);
 }
@@ -68,7 +66,7 @@ static int timer_compare(const void *a, const void *b, void *data)
 
 static GHashTable *set_new(void)
 {
-  return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  return g_hash_table_new(g_str_hash, g_str_equal);
 }
 
 State *state_new(void)
@@ -104,7 +102,7 @@ void state_free(State *state)
   g_free(state);
 }
 
-/* ── indexes: file and unfile are each other's mirror ─────────────────────── */
+/* ── indexes: file and unfile are each other's mirror. An object leaves them before another takes its place, so they borrow its name ── */
 
 static PoolIndex *pool_index(State *state, const char *name)
 {
@@ -130,6 +128,14 @@ static HostIndex *host_index(State *state, const char *name)
   return h;
 }
 
+static void name_change(GHashTable *set, const char *name, bool in)
+{
+  if (in)
+    g_hash_table_add(set, (char *)name);
+  else
+    g_hash_table_remove(set, name);
+}
+
 static void group_change(GHashTable *groups, const char *group, const char *name, bool in)
 {
   if (!group)
@@ -139,31 +145,17 @@ static void group_change(GHashTable *groups, const char *group, const char *name
     set = set_new();
     g_hash_table_insert(groups, g_strdup(group), set);
   }
-  if (in)
-    g_hash_table_add(set, g_strdup(name));
-  else
-    g_hash_table_remove(set, name);
+  name_change(set, name, in);
   if (!g_hash_table_size(set))
     g_hash_table_remove(groups, group);
 }
 
-static void name_change(GHashTable *set, const char *name, bool in)
-{
-  if (in)
-    g_hash_table_add(set, g_strdup(name));
-  else
-    g_hash_table_remove(set, name);
-}
-
 static void queue_change(GQueue *queue, Slot *slot, bool in)
 {
-  if (in) {
-    g_queue_push_tail(queue, slot);
-    slot->link = queue->tail;
-  } else {
-    g_queue_delete_link(queue, slot->link);
-    slot->link = NULL;
-  }
+  if (in)
+    g_queue_push_tail_link(queue, &slot->link);
+  else
+    g_queue_unlink(queue, &slot->link);
 }
 
 static void desktop_index(State *state, Slot *slot, bool in)
@@ -280,6 +272,7 @@ static Slot *slot_add(State *state, Object *take_object)
   Slot *slot = g_new0(Slot, 1);
   slot->object = take_object;
   slot->change = -1;
+  slot->link.data = slot;
   bool fresh = g_hash_table_insert(state->slots[take_object->noun], take_object->name, slot);
   g_assert(fresh);
   g_ptr_array_add(state->unsettled, slot);

@@ -12,6 +12,12 @@ def figure(name, value, unit, against, reach, at_most=True):
                       "reach": ("<= " if at_most else ">= ") + str(reach), "holds": holds}), flush=True)
 
 
+def unmeasured(name, why, reach, at_most=True):
+    """A row for what could not be measured here: it does not hold, and says why."""
+    print(json.dumps({"name": name, "value": None, "unit": "", "against": f"not measured: {why}", "reach": ("<= " if at_most else ">= ") + str(reach),
+                      "holds": False}), flush=True)
+
+
 def ratio_of_medians(measure, against, rounds=5):
     """Both sides in turn, so that noise meets both; the ratio of their medians."""
     ours, theirs = [], []
@@ -28,6 +34,7 @@ class Daemon:
         os.makedirs(os.path.join(ROOT, "build"), exist_ok=True)
         self.dir = tempfile.mkdtemp(prefix="bench-", dir="/var/tmp")
         self.socket = os.path.join(self.dir, "s")
+        self.log = open(os.path.join(self.dir, "log"), "ab")
         self.sets = sets
         self.process = None
         self.start()
@@ -38,10 +45,11 @@ class Daemon:
         for one in (f"state.directory={self.dir}", f"http.socket={self.socket}", f"http.gateway_socket={self.dir}/g", "log.level=warning",
                     "limits.requests=100000", *self.sets):
             args += ["--set", one]
-        self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stderr=self.log)
         while not os.path.exists(self.socket) or self.try_ask("host", "list") is None:
             if self.process.poll() is not None:
-                raise SystemExit(f"sarangd ended with {self.process.returncode}")
+                with open(self.log.name, encoding="utf-8") as said:
+                    raise SystemExit(f"sarangd ended with {self.process.returncode}: {said.read()[-500:]}")
             time.sleep(0.005)
         return time.monotonic() - began
 
@@ -74,12 +82,15 @@ class Daemon:
 
     def close(self):
         self.stop()
+        self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
-    def furnish(self, hosts, desktops, boot="boot_ms=0"):
-        """Fake hosts, an image, a template and one pool of so many desktops, all available."""
+    def furnish(self, hosts, desktops, kept=False):
+        """Fake hosts, an image, a template and one pool of so many desktops, all available; with kept, hosts outlive the daemon."""
         for h in range(hosts):
-            self.ask("host", "add", f"h{h}", "--uri", f"fake:h{h}?{boot}&ready=count&memory_mib=100000000&cpus=60000", "--starts", "64", "--wait=30")
+            state = f"&state={self.dir}/h{h}" if kept else ""
+            self.ask("host", "add", f"h{h}", "--uri", f"fake:h{h}?boot_ms=0&ready=count&memory_mib=100000000&cpus=60000{state}", "--starts", "64",
+                     "--wait=30")
         self.ask("storage", "add", "disk", "--path", "/srv/disk")
         raw = os.path.join(self.dir, "image.raw")
         with open(raw, "wb") as file:
@@ -91,16 +102,15 @@ class Daemon:
         self.wait_available(desktops)
 
     def wait_available(self, n, pool="warm", seconds=600):
+        """Until no desktop is on its way; asking for one of them costs little, listing all of them does not."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            status = self.ask("desktop", "list", "--pool", pool, "--state", "available", "--limit", str(min(n, 1000)))
-            if len(status) >= min(n, 1000) and (n <= 1000 or self.count_available(pool) >= n):
-                return
-            time.sleep(0.2)
-        raise SystemExit(f"pool {pool} has no {n} desktops after {seconds} s")
-
-    def count_available(self, pool):
-        return len(self.ask("desktop", "list", "--pool", pool, "--state", "available"))
+        while any(self.ask("desktop", "list", "--pool", pool, "--state", state, "--limit", "1") for state in ("defined", "provisioning", "wait-ready")):
+            if time.monotonic() > end:
+                raise SystemExit(f"pool {pool} has no {n} desktops after {seconds} s")
+            time.sleep(max(0.2, n / 10000))
+        there = len(self.ask("desktop", "list", "--pool", pool, "--state", "available"))
+        if there != n:
+            raise SystemExit(f"pool {pool} has {there} desktops, not {n}")
 
 
 def commits(directory, n=400):

@@ -1,6 +1,8 @@
 /* grant_load commit FILE N                       N one-row commits of SQLite (WAL, synchronous=FULL), one after another
  * grant_load post SOCKET PATH BODY FIRST N CALLERS   N requests POST PATH, BODY with every %d replaced by FIRST, FIRST+1 …; CALLERS at a time
- * Each prints one JSON line: {"p50_us":…,"p99_us":…,"per_s":…,"failed":…}. */
+ * Each prints one JSON line: {"p50_us":…,"p99_us":…,"per_s":…,"failed":…}.
+ * grant_load first SOCKET PATH BODY              waits until something listens there, posts BODY once, prints {"at_us":…,"failed":…}: when
+ *                                                the answer was there, on the monotonic clock */
 #include <glib.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -64,12 +66,22 @@ typedef struct {
   gint64 *took_us;
 } Load;
 
-static int connect_to(const char *path)
+/* -1 where nothing listens. */
+static int try_connect(const char *path)
 {
   struct sockaddr_un address = { .sun_family = AF_UNIX };
   g_strlcpy(address.sun_path, path, sizeof address.sun_path);
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
+  if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+    return fd;
+  close(fd);
+  return -1;
+}
+
+static int connect_to(const char *path)
+{
+  int fd = try_connect(path);
+  if (fd < 0)
     g_error("cannot connect to %s", path);
   return fd;
 }
@@ -92,6 +104,18 @@ static int read_answer(int fd)
   }
 }
 
+static char *request_of(const char *path, const char *body)
+{
+  return g_strdup_printf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", path,
+                         strlen(body), body);
+}
+
+/* Status of the answer; 0 where none came. */
+static int ask(int fd, const char *request)
+{
+  return write(fd, request, strlen(request)) > 0 ? read_answer(fd) : 0;
+}
+
 static void *caller(void *data)
 {
   Load *load = data;
@@ -99,11 +123,9 @@ static void *caller(void *data)
   for (int i; (i = g_atomic_int_add(&load->next, 1)) < load->n;) {
     g_autofree char *number = g_strdup_printf("%d", load->first + i);
     g_auto(GStrv) parts = g_strsplit(load->body, "%d", -1);
-    g_autofree char *body = g_strjoinv(number, parts);
-    g_autofree char *request = g_strdup_printf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
-                                               load->path, strlen(body), body);
+    g_autofree char *body = g_strjoinv(number, parts), *request = request_of(load->path, body);
     gint64 t = g_get_monotonic_time();
-    int status = write(fd, request, strlen(request)) > 0 ? read_answer(fd) : 0;
+    int status = ask(fd, request);
     load->took_us[i] = g_get_monotonic_time() - t;
     if (status < 200 || status > 299)
       g_atomic_int_inc(&load->failed);
@@ -126,14 +148,29 @@ static void run_requests(Load *load, int callers)
   g_free(threads);
 }
 
+static void run_first(const char *socket, const char *path, const char *body)
+{
+  int fd;
+  while ((fd = try_connect(socket)) < 0)
+    g_usleep(500);
+  g_autofree char *request = request_of(path, body);
+  int status = ask(fd, request);
+  printf("{\"at_us\":%" G_GINT64_FORMAT ",\"failed\":%d}\n", g_get_monotonic_time(), status < 200 || status > 299);
+  close(fd);
+}
+
 int main(int argc, char **argv)
 {
   if (argc == 4 && !strcmp(argv[1], "commit")) {
     run_commits(argv[2], atoi(argv[3]));
     return 0;
   }
+  if (argc == 5 && !strcmp(argv[1], "first")) {
+    run_first(argv[2], argv[3], argv[4]);
+    return 0;
+  }
   if (argc != 8 || strcmp(argv[1], "post")) {
-    fprintf(stderr, "usage: grant_load commit FILE N | post SOCKET PATH BODY FIRST N CALLERS\n");
+    fprintf(stderr, "usage: grant_load commit FILE N | post SOCKET PATH BODY FIRST N CALLERS | first SOCKET PATH BODY\n");
     return 2;
   }
   Load load = { .socket = argv[2], .path = argv[3], .body = argv[4], .first = atoi(argv[5]), .n = atoi(argv[6]) };
