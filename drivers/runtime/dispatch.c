@@ -5,7 +5,7 @@
 #include "drivers/runtime/runtime_parts.h"
 #include "drivers/runtime/steps.h"
 
-enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
+enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
 
 struct Dispatch {
   Runtime *runtime;
@@ -28,6 +28,7 @@ typedef struct {
   StepOrder *order;
   StepRun run;
   int64_t end_us;           /* of the step, monotonic */
+  char *serial;             /* UUID of the domain for whose line on the serial console it waits, or NULL */
   GSource *timer;
   gint refs;                /* the lane's, and its completion's */
 } Job;
@@ -39,6 +40,7 @@ static void job_unref(void *data)
     return;
   step_result_free(job->run.result);
   step_order_free(job->order);
+  g_free(job->serial);
   g_free(job);
 }
 
@@ -90,13 +92,29 @@ static bool job_again(Job *old)
   Dispatch *d = old->dispatch;
   Job *job = job_new(d, g_steal_pointer(&old->order), old->end_us);
   old->run.order = NULL;
-  job->timer = g_timeout_source_new(LOOK_AGAIN_MS);
+  job->serial = g_steal_pointer(&old->serial);
+  job->timer = g_timeout_source_new(job->serial ? LISTEN_AGAIN_MS : LOOK_AGAIN_MS);
   g_source_set_callback(job->timer, look_again, job, NULL);
   g_mutex_lock(&d->lock);
   g_hash_table_add(d->again, job);
   g_mutex_unlock(&d->lock);
   g_source_attach(job->timer, d->context);
   return true;
+}
+
+/* A guest said something: whoever waits for its line looks at once. What is said between a look and the wait is found by the next one. */
+static void guest_spoke(Dispatch *d, const char *uuid)
+{
+  GHashTableIter i;
+  void *key;
+  g_mutex_lock(&d->lock);
+  g_hash_table_iter_init(&i, d->again);
+  while (g_hash_table_iter_next(&i, &key, NULL)) {
+    const Job *job = key;
+    if (!g_strcmp0(job->serial, uuid))
+      g_source_set_ready_time(job->timer, 0);
+  }
+  g_mutex_unlock(&d->lock);
 }
 
 static void lane_done(void *data, LaneEnd end, const GError *err)
@@ -126,7 +144,7 @@ static void job_submit(Job *job)
 {
   const StepOrder *order = job->order;
   bool waits = order->kind == STEP_POWER && order->verb == VERB_SHUTDOWN;
-  bool agent = (step_rows[order->kind].place == ON_AGENT && !step_needs_call_lane(order)) || waits;
+  bool agent = (step_rows[order->kind].place == ON_AGENT && !job->serial) || waits;
   g_autofree char *uuid = order->desktop ? desktop_domain_uuid(order->controller, order->desktop->head.name) : g_strdup(order->domain);
   g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : order->domain);
   int64_t now = g_get_monotonic_time();
@@ -169,6 +187,8 @@ void dispatch_order(Dispatch *d, StepOrder *take_order)
     g_thread_pool_push(d->files, job, NULL);
     return;
   }
+  if (step_listens(take_order))
+    job->serial = desktop_domain_uuid(take_order->controller, take_order->desktop->head.name);
   if (take_order->host) {
     job_submit(job);
   } else {
@@ -255,6 +275,8 @@ static void observe(void *owner, LaneObservation *observation)
 {
   g_autoptr(LaneObservation) seen = observation;
   Dispatch *d = owner;
+  if (seen->kind == LANE_SAW_SERIAL)
+    guest_spoke(d, seen->uuid);
   Observation *o = observation_of(d, seen);
   if (o)
     runtime_push_observation(d->runtime, o);

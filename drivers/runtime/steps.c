@@ -33,7 +33,8 @@ static bool run_start(StepRun *run, GError **err)
       return false;
     serial_text_clear(&text);
   }
-  return hypervisor_power(run->hypervisor, uuid, DOMAIN_START, err) && power_seen(run, err);
+  run->result->power = POWER_ON; /* as the host has just said: the guest's own words are the next step's */
+  return hypervisor_power(run->hypervisor, uuid, DOMAIN_START, err);
 }
 
 static bool run_power_off(StepRun *run, GError **err)

@@ -30,10 +30,9 @@ typedef struct {
   void (*progress)(int pct, void *data);
   void *progress_data;
   bool not_yet;  /* out: READY looked, and the guest is not there yet: look again */
-  int64_t serial_from;  /* in and out: how far READY has read the serial line */
 } StepRun;
 
 void step_run(StepRun *run);
 
-/* Whether the step must share the connection that starts domains: the serial line is collected by it. */
-bool step_needs_call_lane(const StepOrder *order);
+/* Whether the step waits for a line on the serial console. It must share the connection that starts domains, which collects what they say. */
+bool step_listens(const StepOrder *order);

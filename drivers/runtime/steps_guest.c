@@ -37,7 +37,7 @@ bool step_reads_serial(const StepOrder *order)
   return t && t->ready == READY_BY_SERIAL;
 }
 
-bool step_needs_call_lane(const StepOrder *order)
+bool step_listens(const StepOrder *order)
 {
   return order->kind == STEP_READY && step_reads_serial(order);
 }
@@ -53,20 +53,6 @@ static bool ready_by_agent(StepRun *run, GError **err)
     return true;
   run->not_yet = true;
   return false;
-}
-
-static bool ready_by_serial(StepRun *run, const DomainTemplate *t, GError **err)
-{
-  g_autofree char *uuid = step_uuid(run->order);
-  SerialText text = { 0 };
-  if (!hypervisor_serial(run->hypervisor, uuid, 0, &text, err))
-    return false;
-  gsize n;
-  const char *bytes = g_bytes_get_data(text.text, &n);
-  bool found = bytes && memmem(bytes, n, t->ready_line, strlen(t->ready_line));
-  run->not_yet = !found;
-  serial_text_clear(&text);
-  return found || error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", t->ready_line, NULL);
 }
 
 static bool port_answers(const char *address, int port)
@@ -107,10 +93,27 @@ static bool still_on(StepRun *run, GError **err)
   return error_false(err, REASON_DESKTOP_OFF, "desktop", run->order->desktop->head.name, "state", domain_state_name(facts->state), NULL);
 }
 
+/* A line that is open has a domain behind it that is on: as long as nothing was heard there, the host is not asked. */
+static bool ready_by_serial(StepRun *run, const DomainTemplate *t, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  SerialText text = { 0 };
+  if (!hypervisor_serial(run->hypervisor, uuid, 0, &text, err))
+    return false;
+  gsize n;
+  const char *bytes = g_bytes_get_data(text.text, &n);
+  bool found = bytes && memmem(bytes, n, t->ready_line, strlen(t->ready_line)), listening = text.open;
+  serial_text_clear(&text);
+  if ((found || !listening) && !still_on(run, err))
+    return false;
+  run->not_yet = !found;
+  return found || error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", t->ready_line, NULL);
+}
+
 bool run_ready(StepRun *run, GError **err)
 {
   g_autoptr(DomainTemplate) t = step_template(run->order, err);
-  if (!t || !still_on(run, err))
+  if (!t || (t->ready != READY_BY_SERIAL && !still_on(run, err)))
     return false;
   run->result->power = POWER_ON;
   switch (t->ready) {

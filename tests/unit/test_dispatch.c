@@ -1,0 +1,162 @@
+/* Orders on their way to a fake host, and when their results come. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "core/template/domain.h"
+#include "drivers/hypervisor/fake.h"
+#include "drivers/runtime/runtime.h"
+#include "drivers/runtime/runtime_parts.h"
+
+static const char controller[] = "11111111-2222-4333-8444-555555555555";
+static GAsyncQueue *results;
+
+/* The dispatcher under test tells a runtime that is not there. */
+void runtime_push_result(Runtime *runtime, StepResult *take_result)
+{
+  g_async_queue_push(results, take_result);
+}
+
+void runtime_push_observation(Runtime *runtime, Observation *take_observation)
+{
+  observation_free(take_observation);
+}
+
+/* ── a desktop whose guest says that it is ready ──────────────────────────── */
+
+typedef struct {
+  Dispatch *dispatch;
+  Host *host;
+  Desktop *desktop;
+  TemplateVersion *template;
+} Stand;
+
+static void define(const char *uri)
+{
+  g_autofree char *uuid = desktop_domain_uuid(controller, "d-1");
+  g_autofree char *xml = g_strdup_printf(
+    "<domain type='kvm'><name>sarang-d-1</name><uuid>%s</uuid><metadata><s:owner xmlns:s='" DOMAIN_OWNER_XMLNS "' controller='%s' "
+    "desktop='d-1' generation='1'/></metadata><memory>65536</memory><vcpu>1</vcpu><devices><serial type='pty'/></devices></domain>",
+    uuid, controller);
+  Hypervisor *hypervisor;
+  HypervisorOptions options = { .uri = uri, .controller = controller };
+  assert_true(hypervisor_open(&options, &hypervisor, NULL));
+  assert_true(hypervisor_define(hypervisor, xml, false, NULL));
+  hypervisor_close(hypervisor);
+}
+
+static GPtrArray *hosts_of(Stand *s)
+{
+  GPtrArray *hosts = g_ptr_array_new();
+  g_ptr_array_add(hosts, s->host);
+  return hosts;
+}
+
+static Stand *stand_new(const char *uri)
+{
+  Stand *s = g_new0(Stand, 1);
+  results = g_async_queue_new();
+  define(uri);
+  s->host = (Host *)object_new(&schemas[NOUN_HOST], NOUN_HOST, "h1");
+  text_set(&s->host->uri, uri);
+  s->desktop = (Desktop *)object_new(&schemas[NOUN_DESKTOP], NOUN_DESKTOP, "d-1");
+  s->desktop->clone = 1;
+  s->template = (TemplateVersion *)object_new(&schemas[NOUN_TEMPLATE], NOUN_TEMPLATE, "micro@1");
+  assert_true(g_file_get_contents("templates/micro.xml", &s->template->xml, NULL, NULL));
+  DispatchOptions options = { .poll_us = 30 * G_USEC_PER_SEC };
+  s->dispatch = dispatch_new(NULL, &options);
+  g_autoptr(GPtrArray) hosts = hosts_of(s);
+  dispatch_replace(s->dispatch, hosts);
+  dispatch_start(s->dispatch, controller);
+  return s;
+}
+
+static void stand_free(Stand *s)
+{
+  dispatch_free(s->dispatch);
+  object_unref(&schemas[NOUN_HOST], &s->host->head);
+  object_unref(&schemas[NOUN_DESKTOP], &s->desktop->head);
+  object_unref(&schemas[NOUN_TEMPLATE], &s->template->head);
+  g_async_queue_unref(results);
+  fake_forget();
+  g_free(s);
+}
+
+static void *grab(void *object)
+{
+  object_ref(&schemas[((Object *)object)->noun], object);
+  return object;
+}
+
+/* What came of a step, and how long it took. */
+static int64_t take(Stand *s, StepKind kind, StepResult **ret_result)
+{
+  int64_t begin_us = g_get_monotonic_time();
+  StepOrder *order = g_new0(StepOrder, 1);
+  *order = (StepOrder){ .kind = kind, .timeout_us = 20 * G_USEC_PER_SEC, .controller = g_strdup(controller), .host = grab(s->host),
+                        .desktop = grab(s->desktop), .template = grab(s->template) };
+  dispatch_order(s->dispatch, order);
+  *ret_result = g_async_queue_timeout_pop(results, 30 * G_USEC_PER_SEC);
+  assert_non_null(*ret_result);
+  return g_get_monotonic_time() - begin_us;
+}
+
+static void must_work(Stand *s, StepKind kind, PowerState power)
+{
+  g_autoptr(StepResult) result = NULL;
+  take(s, kind, &result);
+  assert_null(result->error);
+  assert_int_equal(result->power, power);
+}
+
+/* It is looked at each second, and as soon as it speaks. A machine that is busy may make any one try slow. */
+static void a_guest_that_speaks_is_heard_at_once(void **state)
+{
+  enum { BOOT_MS = 200, LOOKS_MS = 1000, TRIES = 8 };
+  g_autofree char *uri = g_strdup_printf("fake:speaks?boot_ms=%d&ready=count", BOOT_MS);
+  Stand *s = stand_new(uri);
+  int64_t best_us = INT64_MAX;
+  for (int i = 0; i < TRIES && best_us >= LOOKS_MS * 1000; i++) {
+    must_work(s, STEP_START, POWER_ON);
+    g_autoptr(StepResult) result = NULL;
+    int64_t took_us = take(s, STEP_READY, &result);
+    assert_null(result->error);
+    assert_int_equal(result->power, POWER_ON);
+    best_us = MIN(best_us, took_us);
+    must_work(s, STEP_POWER_OFF, POWER_OFF);
+  }
+  assert_true(best_us < LOOKS_MS * 1000);
+  stand_free(s);
+}
+
+static void *pull_the_plug(void *unused)
+{
+  g_usleep(100 * 1000);
+  assert_true(fake_do("dies", "power sarang-d-1 off", NULL));
+  return NULL;
+}
+
+/* Its line falls silent with it: the host is asked, and tells. */
+static void a_guest_that_goes_off_is_not_waited_for(void **state)
+{
+  Stand *s = stand_new("fake:dies?boot_ms=60000&ready=count");
+  must_work(s, STEP_START, POWER_ON);
+  GThread *other = g_thread_new("other", pull_the_plug, NULL);
+  g_autoptr(StepResult) result = NULL;
+  take(s, STEP_READY, &result);
+  assert_non_null(result->error);
+  assert_string_equal(reason_wire(error_reason(result->error)), reason_wire(REASON_DESKTOP_OFF));
+  g_thread_join(other);
+  stand_free(s);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_guest_that_speaks_is_heard_at_once),
+    cmocka_unit_test(a_guest_that_goes_off_is_not_waited_for),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
