@@ -142,6 +142,7 @@ int main(int argc, char **argv)
   share_arenas();
   setlocale(LC_ALL, "");
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write, and the store says so */
   Arguments a = { 0 };
   g_autoptr(GError) err = NULL;
   if (!arguments_parse(&argc, &argv, &a, &err)) {

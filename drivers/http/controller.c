@@ -22,6 +22,21 @@ static void append_counts(Published *published, GString *out)
   g_string_append_c(out, '}');
 }
 
+/* Whether what is asked becomes durable, and if not, why: the code and the sentence of the last commit. */
+static void append_store(Runtime *runtime, GString *out)
+{
+  g_autoptr(GError) failure = runtime_store_failure(runtime);
+  g_string_append_printf(out, ",\"store\":{\"state\":\"%s\"", failure ? "failed" : "ok");
+  if (failure) {
+    g_autofree char *text = error_text(failure, LANG_EN);
+    g_string_append(out, ",\"code\":");
+    json_append_text(out, reason_wire(error_reason(failure)));
+    g_string_append(out, ",\"error\":");
+    json_append_text(out, text);
+  }
+  g_string_append_c(out, '}');
+}
+
 bool status_run(Exchange *x, GError **err)
 {
   if (!caller_may(x, NULL, err))
@@ -31,8 +46,10 @@ bool status_run(Exchange *x, GError **err)
   GString *text = g_string_new("{\"version\":\"" SARANG_VERSION "\"");
   g_string_append_printf(text, ",\"sequence\":%" G_GINT64_FORMAT ",\"uptime_s\":%" G_GINT64_FORMAT, published_sequence(published),
                          uptime_s);
-  if (caller_is_staff(&x->caller))
+  if (caller_is_staff(&x->caller)) {
+    append_store(x->server->runtime, text);
     append_counts(published, text);
+  }
   g_string_append_c(text, '}');
   reply_json(x, 200, text);
   return true;

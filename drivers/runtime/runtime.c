@@ -40,6 +40,7 @@ struct Runtime {
   gint era;                  /* +1 when a commit failed: what older brains decided is void; atomic */
   GMutex lock;
   GError *down;              /* why the store takes nothing; under lock */
+  GError *failure;           /* of the last commit; under lock. It outlasts down: a store that can be read again may still be full */
   GHashTable *waiters;       /* of requests that the brain has: under lock, for the day it is dropped */
   int64_t wall_us, boot_us;  /* the two clocks at start */
 };
@@ -56,6 +57,14 @@ static int64_t boot_now_us(void)
 int64_t runtime_now_us(Runtime *rt) { return rt->wall_us + (boot_now_us() - rt->boot_us); }
 Published *runtime_published(Runtime *rt) { return rt->published; }
 Store *runtime_store(Runtime *rt) { return rt->store; }
+
+GError *runtime_store_failure(Runtime *rt)
+{
+  g_mutex_lock(&rt->lock);
+  GError *failure = rt->failure ? g_error_copy(rt->failure) : NULL;
+  g_mutex_unlock(&rt->lock);
+  return failure;
+}
 
 static void message_free(Message *m)
 {
@@ -181,11 +190,20 @@ static void commit_failed(Runtime *rt, GError *take_err)
   g_mutex_lock(&rt->lock);
   g_clear_error(&rt->down);
   rt->down = take_err;
+  g_clear_error(&rt->failure);
+  rt->failure = g_error_copy(take_err);
   g_mutex_unlock(&rt->lock);
   g_atomic_int_inc(&rt->era);
   Message *m = g_new0(Message, 1);
   m->kind = MESSAGE_FAILED;
   g_async_queue_push_front(rt->inbox, m);
+}
+
+static void commit_worked(Runtime *rt)
+{
+  g_mutex_lock(&rt->lock);
+  g_clear_error(&rt->failure);
+  g_mutex_unlock(&rt->lock);
 }
 
 /* One commit for everything that waits. */
@@ -199,6 +217,8 @@ static void commit(Runtime *rt, GPtrArray *decisions)
   }
   g_autoptr(GError) err = NULL;
   bool ok = !batches->len || rt->store->driver->apply(rt->store, (const Batch *const *)batches->pdata, batches->len, 0, &err);
+  if (ok && batches->len)
+    commit_worked(rt);
   int era = g_atomic_int_get(&rt->era);
   for (guint i = 0; i < decisions->len; i++) {
     Decision *d = decisions->pdata[i];
@@ -446,6 +466,7 @@ void runtime_free(Runtime *rt)
   published_free(rt->published);
   store_close(rt->store);
   g_clear_error(&rt->down);
+  g_clear_error(&rt->failure);
   g_mutex_clear(&rt->lock);
   g_free(rt);
 }

@@ -18,6 +18,9 @@ void runtime_submit(Runtime *runtime, Request *take_request, RuntimeAnswerFn ans
 /* What is durable, for reads; lives as long as the runtime. */
 Published *runtime_published(Runtime *runtime);
 
+/* Why the last commit failed; NULL = it did not, or there was none yet. Owned by the caller. Any thread. */
+GError *runtime_store_failure(Runtime *runtime);
+
 /* The store, for history readers and backups; lives as long as the runtime. */
 Store *runtime_store(Runtime *runtime);
 

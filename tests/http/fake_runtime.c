@@ -21,6 +21,7 @@ struct Runtime {
   int64_t sequence, number;
   GPtrArray *past;      /* of Object, oldest first */
   GError *fail_next;
+  GError *failure;      /* of the store's last commit */
   Request *last;
 };
 
@@ -205,6 +206,22 @@ void runtime_submit(Runtime *r, Request *take_request, RuntimeAnswerFn answer, v
 
 Published *runtime_published(Runtime *r) { return r->published; }
 Store *runtime_store(Runtime *r) { return &r->store; }
+
+GError *runtime_store_failure(Runtime *r)
+{
+  g_mutex_lock(&r->mutex);
+  GError *failure = r->failure ? g_error_copy(r->failure) : NULL;
+  g_mutex_unlock(&r->mutex);
+  return failure;
+}
+
+void fake_fail_store(Runtime *r, GError *take_error)
+{
+  g_mutex_lock(&r->mutex);
+  g_clear_error(&r->failure);
+  r->failure = take_error;
+  g_mutex_unlock(&r->mutex);
+}
 int64_t runtime_now_us(Runtime *r) { return g_get_real_time(); }
 
 void fake_fail_next(Runtime *r, GError *take_error)

@@ -21,6 +21,8 @@ char *fake_token(Runtime *runtime, const char *user, int64_t life_s);
 
 /* The next request is answered with this error; takes it. */
 void fake_fail_next(Runtime *runtime, GError *take_error);
+/* The store's last commit failed for this; takes it. NULL = it worked. */
+void fake_fail_store(Runtime *runtime, GError *take_error);
 /* Requests stay unanswered until fake_release(). */
 void fake_hold(Runtime *runtime);
 /* Returns when a request is held. */

@@ -231,6 +231,26 @@ static void the_state_is_told(void **state)
   g_autoptr(Response) alice = client_ask(scene->gateway, "GET", "/api/v1/status", scene->alice, NULL, NULL);
   assert_int_equal(alice->status, 200);
   assert_null(json_object_get(alice->json, "counts"));
+  assert_null(json_object_get(alice->json, "store"));
+}
+
+static const char *store_member(const Response *r, const char *name)
+{
+  return json_string_value(json_object_get(json_object_get(r->json, "store"), name));
+}
+
+static void the_state_tells_of_the_store(void **state)
+{
+  g_autoptr(Response) well = get("/api/v1/status");
+  assert_string_equal(store_member(well, "state"), "ok");
+  GError *full = NULL;
+  error_set(&full, REASON_STORE_FULL, NULL);
+  fake_fail_store(scene->runtime, full);
+  g_autoptr(Response) ill = get("/api/v1/status");
+  assert_string_equal(store_member(ill, "state"), "failed");
+  assert_string_equal(store_member(ill, "code"), "store-full");
+  assert_non_null(store_member(ill, "error"));
+  fake_fail_store(scene->runtime, NULL);
 }
 
 static void the_interface_is_described(void **state)
@@ -372,6 +392,7 @@ int main(void)
     cmocka_unit_test(what_the_brain_refuses_is_passed_on),
     cmocka_unit_test(the_brain_gets_key_generation_and_caller),
     cmocka_unit_test(the_state_is_told),
+    cmocka_unit_test(the_state_tells_of_the_store),
     cmocka_unit_test(the_interface_is_described),
     cmocka_unit_test(a_copy_of_the_store_is_made),
     cmocka_unit_test(a_second_server_does_not_take_the_sockets),
