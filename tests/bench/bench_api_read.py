@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """GET one desktop out of 10,000 over the API's socket, against nginx serving a file of the same size over a unix socket: requests per
 CPU-second of the server, so that a busy machine counts for both alike."""
-import json, os, subprocess, time
+import json, os, shutil, subprocess, sys, time
 
-from bench import BUILD, Daemon, figure, ratio_of_medians
+from bench import BUILD, Daemon, figure, ratio_of_medians, unmeasured
 
 DESKTOPS, CONNECTIONS, SECONDS = 10000, 32, 2
 
@@ -51,6 +51,9 @@ def children(pid):
         return [int(child) for child in file.read().split()]
 
 
+if not shutil.which("nginx"):
+    unmeasured("api_read_vs_nginx", "nginx is not installed", 0.5, at_most=False)
+    sys.exit()
 daemon, nginx = Daemon("http.threads=1"), None
 try:
     daemon.furnish(hosts=4, desktops=DESKTOPS)

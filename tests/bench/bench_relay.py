@@ -13,7 +13,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests/scenario"))
-from bench import BUILD, figure  # noqa: E402
+from bench import BUILD, figure, unmeasured  # noqa: E402
 import gatewaylab  # noqa: E402
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -174,28 +174,51 @@ def same_for_all():
         os.execvp("unshare", ["unshare", "-n", "sh", "-c", script, "sh", sys.executable, *sys.argv])
 
 
+def memory(plain, tls):
+    figure("relay_idle_kib", idle_kib(plain), "KiB", "an idle console, plain", 16)
+    figure("relay_idle_tls_kib", idle_kib(tls), "KiB", "an idle console over TLS", 32)
+    figure("relay_paused_mib", max(paused_mib(plain), paused_mib(tls)), "MiB", "a person who stopped reading, 300 MiB offered", 8)
+
+
+def against_splice(plain, closing):
+    closing.append(Peer("tcp", lambda port, guest: [os.path.join(BUILD, "tests/bench/relay_splice"), str(port), str(guest)]))
+    ours, floor = compare([plain, closing[-1]], "bulk", 1)
+    figure("relay_bulk_vs_splice", ours / floor, "ratio", f"MB per CPU-second: {ours:.0f} / {floor:.0f}", 0.85, at_most=False)
+
+
+def against_websockify(plain, closing):
+    if not shutil.which("websockify"):
+        unmeasured("relay_bulk_vs_websockify", "websockify is not installed", 2.3, at_most=False)
+        unmeasured("relay_messages_vs_websockify", "websockify is not installed", 8, at_most=False)
+        return
+    closing.append(Peer("websockify", lambda port, guest: ["websockify", f"127.0.0.1:{port}", f"127.0.0.1:{guest}"]))
+    ours, theirs = compare([plain, closing[-1]], "bulk", 1)
+    figure("relay_bulk_vs_websockify", ours / theirs, "ratio", f"MB per CPU-second: {ours:.0f} / {theirs:.0f}", 2.3, at_most=False)
+    ours, theirs = compare([plain, closing[-1]], "echo", 50)
+    figure("relay_messages_vs_websockify", ours / theirs, "ratio", f"round trips per CPU-second: {ours:.0f} / {theirs:.0f}", 8, at_most=False)
+
+
+def against_haproxy(tls, folder, closing):
+    if not shutil.which("haproxy"):
+        unmeasured("relay_tls_vs_haproxy", "haproxy is not installed", 0.9, at_most=False)
+        return
+    closing.append(haproxy(folder))
+    ours, theirs = compare([tls, closing[-1]], "bulk", 1)
+    figure("relay_tls_vs_haproxy", ours / theirs, "ratio", f"MB per CPU-second: {ours:.0f} / {theirs:.0f}", 0.9, at_most=False)
+
+
 def main():
     same_for_all()
     folder = tempfile.mkdtemp(prefix="bench-relay-")
     closing = []
     try:
-        plain, tls = Ours(folder, True), Ours(folder, False)
-        websockify = Peer("websockify", lambda port, guest: ["websockify", f"127.0.0.1:{port}", f"127.0.0.1:{guest}"])
-        splice = Peer("tcp", lambda port, guest: [os.path.join(BUILD, "tests/bench/relay_splice"), str(port), str(guest)])
-        closing += [plain, tls, websockify, splice]
-        figure("relay_idle_kib", idle_kib(plain), "KiB", "an idle console, plain", 16)
-        figure("relay_idle_tls_kib", idle_kib(tls), "KiB", "an idle console over TLS", 32)
-        figure("relay_paused_mib", max(paused_mib(plain), paused_mib(tls)), "MiB", "a person who stopped reading, 300 MiB offered", 8)
-        ours, theirs, floor = compare([plain, websockify, splice], "bulk", 1)
-        said = f"MB per CPU-second: ours {ours:.0f}, websockify {theirs:.0f}, splice {floor:.0f}"
-        figure("relay_bulk_vs_websockify", ours / theirs, "ratio", said, 2.3, at_most=False)
-        figure("relay_bulk_vs_splice", ours / floor, "ratio", said, 0.85, at_most=False)
-        ours, theirs = compare([plain, websockify], "echo", 50)
-        figure("relay_messages_vs_websockify", ours / theirs, "ratio", f"round trips per CPU-second: {ours:.0f} / {theirs:.0f}", 8, at_most=False)
-        proxy = haproxy(folder)
-        closing.append(proxy)
-        ours, theirs = compare([tls, proxy], "bulk", 1)
-        figure("relay_tls_vs_haproxy", ours / theirs, "ratio", f"MB per CPU-second: {ours:.0f} / {theirs:.0f}", 0.9, at_most=False)
+        for plain in (True, False):
+            closing.append(Ours(folder, plain))
+        plain, tls = closing
+        memory(plain, tls)
+        against_splice(plain, closing)
+        against_websockify(plain, closing)
+        against_haproxy(tls, folder, closing)
     finally:
         for peer in closing:
             peer.close()
