@@ -84,14 +84,24 @@ static bool answer_take(CURL *curl, GByteArray *bytes, json_t **ret_json, GBytes
   return true;
 }
 
-bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *body, json_t **ret_json, GBytes **ret_bytes, GError **err)
+typedef struct {
+  ApiMethod method;
+  const char *path;
+  json_t *body;         /* or NULL */
+  int64_t generation;   /* 0 = any */
+} Asked;
+
+static bool ask(const Place *place, const Asked *asked, json_t **ret_json, GBytes **ret_bytes, GError **err)
 {
-  static const char *const names[] = { [METHOD_GET] = "GET", [METHOD_POST] = "POST", [METHOD_PATCH] = "PATCH", [METHOD_DELETE] = "DELETE" };
   CURL *curl = handle_new(place);
-  g_autofree char *url = g_strconcat(place->socket ? "http://localhost" : place->server, path, NULL);
+  g_autofree char *url = g_strconcat(place->socket ? "http://localhost" : place->server, asked->path, NULL);
   g_autoptr(GByteArray) bytes = g_byte_array_new();
-  char *text = body ? json_dumps(body, JSON_COMPACT) : method == METHOD_GET ? NULL : g_strdup("{}");
+  char *text = asked->body ? json_dumps(asked->body, JSON_COMPACT) : asked->method == METHOD_GET ? NULL : g_strdup("{}");
   struct curl_slist *headers = headers_new(place, text);
+  if (asked->generation) {
+    g_autofree char *line = g_strdup_printf("If-Match: \"%" G_GINT64_FORMAT "\"", asked->generation);
+    headers = curl_slist_append(headers, line);
+  }
   curl_easy_setopt(curl, CURLOPT_URL, url);
   curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
@@ -99,7 +109,7 @@ bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, bytes);
   if (text)
     curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
-  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, names[method]);
+  curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, api_method_name(asked->method));
   CURLcode code = curl_easy_perform(curl);
   bool ok = code == CURLE_OK ? answer_take(curl, bytes, ret_json, ret_bytes, err)
                              : error_false(err, REASON_SERVER_UNREACHABLE, "server", place->socket ? place->socket : place->server, "detail",
@@ -110,6 +120,18 @@ bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *
   curl_slist_free_all(headers);
   curl_easy_cleanup(curl);
   return ok;
+}
+
+bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *body, json_t **ret_json, GBytes **ret_bytes, GError **err)
+{
+  const Asked asked = { method, path, body, 0 };
+  return ask(place, &asked, ret_json, ret_bytes, err);
+}
+
+bool client_ask_if(const Place *place, ApiMethod method, const char *path, json_t *body, int64_t generation, json_t **ret_json, GError **err)
+{
+  const Asked asked = { method, path, body, generation };
+  return ask(place, &asked, ret_json, NULL, err);
 }
 
 /* ── streams ──────────────────────────────────────────────────────────────── */

@@ -36,6 +36,9 @@ bool place_list(json_t **ret_list, GError **err);
  * not JSON. Errors: UNREACHABLE, and what the server's problem document says. */
 bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *body, json_t **ret_json, GBytes **ret_bytes, GError **err);
 
+/* The same for a change of an object that must be at that generation (0: any): GENERATION where it is not. */
+bool client_ask_if(const Place *place, ApiMethod method, const char *path, json_t *body, int64_t generation, json_t **ret_json, GError **err);
+
 /* What a stream of changes is told by: each line without its end. False ends the stream. */
 typedef bool (*ClientLineFn)(const char *line, void *data);
 /* Reads lines of path until the server ends it, line says so, or *stop is set, which is looked at about once a second. UNREACHABLE, and what the server's problem

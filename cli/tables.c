@@ -4,12 +4,20 @@
 
 #include "cli/command.h"
 
+#define FILE_FLAGS { "file", "FILE", "YAML to read, - for standard input; may be given again", .needed = true }
 #define STATE_FLAG { "state", "DIR", "the state directory of sarangd (default /var/lib/sarang)" }
 
 const ExtraCommand extra_commands[] = {
   { "connect", NULL, command_connect, false, 1, 1, "SESSION",
     "Open a console on a port of this machine; each viewer that comes gets a ticket of its own",
     { { "port", "N", "local port (default: a free one)" }, { "vv", "FILE", "write what remote-viewer opens, and deletes once read" } } },
+  { "explain", NULL, command_explain, false, 1, 2, "KIND NAME | KIND[.FIELD]",
+    "Say where an object is in its life, since when, why, what happens next and what would help" },
+  { "apply", NULL, command_apply, false, 0, 0, "-f FILE…",
+    "Make hosts, storages, templates, pools and users be as YAML files say; what they do not name stays",
+    { FILE_FLAGS } },
+  { "diff", NULL, command_diff, false, 0, 0, "-f FILE…", "Say what apply would change: status 0 for nothing, 1 for something", { FILE_FLAGS } },
+  { "export", NULL, command_export, false, 0, -1, "[NOUN…]", "Print what there is as YAML that apply takes" },
   { "template", "check", command_template_check, true, 1, -1, "FILE…", "Check template files here, without a daemon",
     { { "waive", "A,B,…", "policy rules to leave out" }, { "storage", "DIR,…", "directories of storages, where disks may lie" } } },
   { "login", NULL, command_login, true, 2, 2, "https://HOST USER", "Log in to a gateway; the password is read from the terminal or standard input" },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/explain.h"
 
 /* ── suggestions ──────────────────────────────────────────────────────────── */
 
@@ -148,6 +149,40 @@ static void limits_are_said_in_korean(void **state)
   }
 }
 
+/* ── states ───────────────────────────────────────────────────────────────── */
+
+static void every_state_is_explained(void **state)
+{
+  static const Noun nouns[] = { NOUN_HOST, NOUN_IMAGE, NOUN_POOL, NOUN_DESKTOP, NOUN_SESSION, NOUN_TASK };
+  for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++) {
+    const EnumNames *states = schema_field(&schemas[nouns[i]], "state")->names;
+    for (int s = 0; s < states->n; s++)
+      if (!state_text_find(nouns[i], states->names[s]))
+        fail_msg("%s %s has no row in cli/states.def", schemas[nouns[i]].noun, states->names[s]);
+  }
+}
+
+/* What stands in braces is a field of that noun, and the same in both languages. */
+static void texts_of_states_name_fields(void **state)
+{
+  g_autoptr(GRegex) hole = g_regex_new("\\{([a-z_]+)\\}", 0, 0, NULL);
+  for (const StateText *t = state_texts; t->noun != N_NOUNS; t++)
+    for (Lang lang = LANG_EN; lang <= LANG_KO; lang++) {
+      const char *texts[] = { t->means[lang], t->next[lang], t->fix[lang] };
+      assert_true(*t->means[lang]);
+      assert_int_equal(!*t->next[LANG_EN], !*t->next[LANG_KO]);
+      assert_int_equal(!*t->fix[LANG_EN], !*t->fix[LANG_KO]);
+      for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        g_autoptr(GMatchInfo) match = NULL;
+        for (g_regex_match(hole, texts[i], 0, &match); g_match_info_matches(match); g_match_info_next(match, NULL)) {
+          g_autofree char *field = g_match_info_fetch(match, 1);
+          if (strcmp(field, "name") != 0 && !schema_field(&schemas[t->noun], field))
+            fail_msg("%s %s names {%s}, which is no field", schemas[t->noun].noun, t->state, field);
+        }
+      }
+    }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -156,6 +191,8 @@ int main(void)
     cmocka_unit_test(every_text_in_the_code_has_korean),
     cmocka_unit_test(korean_keeps_the_places_of_values),
     cmocka_unit_test(limits_are_said_in_korean),
+    cmocka_unit_test(every_state_is_explained),
+    cmocka_unit_test(texts_of_states_name_fields),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,337 @@
+/* sarang explain: where an object is in its life, since when, why, what happens next, and what would help; told from
+ * states.def, the object's own reasons, what it hangs on, and the events about it. And the fields of a kind. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/explain.h"
+#include "core/text.h"
+
+enum { EVENTS_MOST = 8, LABEL_COLUMNS = 9 };
+
+const StateText state_texts[] = {
+#define X(noun, state, means_en, means_ko, next_en, next_ko, fix_en, fix_ko) \
+  { NOUN_##noun, state, { means_en, means_ko }, { next_en, next_ko }, { fix_en, fix_ko } },
+#include "cli/states.def"
+#undef X
+  { N_NOUNS },
+};
+
+const StateText *state_text_find(Noun noun, const char *state)
+{
+  for (const StateText *t = state_texts; t->noun != N_NOUNS; t++)
+    if (t->noun == noun && !strcmp(t->state, state))
+      return t;
+  return NULL;
+}
+
+bool state_text_find_any(Noun noun)
+{
+  for (const StateText *t = state_texts; t->noun != N_NOUNS; t++)
+    if (t->noun == noun)
+      return true;
+  return false;
+}
+
+static const char *member(json_t *json, const char *name)
+{
+  const char *text = json_string_value(json_object_get(json, name));
+  return text ? text : "";
+}
+
+/* {field} of template by what the object has there. */
+static char *filled(const char *template, json_t *object)
+{
+  GString *out = g_string_new(NULL);
+  for (const char *c = template; *c; c++) {
+    const char *end = *c == '{' ? strchr(c, '}') : NULL;
+    if (!end) {
+      g_string_append_c(out, *c);
+      continue;
+    }
+    g_autofree char *field = g_strndup(c + 1, end - c - 1);
+    g_autofree char *value = output_cell(json_object_get(object, field));
+    g_string_append(out, value);
+    c = end;
+  }
+  return g_string_free(out, FALSE);
+}
+
+/* An error that stands on an object, as it was made. NULL where there is none. */
+static GError *error_of(json_t *object)
+{
+  json_t *error = json_object_get(object, "error");
+  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
+  const char *key;
+  json_t *value;
+  if (!json_object_get(error, "code"))
+    return NULL;
+  json_object_foreach(json_object_get(error, "args"), key, value)
+    if (json_is_string(value)) {
+      g_ptr_array_add(pairs, (char *)key);
+      g_ptr_array_add(pairs, (char *)json_string_value(value));
+    }
+  g_ptr_array_add(pairs, NULL);
+  return error_new_from_pairs(member(error, "code"), (const char *const *)pairs->pdata);
+}
+
+/* ── since when ───────────────────────────────────────────────────────────── */
+
+/* Fields that tell when a state began. */
+static const char *since_of(Noun noun, json_t *object)
+{
+  static const struct { const char *state, *field; } sessions[] = {
+    { "assigned", "assigned" }, { "active", "connected" }, { "disconnected", "disconnected" }, { "ended", "ended" },
+  };
+  for (size_t i = 0; noun == NOUN_SESSION && i < G_N_ELEMENTS(sessions); i++)
+    if (!strcmp(sessions[i].state, member(object, "state")) && *member(object, sessions[i].field))
+      return member(object, sessions[i].field);
+  const char *since = noun == NOUN_TASK && *member(object, "ended") ? member(object, "ended") : member(object, "since");
+  return *since ? since : member(object, "changed");
+}
+
+char *duration_text(int64_t seconds, Lang lang)
+{
+  static const struct { int64_t s, part_s; const char *unit, *part; } units[] = { { 86400, 3600, "d", "h" }, { 3600, 60, "h", "min" }, { 60, 1, "min", "s" } };
+  for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
+    if (seconds >= units[i].s)
+      return g_strdup_printf("%d %s %d %s", (int)(seconds / units[i].s), say(lang, units[i].unit), (int)(seconds % units[i].s / units[i].part_s),
+                             say(lang, units[i].part));
+  return g_strdup_printf("%d %s", (int)MAX(seconds, 0), say(lang, "s"));
+}
+
+static char *age_of(const char *time, Lang lang)
+{
+  g_autoptr(GDateTime) then = g_date_time_new_from_iso8601(time, NULL);
+  g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+  return then ? duration_text(g_date_time_difference(now, then) / G_USEC_PER_SEC, lang) : g_strdup("?");
+}
+
+/* ── one object ───────────────────────────────────────────────────────────── */
+
+/* What is known of an object, as JSON: kind, name, state, since, means, why, next, fix; texts in lang. */
+static json_t *summary(Noun noun, json_t *object, Lang lang)
+{
+  const StateText *text = state_text_find(noun, member(object, "state"));
+  g_autoptr(GError) error = error_of(object);
+  g_autofree char *means = filled(text ? text->means[lang] : "", object), *next = filled(text ? text->next[lang] : "", object);
+  g_autofree char *own_fix = filled(text ? text->fix[lang] : "", object);
+  g_autofree char *why = error ? error_said(error, lang) : NULL, *fix = error ? error_fix(error, lang) : NULL;
+  json_t *all = json_pack("{ss ss ss ss ss}", "kind", schemas[noun].noun, "name", member(object, "name"), "state", member(object, "state"),
+                          "since", since_of(noun, object), "means", means);
+  json_object_set_new(all, "why", why ? json_string(why) : json_null());
+  json_object_set_new(all, "next", *next ? json_string(next) : json_null());
+  json_t *fixes = json_array();
+  json_object_set_new(all, "fixes", fixes);
+  if (fix && *fix)
+    json_array_append_new(fixes, json_string(fix));
+  if (*own_fix)
+    json_array_append_new(fixes, json_string(own_fix));
+  return all;
+}
+
+/* Objects that a noun's object hangs on: its field and what that names. */
+static const struct { Noun noun; const char *field; Noun other; } links[] = {
+  { NOUN_SESSION, "desktop", NOUN_DESKTOP }, { NOUN_SESSION, "task", NOUN_TASK },       { NOUN_SESSION, "pool", NOUN_POOL },
+  { NOUN_DESKTOP, "task", NOUN_TASK },       { NOUN_DESKTOP, "session", NOUN_SESSION }, { NOUN_DESKTOP, "host", NOUN_HOST },
+  { NOUN_DESKTOP, "pool", NOUN_POOL },       { NOUN_IMAGE, "task", NOUN_TASK },
+};
+
+static json_t *ask(Command *c, Noun noun, const char *name)
+{
+  g_autofree char *path = client_path(api_find_words(schemas[noun].noun, "show"), name);
+  g_autoptr(GError) silent = NULL;
+  json_t *json = NULL;
+  return client_ask(&c->place, METHOD_GET, path, NULL, &json, NULL, &silent) ? json : NULL;
+}
+
+static void add_link(Command *c, json_t *around, Noun noun, const char *name)
+{
+  json_auto_t *other = noun != N_NOUNS && *name && api_find_words(schemas[noun].noun, "show") != N_API_VERBS ? ask(c, noun, name) : NULL;
+  if (other)
+    json_array_append_new(around, summary(noun, other, c->place.lang));
+}
+
+/* What it hangs on, as far as the person may see it. */
+static json_t *around_of(Command *c, Noun noun, json_t *object)
+{
+  json_t *around = json_array();
+  for (size_t i = 0; i < G_N_ELEMENTS(links); i++)
+    if (links[i].noun == noun)
+      add_link(c, around, links[i].other, member(object, links[i].field));
+  if (noun == NOUN_TASK)
+    add_link(c, around, noun_find(member(object, "noun")), member(object, "object"));
+  return around;
+}
+
+/* How many desktops of a pool or host are in which state. */
+static json_t *counts_of(Command *c, Noun noun, const char *name)
+{
+  json_t *counts = json_object();
+  if (noun != NOUN_POOL && noun != NOUN_HOST)
+    return counts;
+  json_auto_t *filters = json_pack("{ss}", schemas[noun].noun, name), *list = NULL;
+  g_autoptr(GError) silent = NULL;
+  if (!command_ask_list(c, API_DESKTOP_LIST, filters, &list, NULL, &silent))
+    return counts;
+  size_t i;
+  json_t *desktop;
+  json_array_foreach(list, i, desktop) {
+    const char *state = member(desktop, "state");
+    json_object_set_new(counts, state, json_integer(json_integer_value(json_object_get(counts, state)) + 1));
+  }
+  return counts;
+}
+
+/* The last events about it, oldest first; empty where the person may not see events. */
+static json_t *events_of(Command *c, Noun noun, const char *name)
+{
+  json_auto_t *filters = json_pack("{ss ss si}", "noun", schemas[noun].noun, "object", name, "limit", EVENTS_MOST), *list = NULL;
+  g_autoptr(GError) silent = NULL;
+  json_t *events = json_array();
+  if (!command_ask_list(c, API_EVENT_LIST, filters, &list, NULL, &silent))
+    return events;
+  for (size_t i = json_array_size(list); i-- > 0;)
+    json_array_append(events, json_array_get(list, i));
+  return events;
+}
+
+/* ── telling ──────────────────────────────────────────────────────────────── */
+
+static void print_line(Lang lang, const char *label, const char *text)
+{
+  printf("  ");
+  print_padded(say(lang, label), LABEL_COLUMNS);
+  g_autofree char *visible = text_dup_visible(text, 600);
+  puts(visible);
+}
+
+static void print_summary(json_t *about, Lang lang)
+{
+  g_autofree char *age = age_of(member(about, "since"), lang);
+  if (*member(about, "means"))
+    print_line(lang, "now", member(about, "means"));
+  print_line(lang, "for", age);
+  if (*member(about, "why"))
+    print_line(lang, "why", member(about, "why"));
+  if (*member(about, "next"))
+    print_line(lang, "next", member(about, "next"));
+  size_t i;
+  json_t *fix;
+  json_array_foreach(json_object_get(about, "fixes"), i, fix)
+    print_line(lang, "help", json_string_value(fix));
+}
+
+static void print_around(json_t *around, Lang lang)
+{
+  size_t i;
+  json_t *other;
+  json_array_foreach(around, i, other) {
+    const char *why = *member(other, "why") ? member(other, "why") : member(other, "means");
+    g_autofree char *line = g_strdup_printf("%s %s: %s%s%s", member(other, "kind"), member(other, "name"), member(other, "state"), *why ? " · " : "", why);
+    print_line(lang, i ? "" : "around", line);
+  }
+}
+
+static void print_counts(json_t *counts, Lang lang)
+{
+  g_autoptr(GString) line = g_string_new(NULL);
+  const char *state;
+  json_t *n;
+  json_object_foreach(counts, state, n)
+    g_string_append_printf(line, "%s%" JSON_INTEGER_FORMAT " %s", line->len ? " · " : "", json_integer_value(n), state);
+  if (line->len)
+    print_line(lang, "desktops", line->str);
+}
+
+static void print_events(json_t *events, Lang lang)
+{
+  size_t i;
+  json_t *event;
+  json_array_foreach(events, i, event) {
+    const char *why = member(json_object_get(event, "detail"), "text");
+    g_autofree char *age = age_of(member(event, "created"), lang);
+    g_autofree char *ago = g_strdup_printf(say(lang, "%s ago"), age);
+    g_autofree char *user = *member(event, "user") ? g_strdup_printf(" (%s)", member(event, "user")) : g_strdup("");
+    g_autofree char *line = g_strdup_printf("%s: %s%s%s%s", ago, member(event, "kind"), user, *why ? " · " : "", why);
+    print_line(lang, i ? "" : "events", line);
+  }
+}
+
+static bool explain_object(Command *c, Noun noun, const char *name, GError **err)
+{
+  json_auto_t *object = NULL;
+  g_autofree char *path = client_path(api_find_words(schemas[noun].noun, "show"), name);
+  if (!client_ask(&c->place, METHOD_GET, path, NULL, &object, NULL, err))
+    return false;
+  bool people = c->form == OUTPUT_TABLE || c->form == OUTPUT_WIDE;
+  Lang lang = people ? c->place.lang : LANG_EN;
+  c->place.lang = lang;
+  json_auto_t *about = summary(noun, object, lang), *around = around_of(c, noun, object);
+  json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
+  if (!people) {
+    json_object_set(about, "around", around);
+    json_object_set(about, "desktops", counts);
+    json_object_set(about, "events", events);
+    OutputStyle style = { .form = c->form, .headers = !c->no_headers };
+    output_print(&style, noun, about);
+    return true;
+  }
+  printf("%s %s: %s\n", schemas[noun].noun, name, member(about, "state"));
+  print_summary(about, lang);
+  print_around(around, lang);
+  print_counts(counts, lang);
+  print_events(events, lang);
+  return true;
+}
+
+/* ── fields ───────────────────────────────────────────────────────────────── */
+
+static void explain_field(const Field *f, Lang lang)
+{
+  static const char *const types[] = {
+    [FIELD_TEXT] = "text", [FIELD_REF] = "name", [FIELD_INT] = "integer", [FIELD_BOOL] = "boolean", [FIELD_ENUM] = "word", [FIELD_TIME] = "time",
+    [FIELD_LIST] = "list", [FIELD_JSON] = "JSON",
+  };
+  g_autoptr(GString) left = g_string_new(f->name);
+  g_string_append_printf(left, "  %s", types[f->type]);
+  printf("  ");
+  print_padded(left->str, 28);
+  const char *may = f->flags & F_NEED ? "needed" : f->flags & F_CHANGE ? "may be changed" : f->flags & F_IN ? "set when it is made" : "told";
+  printf("%s — %s\n", say(lang, f->help), say(lang, may));
+}
+
+/* "pool" or "pool.spare". */
+static bool explain_fields(Command *c, const char *kind, const char *field, GError **err)
+{
+  Noun noun = noun_find(kind);
+  const Field *f = noun != N_NOUNS && field ? schema_field(&schemas[noun], field) : NULL;
+  if (noun == N_NOUNS || (field && (!f || f->flags & F_SECRET)))
+    return error_false(err, REASON_NOT_FOUND, "kind", field && noun != N_NOUNS ? "field" : "noun", "name", field && noun != N_NOUNS ? field : kind, NULL);
+  for (int i = 0; i < schemas[noun].n_fields; i++)
+    if (f ? f == &schemas[noun].fields[i] : !(schemas[noun].fields[i].flags & F_SECRET))
+      explain_field(&schemas[noun].fields[i], c->place.lang);
+  return true;
+}
+
+/* Numbered things tell their kind by their letter. */
+static Noun noun_of_number(const char *name)
+{
+  static const struct { char letter; Noun noun; } letters[] = { { 'd', NOUN_DESKTOP }, { 's', NOUN_SESSION }, { 't', NOUN_TASK } };
+  for (size_t i = 0; i < G_N_ELEMENTS(letters); i++)
+    if (name[0] == letters[i].letter && name[1] == '-' && g_ascii_isdigit(name[2]))
+      return letters[i].noun;
+  return N_NOUNS;
+}
+
+bool command_explain(Command *c, GError **err)
+{
+  const char *first = c->words->pdata[0], *second = c->words->len > 1 ? c->words->pdata[1] : NULL;
+  g_auto(GStrv) parts = g_strsplit(first, ".", 2);
+  Noun noun = second ? noun_find(first) : noun_of_number(first);
+  if (!second && noun == N_NOUNS)
+    return explain_fields(c, parts[0] ? parts[0] : "", parts[0] ? parts[1] : NULL, err);
+  if (noun == N_NOUNS || !state_text_find_any(noun))
+    return error_false(err, REASON_BAD_VALUE, "field", "KIND", "value", first, "limit", "one of host, image, pool, desktop, session, task", NULL);
+  return explain_object(c, noun, second ? second : first, err);
+}
