@@ -1,5 +1,5 @@
-/* sarang apply, diff, export: hosts, storages, templates, pools and users as YAML. All files are read, checked and compared before the first change is asked for; a
- * change names the generation that it was compared with. What the files do not name stays as it is. */
+/* sarang apply, diff, export: hosts, storages, templates, pools and users as YAML. All files are read, checked and compared before the first
+ * change is asked for; a change names the generation that it was compared with. What the files do not name stays as it is. */
 #include <stdio.h>
 #include <string.h>
 
@@ -367,7 +367,8 @@ bool command_export(Command *c, GError **err)
 {
   for (guint w = 0; w < c->words->len; w++)
     if (kind_find(c->words->pdata[w]) == G_N_ELEMENTS(kinds))
-      return error_false(err, REASON_BAD_VALUE, "field", "NOUN", "value", c->words->pdata[w], "limit", "one of host, storage, template, user, pool", NULL);
+      return error_false(err, REASON_BAD_VALUE, "field", "NOUN", "value", c->words->pdata[w], "limit",
+                         "one of host, storage, template, user, pool", NULL);
   g_ptr_array_add(c->words, NULL);
   for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
     bool wanted = c->words->len == 1 || g_strv_contains((const char *const *)c->words->pdata, schemas[kinds[k].noun].noun);

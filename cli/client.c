@@ -2,7 +2,15 @@
 
 #include <string.h>
 
-enum { ANSWER_MAX_BYTES = 64 << 20, TIMEOUT_S = 120, SILENCE_S = 60 };
+enum { ANSWER_MAX_BYTES = 64 << 20, TIMEOUT_S = 120, SILENCE_S = 60, HURRY_MS = 300 };
+
+/* Why nothing came back. */
+static bool refuse_transfer(const Place *place, CURLcode code, GError **err)
+{
+  bool untrusted = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
+  return error_false(err, untrusted ? REASON_SERVER_UNTRUSTED : REASON_SERVER_UNREACHABLE, "server", place->socket ? place->socket : place->server,
+                     "detail", curl_easy_strerror(code), NULL);
+}
 
 /* ── one request ──────────────────────────────────────────────────────────── */
 
@@ -103,7 +111,7 @@ static bool ask(const Place *place, const Asked *asked, json_t **ret_json, GByte
     headers = curl_slist_append(headers, line);
   }
   curl_easy_setopt(curl, CURLOPT_URL, url);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, place->hurry ? (long)HURRY_MS : TIMEOUT_S * 1000L);
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
   curl_easy_setopt(curl, CURLOPT_WRITEDATA, bytes);
@@ -112,8 +120,7 @@ static bool ask(const Place *place, const Asked *asked, json_t **ret_json, GByte
   curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, api_method_name(asked->method));
   CURLcode code = curl_easy_perform(curl);
   bool ok = code == CURLE_OK ? answer_take(curl, bytes, ret_json, ret_bytes, err)
-                             : error_false(err, REASON_SERVER_UNREACHABLE, "server", place->socket ? place->socket : place->server, "detail",
-                                           curl_easy_strerror(code), NULL);
+                             : refuse_transfer(place, code, err);
   if (text)
     memset(text, 0, strlen(text)); /* it may hold a password */
   g_free(text);
@@ -189,7 +196,7 @@ bool client_stream(const Place *place, const char *path, ClientLineFn line, void
     json_auto_t *problem = json_loadb(stream.rest->str, stream.rest->len, JSON_DECODE_ANY, NULL);
     problem_error(problem, status, err);
   } else if (!status) {
-    error_set(err, REASON_SERVER_UNREACHABLE, "server", place->socket ? place->socket : place->server, "detail", curl_easy_strerror(code), NULL);
+    refuse_transfer(place, code, err);
   }
   g_string_free(stream.rest, TRUE);
   curl_slist_free_all(headers);
@@ -219,5 +226,6 @@ CURL *client_connect_raw(const Place *place, GError **err)
   if (code == CURLE_OK)
     return curl;
   curl_easy_cleanup(curl);
-  return error_null(err, REASON_SERVER_UNREACHABLE, "server", place->server, "detail", curl_easy_strerror(code), NULL);
+  refuse_transfer(place, code, err);
+  return NULL;
 }

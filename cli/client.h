@@ -15,6 +15,7 @@ typedef struct {
   char *ca_file;    /* whom to trust; NULL = the system's */
   char *context;    /* the place kept by login that is meant; NULL = the current one */
   Lang lang;        /* of what the server says to people */
+  bool hurry;       /* an answer that takes longer than 300 ms is none */
 } Place;
 
 /* Where to go, by flags, else environment (SARANG_SOCKET, SARANG_SERVER, SARANG_CONTEXT, SARANG_TOKEN_FILE, SARANG_CA), else the current

@@ -1,12 +1,14 @@
 /* sarang connect: a console on a port of this machine. Each viewer that comes gets a ticket of its own, which opens one stream
  * through the gateway. */
 #include <gio/gio.h>
+#include <glib-unix.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "core/text.h"
 
 enum { CHUNK_BYTES = 65536 };
 
@@ -109,7 +111,7 @@ static void serve_viewer(Door *door, int viewer)
     curl_easy_cleanup(curl);
   }
   if (err)
-    fprintf(stderr, "sarang: %s\n", err->message);
+    report(door->command, err);
 }
 
 static gboolean on_viewer(GThreadedSocketService *service, GSocketConnection *connection, GObject *source, void *door)
@@ -129,27 +131,87 @@ static bool vv_write(const char *path, const char *session, int port, GError **e
   return error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
 }
 
+/* ── the port ─────────────────────────────────────────────────────────────── */
+
+/* A port of the loopback address; *ret_port: which. */
+static GSocketService *port_open(const char *wanted, int *ret_port, GError **err)
+{
+  g_autoptr(GError) why = NULL;
+  int64_t port = 0;
+  if (wanted && !number_parse(wanted, 0, 65535, &port))
+    return error_null(err, REASON_BAD_VALUE, "field", "--port", "value", wanted, "limit", "a whole number from 0 to 65535", NULL);
+  g_autoptr(GSocketService) service = g_threaded_socket_service_new(8);
+  g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
+  g_autoptr(GSocketAddress) address = g_inet_socket_address_new(loopback, (guint16)port);
+  g_autoptr(GSocketAddress) bound = NULL;
+  if (!g_socket_listener_add_address(G_SOCKET_LISTENER(service), address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL, &bound, &why))
+    return error_null(err, REASON_IO, "action", "listen at", "path", wanted ? wanted : "a free port", "detail", why->message, NULL);
+  *ret_port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(bound));
+  return g_steal_pointer(&service);
+}
+
+static gboolean on_stop(void *loop)
+{
+  g_main_loop_quit(loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static void on_viewer_end(GPid pid, int status, void *loop)
+{
+  g_spawn_close_pid(pid);
+  g_main_loop_quit(loop);
+}
+
+/* remote-viewer with a file of its own, which it deletes. */
+static bool viewer_start(const char *session, int port, GMainLoop *loop, GError **err)
+{
+  g_autofree char *dir = g_build_filename(g_get_user_runtime_dir(), "sarang", NULL);
+  g_autofree char *path = g_strdup_printf("%s/%s-%d.vv", dir, session, port);
+  const char *argv[] = { "remote-viewer", path, NULL };
+  g_autoptr(GError) why = NULL;
+  GPid pid;
+  g_mkdir_with_parents(dir, 0700);
+  if (!vv_write(path, session, port, err))
+    return false;
+  if (!g_spawn_async(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, &why)) {
+    unlink(path);
+    return error_false(err, REASON_NO_VIEWER, "detail", why->message, NULL);
+  }
+  g_child_watch_add(pid, on_viewer_end, loop);
+  return true;
+}
+
+/* Who the session is of is asked before a viewer shows an empty window. */
+static bool session_check(Command *c, const char *session, GError **err)
+{
+  g_autofree char *path = client_path(API_SESSION_SHOW, session);
+  json_auto_t *json = NULL;
+  if (!client_ask(&c->place, METHOD_GET, path, NULL, &json, NULL, err))
+    return false;
+  const char *state = json_string_value(json_object_get(json, "state"));
+  return json_is_true(json_object_get(json, "ready")) ||
+         error_false(err, REASON_SESSION_NOT_READY, "session", session, "state", state ? state : "?", NULL);
+}
+
 bool command_connect(Command *c, GError **err)
 {
   if (!c->place.server)
     return error_false(err, REASON_NEEDS_GATEWAY, NULL);
   Door door = { c, c->words->pdata[0] };
-  const char *port_text = command_flag(c, "port"), *vv = command_flag(c, "vv");
-  g_autoptr(GError) why = NULL;
-  g_autoptr(GSocketService) service = g_threaded_socket_service_new(8);
-  g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
-  g_autoptr(GSocketAddress) address = g_inet_socket_address_new(loopback, port_text ? atoi(port_text) : 0);
-  g_autoptr(GSocketAddress) bound = NULL;
-  if (!g_socket_listener_add_address(G_SOCKET_LISTENER(service), address, G_SOCKET_TYPE_STREAM, G_SOCKET_PROTOCOL_TCP, NULL, &bound, &why))
-    return error_false(err, REASON_IO, "action", "listen at", "path", port_text ? port_text : "a free port", "detail", why->message, NULL);
-  int port = g_inet_socket_address_get_port(G_INET_SOCKET_ADDRESS(bound));
-  if (vv && !vv_write(vv, door.session, port, err))
+  const char *vv = command_flag(c, "vv");
+  int port = 0;
+  g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
+  g_autoptr(GSocketService) service = session_check(c, door.session, err) ? port_open(command_flag(c, "port"), &port, err) : NULL;
+  if (!service)
     return false;
   g_signal_connect(service, "run", G_CALLBACK(on_viewer), &door);
   g_socket_service_start(service);
+  g_unix_signal_add(SIGINT, on_stop, loop);
+  g_unix_signal_add(SIGTERM, on_stop, loop);
+  if ((vv && !vv_write(vv, door.session, port, err)) || (command_flag(c, "viewer") && !viewer_start(door.session, port, loop, err)))
+    return false;
   printf("vnc://127.0.0.1:%d\n", port);
   fflush(stdout);
-  g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
-  g_main_loop_run(loop); /* until it is interrupted */
+  g_main_loop_run(loop);
   return true;
 }

@@ -92,7 +92,9 @@ static const char *since_of(Noun noun, json_t *object)
 
 char *duration_text(int64_t seconds, Lang lang)
 {
-  static const struct { int64_t s, part_s; const char *unit, *part; } units[] = { { 86400, 3600, "d", "h" }, { 3600, 60, "h", "min" }, { 60, 1, "min", "s" } };
+  static const struct { int64_t s, part_s; const char *unit, *part; } units[] = {
+    { 86400, 3600, "d", "h" }, { 3600, 60, "h", "min" }, { 60, 1, "min", "s" },
+  };
   for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
     if (seconds >= units[i].s)
       return g_strdup_printf("%d %s %d %s", (int)(seconds / units[i].s), say(lang, units[i].unit), (int)(seconds % units[i].s / units[i].part_s),
@@ -228,7 +230,8 @@ static void print_around(json_t *around, Lang lang)
   json_t *other;
   json_array_foreach(around, i, other) {
     const char *why = *member(other, "why") ? member(other, "why") : member(other, "means");
-    g_autofree char *line = g_strdup_printf("%s %s: %s%s%s", member(other, "kind"), member(other, "name"), member(other, "state"), *why ? " · " : "", why);
+    g_autofree char *line = g_strdup_printf("%s %s: %s%s%s", member(other, "kind"), member(other, "name"), member(other, "state"),
+                                            *why ? " · " : "", why);
     print_line(lang, i ? "" : "around", line);
   }
 }
@@ -306,8 +309,10 @@ static bool explain_fields(Command *c, const char *kind, const char *field, GErr
 {
   Noun noun = noun_find(kind);
   const Field *f = noun != N_NOUNS && field ? schema_field(&schemas[noun], field) : NULL;
-  if (noun == N_NOUNS || (field && (!f || f->flags & F_SECRET)))
-    return error_false(err, REASON_NOT_FOUND, "kind", field && noun != N_NOUNS ? "field" : "noun", "name", field && noun != N_NOUNS ? field : kind, NULL);
+  if (noun == N_NOUNS)
+    return error_false(err, REASON_NOT_FOUND, "kind", "noun", "name", kind, NULL);
+  if (field && (!f || f->flags & F_SECRET))
+    return error_false(err, REASON_NOT_FOUND, "kind", "field", "name", field, NULL);
   for (int i = 0; i < schemas[noun].n_fields; i++)
     if (f ? f == &schemas[noun].fields[i] : !(schemas[noun].fields[i].flags & F_SECRET))
       explain_field(&schemas[noun].fields[i], c->place.lang);

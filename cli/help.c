@@ -100,7 +100,7 @@ static void print_extras(const char *noun, Lang lang)
 
 static const struct { const char *command, *help; } examples[] = {
   { "sarang session request POOL --wait", "ask for a desktop" },
-  { "sarang connect SESSION --vv desk.vv", "open it in remote-viewer" },
+  { "sarang connect SESSION --viewer", "open it in remote-viewer" },
   { "sarang explain SESSION", "why it is as it is, and what would help" },
   { "sarang desktop list --watch", "what there is, and what becomes of it" },
 };

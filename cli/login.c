@@ -32,8 +32,8 @@ bool command_login(Command *c, GError **err)
   const char *server = c->words->pdata[0], *user = c->words->pdata[1];
   if (!g_str_has_prefix(server, "https://") || !server[8])
     return error_false(err, REASON_BAD_VALUE, "field", "the gateway", "value", server, "limit", "an address that begins with https://", NULL);
-  const char *ca_file = c->place.ca_file ? c->place.ca_file : g_getenv("SARANG_CA"); /* no context is read: it is made here */
-  Place place = { .server = g_strdup(server), .ca_file = g_strdup(ca_file), .lang = c->place.lang };
+  const char *given = g_getenv("SARANG_CA"), *ca = c->place.ca_file ? c->place.ca_file : given && *given ? given : NULL;
+  Place place = { .server = g_strdup(server), .ca_file = ca ? g_canonicalize_filename(ca, NULL) : NULL, .lang = c->place.lang };
   g_strchomp(place.server);
   if (g_str_has_suffix(place.server, "/"))
     place.server[strlen(place.server) - 1] = 0;

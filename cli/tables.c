@@ -10,7 +10,8 @@
 const ExtraCommand extra_commands[] = {
   { "connect", NULL, command_connect, false, 1, 1, "SESSION",
     "Open a console on a port of this machine; each viewer that comes gets a ticket of its own",
-    { { "port", "N", "local port (default: a free one)" }, { "vv", "FILE", "write what remote-viewer opens, and deletes once read" } } },
+    { { "port", "N", "local port (default: a free one)" }, { "vv", "FILE", "write what remote-viewer opens, and deletes once read" },
+      { "viewer", NULL, "open remote-viewer here, and end when it does" } } },
   { "explain", NULL, command_explain, false, 1, 2, "KIND NAME | KIND[.FIELD]",
     "Say where an object is in its life, since when, why, what happens next and what would help" },
   { "apply", NULL, command_apply, false, 0, 0, "-f FILE…",
@@ -27,8 +28,10 @@ const ExtraCommand extra_commands[] = {
   { "context", "remove", command_context_remove, true, 1, 1, "NAME", "Forget one of them; its token is not revoked" },
   { "backup", NULL, command_backup, false, 1, 1, "FILE", "Write a consistent copy of the store to a new file on the controller" },
   { "restore", NULL, command_restore, true, 1, 1, "FILE", "Put a backup in place of the store; sarangd must not run", { STATE_FLAG } },
+  { "completion", NULL, command_completion, true, 1, 1, "bash|zsh", "Print what makes a shell complete commands: source <(sarang completion bash)" },
   { "help", NULL, command_help, true, 0, 2, "[NOUN [VERB]]", "Say what there is" },
   { "version", NULL, command_version, true, 0, 0, "", "Print the version" },
+  { "__complete", NULL, command_complete, true, 0, -1, NULL, NULL },
   { NULL },
 };
 

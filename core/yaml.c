@@ -173,7 +173,8 @@ static json_t *node_of(Reader *r, int depth, GError **err)
 
 static bool take_document(Reader *r, json_t *documents, GError **err)
 {
-  if (r->event.data.document_start.version_directive || r->event.data.document_start.tag_directives.start != r->event.data.document_start.tag_directives.end)
+  bool tags = r->event.data.document_start.tag_directives.start != r->event.data.document_start.tag_directives.end;
+  if (r->event.data.document_start.version_directive || tags)
     return refuse_here(r, "directives (%) are not taken", err);
   if (json_array_size(documents) >= YAML_MAX_DOCUMENTS)
     return refuse_here(r, "it holds more than 10000 documents", err);
