@@ -6,14 +6,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "core/config.h"
 #include "core/error.h"
 #include "core/log.h"
 #include "drivers/console/gateway.h"
+#include "drivers/runtime/notify.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -92,24 +90,6 @@ static void limits_set(const GatewayConfig *config)
   }
 }
 
-/* systemd's sd_notify(3): a datagram to the socket it names. */
-static void notify(const char *state)
-{
-  const char *path = g_getenv("NOTIFY_SOCKET");
-  struct sockaddr_un address = { .sun_family = AF_UNIX };
-  if (!path || strlen(path) >= sizeof address.sun_path)
-    return;
-  g_strlcpy(address.sun_path, path, sizeof address.sun_path);
-  socklen_t n = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-  if (path[0] == '@')
-    address.sun_path[0] = '\0';
-  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (fd < 0)
-    return;
-  sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, n);
-  close(fd);
-}
-
 static void reload(Gateway *gateway)
 {
   g_autoptr(GError) err = NULL;
@@ -125,7 +105,7 @@ static void serve(Gateway *gateway, const GatewayConfig *config, const sigset_t 
   int signal_number;
   while (!sigwait(signals, &signal_number) && signal_number == SIGHUP)
     reload(gateway);
-  notify("STOPPING=1");
+  notify_systemd("STOPPING=1");
   log_info("gateway", "stopping");
   gateway_stop(gateway);
   int64_t until_us = g_get_monotonic_time() + (config->stop_s + 5) * G_USEC_PER_SEC;
@@ -158,7 +138,7 @@ static int run(const Options *o, GError **err)
   pthread_sigmask(SIG_BLOCK, &signals, NULL);
   Gateway *gateway = gateway_new(config, err);
   if (gateway) {
-    notify("READY=1");
+    notify_systemd("READY=1");
     serve(gateway, config, &signals);
   }
   gateway_free(gateway);

@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "drivers/http/server.h"
+#include "drivers/runtime/notify.h"
 #include "drivers/runtime/runtime.h"
 #include "core/version.h"
 #include "drivers/store/store.h"
@@ -69,6 +70,7 @@ static void notify_ready(void)
 {
   malloc_trim(0); /* loading took more than is kept */
   log_info("sarangd", "ready");
+  notify_systemd("READY=1");
 }
 
 static bool serve(const DaemonConfig *config, const char *store_uri, GError **err)
@@ -88,6 +90,7 @@ static bool serve(const DaemonConfig *config, const char *store_uri, GError **er
     g_unix_signal_add(SIGINT, on_signal, loop);
     notify_ready();
     g_main_loop_run(loop);
+    notify_systemd("STOPPING=1");
     log_info("sarangd", "stopping");
   }
   server_close(server);
