@@ -60,6 +60,13 @@ static bool state_directory(const char *path, GError **err)
   return error_false(err, REASON_IO, "action", "use", "path", path, "detail", g_strerror(errno), NULL);
 }
 
+/* /run is empty after each start of the machine. */
+static bool socket_directory(const char *socket, GError **err)
+{
+  g_autofree char *dir = g_path_get_dirname(socket);
+  return g_mkdir_with_parents(dir, 0755) == 0 || error_false(err, REASON_IO, "action", "make", "path", dir, "detail", g_strerror(errno), NULL);
+}
+
 static gboolean on_signal(void *loop)
 {
   g_main_loop_quit(loop);
@@ -83,7 +90,8 @@ static bool serve(const DaemonConfig *config, const char *store_uri, GError **er
   if (!runtime)
     return false;
   HttpConfig http = HTTP_CONFIG_OF_CONFIG();
-  Server *server = server_open(&http, runtime, err);
+  bool there = socket_directory(http.http_socket, err) && socket_directory(http.http_gateway_socket, err);
+  Server *server = there ? server_open(&http, runtime, err) : NULL;
   if (server) {
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_unix_signal_add(SIGTERM, on_signal, loop);
