@@ -14,6 +14,7 @@ what a killed story left is removed by the next one of that name. LAB_KEEP=1 kee
 import base64
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -149,6 +150,7 @@ class Lab:
         return command(HERE / name, *argv, seconds=seconds, env=self.env)
 
     def __enter__(self):
+        self._lock()
         self.script("down", "--wipe")
         try:
             self.script("up", *self.up_args)
@@ -157,10 +159,20 @@ class Lab:
             raise
         return self
 
+    def _lock(self):
+        """What a story that died has left may be removed, a lab that is in use may not."""
+        (PROJECT / "build").mkdir(exist_ok=True)
+        self.lock = open(PROJECT / "build" / f"{self.env['LAB_NAME']}.lock", "w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Failure(f"{self.dir} is in use by another run of this story") from None
+
     def __exit__(self, *_):
         names = self.namespaces()
         keep = os.environ.get("LAB_KEEP") == "1"
         self.script("down", *([] if keep else ["--wipe"]))
+        self.lock.close()
         self.over.append((self.dir.name, [t for t in self.traces(names) if not keep or t != str(self.dir)]))
 
     def namespaces(self):

@@ -2,7 +2,7 @@
 # TARGET lab-full     the same in full: sarangd killed at every step of every task, each in a run of its own
 # Each in a lab of its own, some beside each other as they mostly wait: the longest begin first.
 LAB_JOBS    ?= 3
-LAB_STORIES := $(addprefix tests/lab/,story_power.py story_faults.py story_contract.py story_guest.py story_kill.py \
+LAB_STORIES := $(addprefix tests/lab/,story_kill.py story_power.py story_faults.py story_contract.py story_guest.py \
                  story_session.py story_provision.py story_enrol.py selftest)
 
 .PHONY: lab-full lab-clean

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 of sarangd at each step of making a desktop, giving it to a person and taking it back. Started again it goes on: what
-was promised holds, nothing is done twice, nothing is left over. With LAB_FULL=1 each step is killed in a run of its own too."""
+was promised holds, nothing is done twice, nothing is left over. With LAB_FULL=1 each step is killed in a run of its own too, and so
+are those of every other task: recover, power by every verb, destroy, wake, import, image-delete."""
 import http.client
 import itertools
 import json
@@ -9,20 +10,23 @@ import socket
 import threading
 import time
 
-from lab import FULL, PROJECT, Failure, Guest, Lab, equal, require, run, until
-from product import Product, missing
+from lab import FULL, PROJECT, Failure, Guest, Lab, equal, guests, require, run, until
+from product import Product, file_hash, missing
 
-KINDS = ("provision", "personalise", "reset")
+TRIP = ("provision", "personalise", "reset")  # what a person's coming and going takes
 ENDED = ("done", "failed", "cancelled")
-UNREACHABLE = 7  # exit status of the command line
+CONFLICT, UNREACHABLE = 5, 7  # exit statuses of the command line
+# verb and the desktop's power after it, in an order in which each has something to do
+POWER = (("suspend", "suspended"), ("resume", "on"), ("save", "saved"), ("restore", "on"), ("reboot", "on"), ("reset", "on"),
+         ("shutdown", "off"), ("start", "on"), ("destroy", "off"))
 
 
 def steps_of_tasks():
     """The steps of each kind of task, by the tables of the core."""
     names = dict(re.findall(r'X\((\w+), "([a-z-]+)",', (PROJECT / "core" / "step.h").read_text()))
     lists = re.findall(r"^LIST\((\w+), ([^)]*)\);", (PROJECT / "core" / "step.c").read_text(), re.M)
-    return {kind: tuple(names[step.strip().removeprefix("STEP_")] for step in steps.split(","))
-            for kind, steps in lists if kind in KINDS}
+    return {kind.replace("_", "-"): tuple(names[step.strip().removeprefix("STEP_")] for step in steps.split(","))
+            for kind, steps in lists}
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -66,27 +70,30 @@ class Tasks:
 
 def tasks_soon(sarang, kind, old):
     """The same, of a sarangd that is just starting."""
-    for _ in range(15000):
+    end = time.monotonic() + 60
+    while time.monotonic() < end and sarang.daemon.poll() is None:
         try:
             return Tasks(sarang, kind, old)
         except OSError:
             time.sleep(0.002)  # not yet
-    raise Failure("sarangd does not come back")
+    raise Failure(f"sarangd does not come back: {sarang.words()}")
 
 
 def insist(act):
-    """Asks until there is an answer: who got none asks again, as a person would."""
-    refusal = []
+    """Asks until there is an answer: who got none asks again, as a person would, and may then hear that it is under way."""
+    refusal, unanswered = [], []
 
     def asked():
         try:
             act()
         except Failure as e:
             if e.status == UNREACHABLE:
+                unanswered.append(e)
                 raise  # until() asks again
-            refusal.append(e)
+            if not unanswered or e.status != CONFLICT:
+                refusal.append(e)
         return True
-    until(asked, "sarangd answers", 30)
+    until(asked, "sarangd answers", 60)
     if refusal:
         raise refusal[0]
 
@@ -106,7 +113,7 @@ class Asker(threading.Thread):
             self.error = e
 
     def end(self):
-        self.join(60)
+        self.join(90)
         require(not self.is_alive(), "what was asked for is not answered")
         if self.error:
             raise self.error
@@ -141,13 +148,22 @@ def killing(s, sarang, kind, steps, act, settle):
     return {(kind, step) for step in killed}
 
 
+def images(lab):
+    """Where the host has its local storage."""
+    return lab.dir / "hosts" / "host1" / "images"
+
+
+def volumes(lab):
+    return {f.name for f in images(lab).iterdir() if not f.name.startswith("img-")}
+
+
 def whole(lab, sarang, generation):
     """One desktop, one domain, the volumes of its generation and no others."""
     desktops = sarang.list("desktop")
     equal(len(desktops), 1, "the number of desktops")
     d = desktops[0]
     equal(sarang.domains("host1"), {sarang.domain(d["name"])}, "the domains on the host")
-    files = {f.name for f in (lab.dir / "hosts" / "host1" / "images").iterdir() if not f.name.startswith("img-")}
+    files = volumes(lab)
     wanted = {f"{d['name']}.g{generation}.qcow2", f"{d['name']}.g{generation}.seed.img"}
     equal(files, wanted, "the files on the storage")
     equal(d["clone"], generation, "the generation of its disk")
@@ -199,17 +215,110 @@ def begin_anew(sarang):
     sarang.wait_count("desktop", 0, seconds=60)
 
 
+# ── tasks that no round trip has ──
+
+def check_recover(s, lab, sarang, steps):
+    d = sarang.list("desktop")[0]
+    pid = lab.inside("host1", f"/run/libvirt/qemu/{sarang.domain(d['name'])}.pid").read_text()
+
+    def settle():
+        sarang.wait("desktop", d["name"], seconds=180, state="available", power="on")
+        whole(lab, sarang, d["clone"])
+    return killing(s, sarang, "recover", steps, lambda: lab.exec("host1", "kill", "-9", pid), settle)
+
+
+def check_power(s, sarang, desktop):
+    """One step, as often as there are verbs."""
+    killed = set()
+    for verb, power in POWER:
+        def settle():
+            until(lambda: all(t["state"] in ENDED for t in sarang.list("task", kind="power")), "its task has ended", 180)
+            sarang.wait("desktop", desktop, power=power)
+        with s.check(f"{verb}, killed at power, comes to its end"):
+            killed.update(kill_at(sarang, "power", ["power"], lambda: sarang("desktop", verb, desktop)))
+            settle()
+    return {("power", step) for step in killed}
+
+
+def check_destroy(s, lab, sarang, steps):
+    def act():
+        sarang("pool", "change", "cli", min=0)
+        for d in sarang.list("desktop"):
+            sarang("desktop", "retire", d["name"])
+
+    def settle():
+        sarang.wait_count("desktop", 0, seconds=120)
+        equal((sarang.domains("host1"), volumes(lab)), (set(), set()), "what is left")
+    return killing(s, sarang, "destroy", steps, act, settle)
+
+
+def check_wake(s, lab, sarang, steps):
+    """A desktop of its owner's is off when they come back."""
+    with s.check("a desktop of jihye's own, off", needed=True):
+        sarang("pool", "create", "own", kind="dedicated", template="linux-cli", image="linux-cli", network="bridge:br0", memory_mib=256,
+               max=1)
+        session = sarang("session", "request", "own", "--wait=180", user="jihye", seconds=190)
+        sarang("session", "end", session["name"])
+        sarang.wait("session", session["name"], state="ended")
+        lab.virsh("host1", "destroy", sarang.domain(session["desktop"]))
+        sarang.wait("desktop", session["desktop"], power="off")
+
+    def settle():
+        now = sarang.wait_count("session", 1, seconds=180, ready=True)[0]
+        equal(now["desktop"], whole(lab, sarang, 1)["name"], "the session's desktop")
+        sarang.wait("desktop", now["desktop"], power="on")
+    return killing(s, sarang, "wake", steps, lambda: sarang("session", "request", "own", user="jihye"), settle)
+
+
+def check_images(s, lab, sarang, steps_of):
+    source, there = guests() / "micro.img", images(lab) / "img-second-v1.raw"
+
+    def imported():
+        sarang.wait("image", "second@1", state="ready")
+        equal(file_hash(there), file_hash(source), "the image's hash")
+
+    def removed():
+        sarang.wait_count("image", 0, name="second@1")
+        require(not there.exists(), "its file is left")
+    killed = killing(s, sarang, "import", steps_of["import"],
+                     lambda: sarang("image", "import", "second", source, format="raw", storages=["host1-local"]), imported)
+    return killed | killing(s, sarang, "image-delete", steps_of["image-delete"], lambda: sarang("image", "remove", "second@1"), removed)
+
+
+def check_others(s, lab, sarang, steps_of):
+    """Begins with one available desktop; ends with one of jihye's own. Returns the (kind, step) it was killed at."""
+    killed = check_images(s, lab, sarang, steps_of)
+    killed |= check_recover(s, lab, sarang, steps_of["recover"])
+    session = sarang("session", "request", "cli", "--wait=120", user="jihye")
+    killed |= check_power(s, sarang, session["desktop"])
+    sarang("session", "end", session["name"])
+    sarang.wait_count("desktop", 1, seconds=180, state="available")
+    killed |= check_destroy(s, lab, sarang, steps_of["destroy"])
+    return killed | check_wake(s, lab, sarang, steps_of["wake"])
+
+
+def one_by_one(points):
+    """Round trips in which each kind of task is killed at one of its steps, until each step had its turn."""
+    steps = {kind: [step for k, step in points if k == kind] for kind in TRIP}
+    return [[(kind, steps[kind][i]) for kind in TRIP if i < len(steps[kind])] for i in range(max(map(len, steps.values())))]
+
+
 def story(s):
     if missing():
         s.skip("sarangd is killed", f"not built yet: {', '.join(missing())}")
         return
+    steps_of = steps_of_tasks()
     with Lab("kill", hosts=1) as lab, Product(lab) as sarang:
         prepare(s, sarang)
-        points = [(kind, step) for kind, steps in steps_of_tasks().items() for step in steps]
+        points = [(kind, step) for kind in TRIP for step in steps_of[kind]]
         killed = round_trip(s, lab, sarang, points)
-        for point in points if FULL else [p for p in points if p not in killed]:
+        left = [p for p in points if p not in killed]
+        for some in one_by_one(points) if FULL else [[p] for p in left]:
             begin_anew(sarang)
-            killed |= round_trip(s, lab, sarang, [point])
+            killed |= round_trip(s, lab, sarang, some)
+        if FULL:
+            killed |= check_others(s, lab, sarang, steps_of)
+            points = [(kind, step) for kind in steps_of for step in steps_of[kind]]
         with s.check("sarangd was killed at each step"):
             equal([p for p in points if p not in killed], [], "steps that were over each time before the kill came")
 
