@@ -46,7 +46,7 @@ static void add_own_names(const Command *c, GPtrArray *names)
 {
   const ExtraCommand *extra = c->words->len ? extra_find(word(c, 0), word(c, 1)) : NULL;
   for (const CommandFlag *f = extra ? extra->flags : NULL; f && f->name; f++)
-    g_ptr_array_add(names, g_strconcat("--", f->name, NULL));
+    g_ptr_array_add(names, g_strdelimit(g_strconcat("--", f->name, NULL), "_", '-'));
   ApiVerb verb = !extra && c->words->len > 1 ? verb_find(word(c, 0), word(c, 1)) : N_API_VERBS;
   if (verb == N_API_VERBS)
     return;

@@ -29,6 +29,8 @@ void request_free(Request *request)
   json_decref(request->body);
   g_free(request->secret_hash);
   g_free(request->guest_hash);
+  g_free(request->old_hash);
+  g_free(request->fresh_hash);
   g_free(request->idempotency_key);
   g_free(request);
 }

@@ -68,6 +68,7 @@ typedef struct {
   json_t *body;             /* an object, or NULL */
   char *secret_hash;        /* made by the server from what must not travel further: of a new token or a password */
   char *guest_hash;         /* crypt(3) hash of a new password */
+  char *old_hash, *fresh_hash; /* of a login: of the same password, as it was kept and as it is made today; NULL where it is kept like that */
   char *idempotency_key;    /* or NULL */
   int64_t expect_generation; /* 0 = any */
 } Request;

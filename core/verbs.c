@@ -320,6 +320,8 @@ static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
     return false;
   if (user->disabled)
     return error_false(err, REASON_USER_DISABLED, "user", r->caller.user, NULL);
+  if (r->fresh_hash && !g_strcmp0(user->password_hash, r->old_hash)) /* a password that was set meanwhile stays */
+    text_set(&EDIT(b, User, USER, r->caller.user)->password_hash, r->fresh_hash);
   token_add(b, r, a, r->caller.user, TOKEN_LOGIN, LOGIN_LIFE_S);
   return true;
 }

@@ -10,6 +10,7 @@
 
 typedef struct {
   char *name, *password, *hash;
+  char *fresh;  /* hash of the same password as it is made today, where hash is an older one; else NULL */
   bool fits;
 } Login;
 
@@ -19,6 +20,7 @@ static void login_free(void *login)
   g_free(l->name);
   secrets_wipe(l->password);
   secrets_wipe(l->hash);
+  secrets_wipe(l->fresh);
   g_free(l);
 }
 
@@ -26,11 +28,13 @@ static void login_job(Exchange *x)
 {
   Login *l = x->work;
   l->fits = password_fits(l->password, l->hash);
+  if (l->fits && password_hash_is_old(l->hash))
+    l->fresh = password_hash(l->password, NULL); /* without memory for it: the next time */
 }
 
 static bool login_checked(Exchange *x, GError **err)
 {
-  const Login *l = x->work;
+  Login *l = x->work;
   if (!l->fits)
     return error_false(err, REASON_BAD_LOGIN, NULL);
   g_autofree char *place = secrets_place(x);
@@ -39,6 +43,10 @@ static bool login_checked(Exchange *x, GError **err)
   x->caller.user = g_strdup(l->name);
   x->caller.logged_in = true;
   exchange_request(x, API_LOGIN);
+  if (l->fresh) {
+    x->request->old_hash = g_steal_pointer(&l->hash);
+    x->request->fresh_hash = g_steal_pointer(&l->fresh);
+  }
   /* a page says so by this header, and gets a cookie that no script can read; a program gets the token itself */
   return secrets_submit_token(x, x->link->door->kind == DOOR_GATEWAY && !g_strcmp0(x->head.csrf, "1"), err);
 }

@@ -39,6 +39,11 @@ bool password_fits(const char *password, const char *hash)
   return fits && hash;
 }
 
+bool password_hash_is_old(const char *hash)
+{
+  return crypto_pwhash_str_needs_rehash(hash, ARGON2_PASSES, ARGON2_BYTES) != 0;
+}
+
 char *password_guest_hash(const char *password, GError **err)
 {
   struct crypt_data *data = g_new0(struct crypt_data, 1);

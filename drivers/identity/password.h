@@ -16,6 +16,9 @@ char *password_hash(const char *password, GError **err);
 /* True where password has that hash. hash may be NULL (nobody by that name, or no password): false, after the same time. */
 bool password_fits(const char *password, const char *hash);
 
+/* Made with less work than password_hash() takes today, or by something else: to be made anew when the password is at hand. */
+bool password_hash_is_old(const char *hash);
+
 /* yescrypt as crypt(5) has it: Debian 11 and later, Fedora 35, Ubuntu 22.04 take it in /etc/shadow. Owned by the caller.
  * INTERNAL. */
 char *password_guest_hash(const char *password, GError **err);

@@ -132,6 +132,20 @@ static void what_ended_is_still_found(void **state)
   assert_string_equal(as_if, never->body->str);
 }
 
+/* Once it had ended, and its minute was over, a session could be shown but was in no list. */
+static void ended_sessions_were_in_no_list(void **state)
+{
+  put_past(NOUN_SESSION, "s-80", "alice");
+  put_past(NOUN_SESSION, "s-81", "bob");
+  put_past(NOUN_SESSION, "s-82", "alice");
+  g_autoptr(Response) staff = get("/api/v1/history/sessions?limit=2");
+  g_autofree char *newest = names_of(staff);
+  assert_string_equal(newest, "s-82 s-81");
+  g_autoptr(Response) alice = client_ask(scene->gateway, "GET", "/api/v1/history/sessions?limit=2", scene->alice, NULL, NULL);
+  g_autofree char *own = names_of(alice);
+  assert_string_equal(own, "s-82 s-80");
+}
+
 static void events_come_newest_first(void **state)
 {
   for (int i = 1; i <= 1500; i++) {
@@ -386,6 +400,7 @@ int main(void)
     cmocka_unit_test(lists_come_in_pages),
     cmocka_unit_test(lists_are_filtered_by_fields),
     cmocka_unit_test(what_ended_is_still_found),
+    cmocka_unit_test(ended_sessions_were_in_no_list),
     cmocka_unit_test(events_come_newest_first),
     cmocka_unit_test(refusals_are_problem_documents),
     cmocka_unit_test(refusals_are_told_in_the_language_asked_for),

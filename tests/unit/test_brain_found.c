@@ -180,6 +180,59 @@ static void a_desktop_given_back_off_was_available(void **state)
   world_free(w);
 }
 
+static void login(World *w, const char *old, const char *fresh)
+{
+  Request *r = request_new(API_LOGIN);
+  r->caller = (Caller){ .user = g_strdup("jihye"), .role = ROLE_USER, .logged_in = true };
+  r->secret_hash = g_strdup("token");
+  r->old_hash = g_strdup(old);
+  r->fresh_hash = g_strdup(fresh);
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  assert_int_equal(w->last->status, 201);
+}
+
+/* A hash made with less work than today's stayed for ever. */
+static void an_old_hash_outlived_every_login(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  login(w, "older", "newer"); /* the password was changed while this login was checked: it has none of these */
+  assert_null(WORLD_GET(w, User, USER, "jihye")->password_hash);
+  Request *r = request_new(API_USER_PASSWORD);
+  r->caller = (Caller){ .user = g_strdup("root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
+  r->name = g_strdup("jihye");
+  r->secret_hash = g_strdup("older");
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  login(w, "older", "newer");
+  assert_string_equal(WORLD_GET(w, User, USER, "jihye")->password_hash, "newer");
+  world_free(w);
+}
+
+static const Answer *user_added(World *w, const char *body)
+{
+  Request *r = request_new(API_USER_ADD);
+  r->caller = (Caller){ .user = g_strdup("root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
+  r->idempotency_key = g_strdup("once");
+  r->body = json_loads(body, 0, NULL);
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  return w->last;
+}
+
+static void a_key_is_for_one_request(void **state)
+{
+  World *w = world_new();
+  assert_int_equal(user_added(w, "{\"name\":\"yuna\",\"title\":\"Y\"}")->status, 201);
+  assert_int_equal(user_added(w, "{\"title\":\"Y\",\"name\":\"yuna\"}")->status, 201); /* the same, said otherwise */
+  const Answer *other = user_added(w, "{\"name\":\"sora\",\"title\":\"Y\"}");
+  assert_non_null(other->error);
+  assert_string_equal(reason_wire(error_reason(other->error)), "idempotency-mismatch");
+  assert_null(WORLD_GET(w, User, USER, "sora"));
+  world_free(w);
+}
+
 static HostState host_state(World *w, const char *name) { return WORLD_GET(w, Host, HOST, name)->state; }
 
 static void a_draining_host_came_back_up(void **state)
@@ -280,6 +333,8 @@ int main(void)
     cmocka_unit_test(a_quarantined_desktop_was_destroyed_before_anyone_looked),
     cmocka_unit_test(a_quarantined_desktop_could_only_be_destroyed),
     cmocka_unit_test(a_desktop_given_back_off_was_available),
+    cmocka_unit_test(an_old_hash_outlived_every_login),
+    cmocka_unit_test(a_key_is_for_one_request),
     cmocka_unit_test(a_draining_host_came_back_up),
     cmocka_unit_test(a_host_away_could_not_be_drained),
     cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),

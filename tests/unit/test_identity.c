@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <sodium.h>
 #include <crypt.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -96,6 +97,15 @@ static void a_password_fits_its_hash_alone(void **state)
   assert_false(password_fits("correct horse", "$argon2id$nonsense"));
 }
 
+static void an_older_hash_is_known_as_such(void **state)
+{
+  char weak[crypto_pwhash_STRBYTES];
+  assert_int_equal(crypto_pwhash_str_alg(weak, "correct horse", 13, 1, 8 << 20, crypto_pwhash_ALG_ARGON2ID13), 0);
+  g_autofree char *hash = password_hash("correct horse", NULL);
+  assert_true(password_hash_is_old(weak));
+  assert_false(password_hash_is_old(hash));
+}
+
 static void an_unknown_user_costs_the_same(void **state)
 {
   g_autofree char *hash = password_hash("correct horse", NULL);
@@ -159,6 +169,7 @@ int main(void)
     cmocka_unit_test(other_texts_are_no_tokens),
     cmocka_unit_test(passwords_have_limits),
     cmocka_unit_test(a_password_fits_its_hash_alone),
+    cmocka_unit_test(an_older_hash_is_known_as_such),
     cmocka_unit_test(an_unknown_user_costs_the_same),
     cmocka_unit_test(a_guest_takes_the_crypt_hash),
     cmocka_unit_test(a_peer_is_who_the_kernel_says),
