@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/schema.h"
+#include "drivers/http/localise.h"
 #include "drivers/http/problem.h"
 
 static const char JSON_TYPE[] = "application/json";
@@ -24,6 +25,7 @@ static void reply_take(Exchange *x, int status, struct MHD_Response *response, c
 
 void reply_json(Exchange *x, int status, GString *take_text)
 {
+  localise(take_text, 0, x->lang);
   size_t bytes = take_text->len;
   char *text = g_string_free(take_text, FALSE);
   reply_take(x, status, MHD_create_response_from_buffer_with_free_callback(bytes, text, g_free), JSON_TYPE);

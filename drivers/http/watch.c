@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "drivers/http/caller.h"
+#include "drivers/http/localise.h"
 #include "drivers/http/openapi.h"
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
@@ -18,6 +19,7 @@ typedef struct {
   WatchHub *hub;
   struct MHD_Connection *connection;
   Caller caller;
+  Lang lang;
   unsigned hidden;
   bool wanted[N_NOUNS];
   int64_t after;            /* the batch behind which it begins */
@@ -206,12 +208,14 @@ static void watch_append(Watch *w, const PublishedChange *change, GString *out)
   const Object *object = change->object;
   const Schema *schema = &schemas[object->noun];
   int64_t id = change->last ? change->sequence : 0;
+  gsize from = out->len;
   switch (w->wanted[object->noun] ? watch_sight(w, change) : SIGHT_NONE) {
   case SIGHT_NONE:
     return;
   case SIGHT_OWN:
     append_event(out, id, schema->noun, change->how == CHANGE_PUT ? "put" : "delete");
     object_append_json_without(schema, object, w->hidden, out);
+    localise(out, from, w->lang);
     break;
   case SIGHT_LOST:
     append_event(out, id, schema->noun, "delete");
@@ -407,6 +411,7 @@ static Watch *watch_new(Exchange *x, int64_t after)
   w->hub = x->server->hub;
   w->connection = x->connection;
   w->hidden = caller_hidden(&x->caller);
+  w->lang = x->lang;
   w->caller = x->caller;
   memset(&x->caller, 0, sizeof x->caller);
   w->news = published_watch_new(runtime_published(x->server->runtime), after);

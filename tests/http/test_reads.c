@@ -200,6 +200,34 @@ static void refusals_are_told_in_the_language_asked_for(void **state)
   }
 }
 
+static void put_broken_host(const char *name, const char *error)
+{
+  Host *host = (Host *)object_new(&schemas[NOUN_HOST], NOUN_HOST, name);
+  text_set(&host->uri, "fake:broken");
+  text_set(&host->error, error);
+  fake_put(scene->runtime, host);
+}
+
+static void refusals_within_objects_are_told_in_it_too(void **state)
+{
+  put_broken_host("ko-1", "{\"code\":\"not-found\",\"args\":{\"kind\":\"domain\",\"name\":\"\\\"x\"},\"text\":\"kept\"}");
+  put_broken_host("ko-2", "{\"code\":\"of-a-later-version\",\"args\":{},\"text\":\"kept\"}");
+  put_broken_host("ko-3", "{\"code\":\"not-found\",\"args\":7,\"text\":\"kept\"}");
+  g_autoptr(Response) one = client_ask(scene->local, "GET", "/api/v1/hosts/ko-1", NULL, "Accept-Language: ko\r\n", NULL);
+  json_t *error = json_object_get(one->json, "error");
+  assert_non_null(strstr(json_string_value(json_object_get(error, "text")), "없습니다"));
+  assert_string_equal(json_string_value(json_object_get(json_object_get(error, "args"), "name")), "\"x");
+  g_autoptr(Response) all = client_ask(scene->local, "GET", "/api/v1/hosts?uri=fake:broken", NULL, "Accept-Language: ko\r\n", NULL);
+  json_t *items = json_object_get(all->json, "items");
+  assert_int_equal(json_array_size(items), 3);
+  for (size_t i = 0; i < 3; i++) {
+    const char *text = json_string_value(json_object_get(json_object_get(json_array_get(items, i), "error"), "text"));
+    assert_int_equal(strcmp(text, "kept") == 0, i > 0);
+  }
+  g_autoptr(Response) english = get("/api/v1/hosts/ko-1");
+  assert_string_equal(json_string_value(json_object_get(json_object_get(english->json, "error"), "text")), "kept");
+}
+
 static void what_the_brain_refuses_is_passed_on(void **state)
 {
   static const struct { Reason reason; int status; const char *retry;
@@ -404,6 +432,7 @@ int main(void)
     cmocka_unit_test(events_come_newest_first),
     cmocka_unit_test(refusals_are_problem_documents),
     cmocka_unit_test(refusals_are_told_in_the_language_asked_for),
+    cmocka_unit_test(refusals_within_objects_are_told_in_it_too),
     cmocka_unit_test(what_the_brain_refuses_is_passed_on),
     cmocka_unit_test(the_brain_gets_key_generation_and_caller),
     cmocka_unit_test(the_state_is_told),
