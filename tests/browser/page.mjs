@@ -54,7 +54,7 @@ async function tellOfLogin() {
     equal(await page.evaluate(() => [document.activeElement.name, getSelection().toString().length]), ["password", 5], "what the next key replaces");
     const korean = await open(KOREAN);
     await logIn(korean, "jihye", "wrong");
-    await korean.locator("#login-error", { hasText: "이름이나 암호가 틀렸거나 비활성 사용자입니다" }).waitFor();
+    await korean.locator("#login-error", { hasText: "이름이나 비밀번호가 틀렸거나 비활성 사용자입니다" }).waitFor();
     await picture(korean, "login-wrong-ko");
     await speaksKorean(korean);
     await isOpenToAll(korean, "the login with an error");
