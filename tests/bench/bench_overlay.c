@@ -101,9 +101,8 @@ int main(int argc, char **argv)
   g_unlink(image);
   g_rmdir(directory);
   double ours = median(ours_us, rounds), theirs = median(theirs_us, rounds), ratio = ours / theirs;
-  fprintf(stderr, "overlay: %.0f us in-process, %.0f us by qemu-img create\n", ours, theirs);
-  printf("{\"name\":\"overlay_vs_qemu_img\",\"value\":%.4f,\"unit\":\"ratio\",\"against\":\"qemu-img create\","
-         "\"reach\":%.2f,\"holds\":%s}\n",
-         ratio, REACH, ratio <= REACH ? "true" : "false");
+  printf("{\"name\":\"overlay_vs_qemu_img\",\"value\":%.4f,\"unit\":\"ratio\",\"against\":\"qemu-img create (%.0f us / %.0f us)\","
+         "\"reach\":\"<= %.2g\",\"holds\":%s}\n",
+         ratio, ours, theirs, REACH, ratio <= REACH ? "true" : "false");
   return 0;
 }

@@ -44,7 +44,8 @@ def by_product(sarang, api):
             took = time.monotonic() - began
             break
         if time.monotonic() - began > 120:
-            raise Failure(f"only {sum(d['power'] == 'on' for d in desktops)} of {DESKTOPS} desktops run")
+            pool = api.ask("GET", "pools/bench")
+            raise Failure(f"only {sum(d['power'] == 'on' for d in desktops)} of {DESKTOPS} desktops run; the pool is {pool['state']}: {pool['error']}")
         time.sleep(0.05)
     sarang.wait_count("desktop", DESKTOPS, pool="bench", state="available")
     running = sum(sarang.lab.virsh(host, "list", "--name", "--state-running").split().count(f"sarang-{d['name']}") for host in HOSTS for d in desktops)
