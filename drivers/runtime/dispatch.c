@@ -5,12 +5,12 @@
 #include "drivers/runtime/runtime_parts.h"
 #include "drivers/runtime/steps.h"
 
-enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
+enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, LOOK_S = 10, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
 
 struct Dispatch {
   Runtime *runtime;
   StepOptions steps;
-  int64_t poll_us;
+  int64_t poll_us, look_us;
   Lanes *lanes;             /* NULL until started */
   GPtrArray *early;         /* of Host *: known before that */
   GThreadPool *files;
@@ -125,7 +125,11 @@ static void lane_done(void *data, LaneEnd end, const GError *err)
     if (!job_again(job))
       runtime_push_result(job->dispatch->runtime, g_steal_pointer(&job->run.result));
     return;
-  case LANE_EXPIRED_WAITING:
+  case LANE_EXPIRED_WAITING: /* nobody has looked yet: the host was busy with others, which is not this guest's fault */
+    job->run.not_yet = job->order->kind == STEP_READY;
+    if (job_again(job))
+      return;
+    G_GNUC_FALLTHROUGH;
   case LANE_EXPIRED_RUNNING:
   case LANE_REFUSED: {
     /* run() may still write into the job: only what was there before may be read */
@@ -149,7 +153,7 @@ static void job_submit(Job *job)
   g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : order->domain);
   int64_t now = g_get_monotonic_time();
   bool look = order->kind == STEP_READY;
-  int64_t timeout = MAX(look ? MIN(job->end_us - now, 10 * G_USEC_PER_SEC) : job->end_us - now, MARGIN_US);
+  int64_t timeout = MAX(look ? MIN(job->end_us - now, job->dispatch->look_us) : job->end_us - now, MARGIN_US);
   job->run.deadline_us = now + timeout;
   g_atomic_int_inc(&job->refs);
   LaneJob lane_job = { .kind = agent ? LANE_AGENT : LANE_CALL, .what = what, .key = uuid, .timeout_us = timeout,
@@ -348,6 +352,7 @@ Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
   d->runtime = runtime;
   d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm, step_memo_new() };
   d->poll_us = options->poll_us;
+  d->look_us = options->look_us ? options->look_us : LOOK_S * G_USEC_PER_SEC;
   d->early = g_ptr_array_new_with_free_func(host_drop);
   d->files = g_thread_pool_new(file_run, d, FILE_WORKERS, FALSE, NULL);
   d->stop = g_cancellable_new();

@@ -33,13 +33,13 @@ typedef struct {
   TemplateVersion *template;
 } Stand;
 
-static void define(const char *uri)
+static void define(const char *uri, const char *desktop)
 {
-  g_autofree char *uuid = desktop_domain_uuid(controller, "d-1");
+  g_autofree char *uuid = desktop_domain_uuid(controller, desktop);
   g_autofree char *xml = g_strdup_printf(
-    "<domain type='kvm'><name>sarang-d-1</name><uuid>%s</uuid><metadata><s:owner xmlns:s='" DOMAIN_OWNER_XMLNS "' controller='%s' "
-    "desktop='d-1' generation='1'/></metadata><memory>65536</memory><vcpu>1</vcpu><devices><serial type='pty'/></devices></domain>",
-    uuid, controller);
+    "<domain type='kvm'><name>sarang-%s</name><uuid>%s</uuid><metadata><s:owner xmlns:s='" DOMAIN_OWNER_XMLNS "' controller='%s' "
+    "desktop='%s' generation='1'/></metadata><memory>65536</memory><vcpu>1</vcpu><devices><serial type='pty'/></devices></domain>",
+    desktop, uuid, controller, desktop);
   Hypervisor *hypervisor;
   HypervisorOptions options = { .uri = uri, .controller = controller };
   assert_true(hypervisor_open(&options, &hypervisor, NULL));
@@ -58,14 +58,14 @@ static Stand *stand_new(const char *uri)
 {
   Stand *s = g_new0(Stand, 1);
   results = g_async_queue_new();
-  define(uri);
+  define(uri, "d-1");
   s->host = (Host *)object_new(&schemas[NOUN_HOST], NOUN_HOST, "h1");
   text_set(&s->host->uri, uri);
   s->desktop = (Desktop *)object_new(&schemas[NOUN_DESKTOP], NOUN_DESKTOP, "d-1");
   s->desktop->clone = 1;
   s->template = (TemplateVersion *)object_new(&schemas[NOUN_TEMPLATE], NOUN_TEMPLATE, "micro@1");
   assert_true(g_file_get_contents("templates/micro.xml", &s->template->xml, NULL, NULL));
-  DispatchOptions options = { .poll_us = 30 * G_USEC_PER_SEC };
+  DispatchOptions options = { .poll_us = 30 * G_USEC_PER_SEC, .look_us = G_USEC_PER_SEC };
   s->dispatch = dispatch_new(NULL, &options);
   g_autoptr(GPtrArray) hosts = hosts_of(s);
   dispatch_replace(s->dispatch, hosts);
@@ -90,14 +90,19 @@ static void *grab(void *object)
   return object;
 }
 
+static void order(Stand *s, StepKind kind, Desktop *desktop)
+{
+  StepOrder *made = g_new0(StepOrder, 1);
+  *made = (StepOrder){ .kind = kind, .timeout_us = 20 * G_USEC_PER_SEC, .controller = g_strdup(controller), .host = grab(s->host),
+                        .desktop = grab(desktop), .template = grab(s->template) };
+  dispatch_order(s->dispatch, made);
+}
+
 /* What came of a step, and how long it took. */
 static int64_t take(Stand *s, StepKind kind, StepResult **ret_result)
 {
   int64_t begin_us = g_get_monotonic_time();
-  StepOrder *order = g_new0(StepOrder, 1);
-  *order = (StepOrder){ .kind = kind, .timeout_us = 20 * G_USEC_PER_SEC, .controller = g_strdup(controller), .host = grab(s->host),
-                        .desktop = grab(s->desktop), .template = grab(s->template) };
-  dispatch_order(s->dispatch, order);
+  order(s, kind, s->desktop);
   *ret_result = g_async_queue_timeout_pop(results, 30 * G_USEC_PER_SEC);
   assert_non_null(*ret_result);
   return g_get_monotonic_time() - begin_us;
@@ -152,11 +157,36 @@ static void a_guest_that_goes_off_is_not_waited_for(void **state)
   stand_free(s);
 }
 
+/* Ten desktops that start on a slow host held all its threads; a look at another that waited behind them failed, and the desktop with it. */
+static void a_look_that_waited_for_its_turn_failed_the_desktop(void **state)
+{
+  enum { THREADS = 4, SLOW_MS = 2500 };
+  Stand *s = stand_new("fake:busy?boot_ms=0&ready=count");
+  g_autofree char *slow = g_strdup_printf("slow start %d", SLOW_MS);
+  must_work(s, STEP_START, POWER_ON);
+  assert_true(fake_do("busy", slow, NULL));
+  for (int i = 0; i < THREADS; i++) {
+    g_autofree char *name = g_strdup_printf("d-%d", i + 2);
+    define("fake:busy", name);
+    Desktop *other = (Desktop *)object_new(&schemas[NOUN_DESKTOP], NOUN_DESKTOP, name);
+    order(s, STEP_START, other);
+    object_unref(&schemas[NOUN_DESKTOP], &other->head);
+  }
+  order(s, STEP_READY, s->desktop);
+  for (int i = 0; i < THREADS + 1; i++) {
+    g_autoptr(StepResult) result = g_async_queue_timeout_pop(results, 30 * G_USEC_PER_SEC);
+    assert_non_null(result);
+    assert_null(result->error);
+  }
+  stand_free(s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_guest_that_speaks_is_heard_at_once),
     cmocka_unit_test(a_guest_that_goes_off_is_not_waited_for),
+    cmocka_unit_test(a_look_that_waited_for_its_turn_failed_the_desktop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
