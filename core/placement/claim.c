@@ -172,6 +172,25 @@ bool place_release(Fleet *f, ClaimId id, GError **err)
   return true;
 }
 
+void licence_lend(const Fleet *f, const ClaimRow *r, int sign)
+{
+  if (r->licence)
+    licence_of(f, r->licence - 1)->used += sign * r->licences;
+}
+
+bool place_move(Fleet *f, ClaimId id, const Place *place, ClaimId *ret_claim, GError **err)
+{
+  const ClaimRow *r = row_find(f, id);
+  if (!r)
+    return error_false(err, REASON_PLACE_STALE, NULL);
+  ClaimTerms terms = { r->ends_us, r->movable, r->tag };
+  ClaimRow lent = *r;
+  licence_lend(f, &lent, -1);
+  bool ok = place_claim(lent.class, place, &terms, ret_claim, err);
+  licence_lend(f, &lent, 1);
+  return ok && place_release(f, id, err);
+}
+
 bool claim_find(const Fleet *f, ClaimId id, Place *ret_place, ClaimTerms *ret_terms, DemandClass **ret_class)
 {
   ClaimRow *r = row_find(f, id);
@@ -210,30 +229,32 @@ int64_t fleet_claims(const Fleet *f)
   return f->n_claims;
 }
 
-HostState state_without(const Fleet *f, int number)
+HostState state_as_is(const Fleet *f, int host)
+{
+  HostState s = bucket_of(f, host)->state;
+  memcpy(s.cards, cards_of(f, host), s.n_cards * sizeof *s.cards);
+  return s;
+}
+
+void state_give(const Fleet *f, HostState *s, int number)
 {
   const ClaimRow *r = claim_at(f, number);
-  HostState s = bucket_of(f, r->host)->state;
-  const HostKind *k = kind_at(f, s.kind);
-  const CardState *cards = cards_of(f, r->host);
-  s.vcpus += r->vcpus;
-  s.memory += r->memory;
-  s.huge += r->huge;
+  const HostKind *k = kind_at(f, s->kind);
+  s->vcpus += r->vcpus;
+  s->memory += r->memory;
+  s->huge += r->huge;
   if (r->disk_index >= 0 && k->shared[r->disk_index] < 0)
-    s.disk[r->disk_index] += r->disk;
+    s->disk[r->disk_index] += r->disk;
   if (r->cell != NO_CELL) {
-    s.cells[r->cell].vcpus += r->vcpus;
-    s.cells[r->cell].memory += r->memory;
-    s.cells[r->cell].huge += r->huge;
+    s->cells[r->cell].vcpus += r->vcpus;
+    s->cells[r->cell].memory += r->memory;
+    s->cells[r->cell].huge += r->huge;
   }
   for (int i = 0; i < r->n_parts; i++) {
     const CardPart *p = r->parts ? &r->parts[i] : &r->part;
-    CardState old = cards[p->card], new = old;
-    new.free += p->share;
-    new.slots ^= p->slots;
-    new.type = new.free == CARD_WHOLE ? 0 : old.type;
-    state_change_card(&s, k, p->card, old, new);
+    CardState *card = &s->cards[p->card];
+    card->free += p->share;
+    card->slots ^= p->slots;
+    card->type = card->free == CARD_WHOLE ? 0 : card->type;
   }
-  state_sort_cards(&s, k);
-  return s;
 }

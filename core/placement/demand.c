@@ -189,12 +189,10 @@ DemandClass *demand_class(Fleet *f, const Demand *demand, GError **err)
   return c;
 }
 
-DemandClass *class_dup(const DemandClass *c, Fleet *f)
+/* A fresh class of f that asks for what c asks for; text is eaten. */
+static DemandClass *class_like(const DemandClass *c, Fleet *f, char *text)
 {
-  DemandClass *known = g_hash_table_lookup(f->classes, c->text);
-  if (known)
-    return demand_class_ref(known);
-  DemandClass *copy = class_new(f, g_strdup(c->text));
+  DemandClass *copy = class_new(f, text);
   DemandClass fresh = *copy;
   *copy = *c;
   copy->text = fresh.text;
@@ -203,10 +201,38 @@ DemandClass *class_dup(const DemandClass *c, Fleet *f)
   copy->heap = fresh.heap;
   copy->kind_ok = fresh.kind_ok;
   copy->cursor = -1;
+  copy->not_host = 0;
   copy->hosts = c->hosts ? g_array_copy(c->hosts) : NULL;
   IdSet *sets[] = { &copy->labels, &copy->prefers, &copy->features };
   for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
     sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
+  return copy;
+}
+
+DemandClass *class_dup(const DemandClass *c, Fleet *f)
+{
+  DemandClass *known = g_hash_table_lookup(f->classes, c->text);
+  return known ? demand_class_ref(known) : class_like(c, f, g_strdup(c->text));
+}
+
+DemandClass *class_with_gpu(const DemandClass *c, const char *profile, int share)
+{
+  char *text = g_strdup_printf("%s|as %s %d", c->text, profile ? profile : "", share);
+  DemandClass *known = g_hash_table_lookup(c->fleet->classes, text);
+  if (known) {
+    g_free(text);
+    return demand_class_ref(known);
+  }
+  DemandClass *copy = class_like(c, c->fleet, text);
+  GpuWish wish = { .count = c->count, .profile = profile, .share = share, .apart = c->apart };
+  uint32_t models = c->models;
+  memset(copy->need, 0, sizeof copy->need);
+  copy->models = 0;
+  class_needs(copy, &wish);
+  copy->models &= models;
+  for (int m = 0; m < MODELS_MOST; m++)
+    if (!(copy->models & (1u << m)))
+      copy->need[m] = (Need){};
   return copy;
 }
 

@@ -68,7 +68,7 @@ Rule filter_card(const DemandClass *c, const HostKind *k, int card, CardState st
   if (finding)
     finding->word = state.type ? model->profiles[state.type - 1].name : model->name;
   if (!need->share)
-    return RULE_MODEL;
+    return RULE_CARD_MODEL;
   if (state.type && state.type != need->type)
     return RULE_CARD_TYPE;
   if (state.free < need->share)
@@ -282,6 +282,10 @@ GHashTable *group_hosts(const DemandClass *c)
 Rule filter_host(const DemandClass *c, int host, Finding *finding)
 {
   int32_t key = host;
+  if (c->not_host == host + 1) {
+    note(finding, 1, 0, 0);
+    return RULE_HOSTS;
+  }
   if (c->hosts && !(c->hosts->len && bsearch(&key, c->hosts->data, c->hosts->len, sizeof key, compare_hosts))) {
     note(finding, 1, 0, c->hosts->len);
     return RULE_HOSTS;

@@ -200,6 +200,8 @@ Licence *licence_of(const Fleet *f, uint32_t id);
 void class_orphan(DemandClass *c);
 /* The same class in another fleet that holds all of this one. */
 DemandClass *class_dup(const DemandClass *c, Fleet *f);
+/* The same demand with another part of a card: as profile, or as share where profile is NULL. */
+DemandClass *class_with_gpu(const DemandClass *c, const char *profile, int share);
 
 /* ── demands ──────────────────────────────────────────────────────────────── */
 
@@ -231,6 +233,7 @@ struct DemandClass {
   int licences;
   GroupRule group_rule;
   GArray *hosts;      /* of int32_t, the only ones allowed; NULL: all */
+  int32_t not_host;   /* + 1: not there, while a move is looked for */
   Policy policy;
   /* what was found out about the states of hosts */
   GArray *heap;       /* HeapEntry */
@@ -274,8 +277,17 @@ bool shared_full(const DemandClass *c, const Place *p);
 
 /* s after c's CPUs, memory and disk are taken, in that cell (NO_CELL) and from that local storage (-1). */
 void state_take(const DemandClass *c, HostState *s, int cell, int disk);
-/* The state of a claim's host without it. */
-HostState state_without(const Fleet *f, int number);
+/* The state of a host with cards in the host's own order, and the same after one of its claims is given back: for filters, which
+ * ask no order. */
+HostState state_as_is(const Fleet *f, int host);
+void state_give(const Fleet *f, HostState *s, int number);
+
+/* Ways out for c, which has no place. GArray of Fix, owned by the caller. */
+GArray *fixes_new(const DemandClass *c);
+/* What a claim has of its licence, out of the count (-1) and back (1), while it is in two places. */
+void licence_lend(const Fleet *f, const ClaimRow *r, int sign);
+/* A place for an existing claim on any other host. */
+bool claim_find_elsewhere(const Fleet *f, int number, Place *ret_place);
 
 /* ── scores ───────────────────────────────────────────────────────────────── */
 

@@ -21,6 +21,7 @@
   X(RULE_CELL, "numa-cell", PLACE_CELL) \
   X(RULE_CARDS, "cards", PLACE_CARDS) \
   X(RULE_NEAR, "card-near", PLACE_NEAR) \
+  X(RULE_CARD_MODEL, "card-offer", PLACE_CARD_MODEL) \
   X(RULE_CARD_TYPE, "card-type", PLACE_CARD_TYPE) \
   X(RULE_CARD_SHARE, "card-share", PLACE_CARD_SHARE) \
   X(RULE_CARD_SLOTS, "card-position", PLACE_CARD_SLOTS) \
@@ -74,6 +75,10 @@ typedef struct {
 bool place_claim(DemandClass *class, const Place *place, const ClaimTerms *terms, ClaimId *ret_claim, GError **err);
 /* Gives a claim back. Errors: PLACE_STALE where the id names an earlier owner of that number: the present one keeps it. */
 bool place_release(Fleet *f, ClaimId claim, GError **err);
+
+/* A claim goes to place, as a live migration does: the new one is taken before the old one is given back, and a counted licence goes
+ * with it. *ret_claim is the new id. Errors: PLACE_STALE, PLACE_CHANGED (then nothing moved). */
+bool place_move(Fleet *f, ClaimId claim, const Place *place, ClaimId *ret_claim, GError **err);
 
 /* What a claim holds; false where the id is stale. Any of the results may be NULL. */
 bool claim_find(const Fleet *f, ClaimId claim, Place *ret_place, ClaimTerms *ret_terms, DemandClass **ret_class);

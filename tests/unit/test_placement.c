@@ -1,5 +1,5 @@
 /* Placement by rows: which rule stops a demand and with what numbers, where it goes, and that names and order do not matter. */
-#include "core/placement/explain.h"
+#include "core/placement/plan.h"
 #include "core/placement/trace.h"
 
 #include <setjmp.h>
@@ -193,6 +193,66 @@ static void two_who_looked_at_one_place_get_it_once(void **state)
   assert_true(error_is(err, REASON_PLACE_STALE));
 }
 
+static void an_explanation_tells_hosts_cards_and_ways_out(void **state)
+{
+  g_autoptr(Fleet) f = fleet_of_two();
+  Demand big = { .vcpus = 1000, .gpu = { .count = 1, .profile = "a40-24q" } }, small = { .vcpus = 1000, .gpu = { .count = 1, .profile = "a40-12q" } };
+  g_autoptr(DemandClass) big_class = demand_class(f, &big, NULL), small_class = demand_class(f, &small, NULL);
+  const struct {
+    DemandClass *class;
+    ClaimTerms terms;
+  } rows[] = { { small_class, { 0, false, 1 } }, { big_class, { INT64_C(7200000000), false, 2 } }, { big_class, { INT64_C(3600000000), false, 3 } } };
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    Place p;
+    ClaimId claim;
+    assert_true(place_find(rows[i].class, &p, NULL) && place_claim(rows[i].class, &p, &rows[i].terms, &claim, NULL));
+  }
+  g_autoptr(Explanation) e = explain_new(big_class);
+  g_autofree char *en = explanation_text(f, e, LANG_EN, 1800 * G_USEC_PER_SEC), *ko = explanation_text(f, e, LANG_KO, 0);
+  assert_string_equal(en,
+                      "0 of 2 hosts have room\n"
+                      "     1 hosts  card-model     none of the 0 cards of host plain offers that vGPU\n"
+                      "     1 hosts  cards          the 3 cards of host gpu have room for 0 of 1 such vGPUs\n"
+                      "     1 cards  card-offer     a card of host gpu does not offer that vGPU: it is A100\n"
+                      "     1 cards  card-type      a card of host gpu is in use as a40-12q, and all its vGPUs are of one type\n"
+                      "     1 cards  card-share     a card of host gpu has 0 of 1000 parts free, 500 wanted\n"
+                      "→ the smaller vGPU a40-12q has room on gpu\n"
+                      "→ in 30 minutes gpu has room: 1 desktops will have ended there\n");
+  assert_non_null(strstr(ko, "→ 60분 뒤 gpu에 자리가 납니다: 데스크톱 1대가 끝납니다"));
+}
+
+/* Two hosts of one card each, half taken on both: a whole card needs one move, and what must not move is not moved. */
+static void a_whole_card_is_made_room_for_by_one_move_of_what_can_move(void **state)
+{
+  for (int fixed = 0; fixed < 3; fixed++) {
+    g_autoptr(Fleet) f = fleet_new(3);
+    CardModelSpec model = { "A40", 49152, true, false, 4, a40 };
+    CardSpec card = { "A40", 0 };
+    int host;
+    assert_true(fleet_add_model(f, &model, NULL));
+    for (int i = 0; i < 2; i++) {
+      HostSpec spec = { .name = i ? "b" : "a", .state = "up", .vcpus = 8000, .memory_mib = 8192, .n_cards = 1, .cards = &card };
+      assert_true(fleet_add_host(f, &spec, &host, NULL));
+    }
+    Demand half = { .vcpus = 1000, .memory_mib = 1024, .gpu = { .count = 1, .profile = "a40-24q" } }, whole = { .gpu = { .count = 1, .profile = "whole" } };
+    g_autoptr(DemandClass) half_class = demand_class(f, &half, NULL), whole_class = demand_class(f, &whole, NULL);
+    for (int i = 0; i < 2; i++) {
+      Place p;
+      ClaimId claim;
+      ClaimTerms terms = { 0, i >= fixed, (uint64_t)i };
+      assert_true(place_find_on(half_class, i, &p, NULL) && place_claim(half_class, &p, &terms, &claim, NULL));
+    }
+    g_autoptr(GError) err = NULL, stays = NULL;
+    g_autoptr(GArray) moves = plan_make_room(f, whole_class, &err), left = plan_leave_host(f, 0, &stays);
+    assert_int_equal(moves ? (int)moves->len : -1, fixed < 2 ? 1 : -1);
+    if (!moves)
+      assert_true(error_is(err, REASON_PLACE_NO_MOVES));
+    if (fixed == 1)
+      assert_int_equal(g_array_index(moves, Move, 0).from, 1);
+    assert_true(fixed ? !left && error_is(stays, REASON_PLACE_NOT_MOVABLE) : left && left->len == 1);
+  }
+}
+
 /* ── recorded demand ──────────────────────────────────────────────────────── */
 
 static char *read_file(const char *path)
@@ -274,6 +334,8 @@ int main(void)
     cmocka_unit_test(a_small_part_lies_where_the_large_ones_that_are_asked_for_still_fit),
     cmocka_unit_test(desktops_without_a_vgpu_keep_off_hosts_with_cards),
     cmocka_unit_test(groups_stay_together_or_apart),
+    cmocka_unit_test(an_explanation_tells_hosts_cards_and_ways_out),
+    cmocka_unit_test(a_whole_card_is_made_room_for_by_one_move_of_what_can_move),
     cmocka_unit_test(two_who_looked_at_one_place_get_it_once),
     cmocka_unit_test(the_public_trace_is_packed_better_than_published_and_whatever_hosts_are_called),
     cmocka_unit_test(a_list_that_is_not_one_is_refused_with_its_line),

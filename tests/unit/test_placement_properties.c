@@ -1,6 +1,6 @@
 /* What must hold for any fleet, any demands and any order of events. A scenario is a value: when it fails, hosts and events are taken
  * away for as long as it goes on failing, and what is left is printed. */
-#include "core/placement/explain.h"
+#include "core/placement/plan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -184,6 +184,166 @@ static bool one_more_host_helps(World *w, uint32_t which, bool found, const Plac
   return !found || says(w, place_find(class, &other, NULL), "a host more took the place away", 0);
 }
 
+/* ── plans ────────────────────────────────────────────────────────────────── */
+
+static bool explanation_counts(World *w, DemandClass *class, bool found)
+{
+  g_autoptr(Explanation) e = explain_new(class);
+  int fit = 0, stopped = 0, lines = 0;
+  Finding finding;
+  for (int h = 0; h < fleet_hosts(w->f); h++)
+    fit += explain_host(class, h, &finding) == RULE_NONE;
+  for (guint i = 0; i < e->stopped->len; i++)
+    stopped += g_array_index(e->stopped, Stopped, i).n;
+  g_autofree char *text = explanation_text(w->f, e, LANG_EN, 0);
+  for (const char *at = text; *at; at++)
+    lines += *at == '\n';
+  return says(w, e->fit == fit && e->hosts == fleet_hosts(w->f) && fit + stopped == e->hosts, "an explanation does not count its hosts", stopped) &&
+         says(w, lines >= 1 && lines <= 20, "an explanation is longer than a screen", lines) && says(w, !found || !e->fixes->len, "a fix for nothing", 0);
+}
+
+/* All that end on the host until then, gone. */
+static void end_until(Fleet *f, int host, int64_t until_us)
+{
+  ClaimTerms terms;
+  for (ClaimId id = claim_first(f, host), next; id.number >= 0; id = next) {
+    next = claim_next(f, id);
+    if (claim_find(f, id, NULL, &terms, NULL) && terms.ends_us && terms.ends_us <= until_us)
+      place_release(f, id, NULL);
+  }
+}
+
+static bool fix_works(World *w, const Fix *fix, uint32_t which)
+{
+  g_autoptr(Fleet) copy = fleet_dup(w->f);
+  g_autoptr(DemandClass) class = make_demand(copy, w->seed, (int)(which % DEMANDS));
+  ClaimId fresh;
+  Place place;
+  switch (fix->kind) {
+  case FIX_SMALLER: return true;
+  case FIX_ENDS: end_until(copy, fix->host, fix->ends_us); break;
+  case FIX_MOVE:
+    if (!place_move(copy, fix->claim, &fix->to, &fresh, NULL))
+      return says(w, false, "a fix's move is refused", fix->to.host);
+    break;
+  case N_FIX_KINDS: return false;
+  }
+  return says(w, place_find_on(class, fix->host, &place, NULL), "a fix does not help", (int)fix->kind);
+}
+
+static bool fixes_work(World *w, DemandClass *class, uint32_t which)
+{
+  g_autoptr(Explanation) e = explain_new(class);
+  bool ok = true;
+  for (guint i = 0; ok && i < e->fixes->len; i++)
+    ok = fix_works(w, &g_array_index(e->fixes, Fix, i), which);
+  return ok;
+}
+
+/* The places of a plan are taken one after the other on the fleet it was made for. */
+static bool plan_holds(World *w, DemandClass *class, uint32_t which)
+{
+  g_autoptr(Plan) p = plan_more(w->f, class, 4);
+  g_autoptr(Fleet) copy = fleet_dup(w->f);
+  g_autoptr(DemandClass) c = make_demand(copy, w->seed, (int)(which % DEMANDS));
+  ClaimId claim;
+  bool ok = says(w, (p->places->len == 4) == !p->why, "a plan is short and does not say why", (int)p->places->len);
+  for (guint i = 0; ok && i < p->places->len; i++)
+    ok = says(w, place_claim(c, &g_array_index(p->places, Place, i), NULL, &claim, NULL), "a planned claim is refused", (int)i);
+  g_autofree char *why = NULL;
+  return ok && (fleet_check(copy, &why) || says(w, false, why, 2));
+}
+
+static bool apply_moves(World *w, Fleet *f, const GArray *moves)
+{
+  bool ok = true;
+  g_autofree char *why = NULL;
+  for (guint i = 0; ok && i < moves->len; i++) {
+    const Move *m = &g_array_index(moves, Move, i);
+    ClaimId fresh;
+    ClaimTerms terms;
+    ok = says(w, claim_find(f, m->claim, NULL, &terms, NULL) && terms.movable, "a move of what cannot be moved", (int)i) &&
+         says(w, m->to.host != m->from && place_move(f, m->claim, &m->to, &fresh, NULL), "a planned move is refused", (int)i);
+  }
+  return ok && (fleet_check(f, &why) || says(w, false, why, 3));
+}
+
+typedef struct {
+  int host, share;
+  ClaimId id;
+} Packed;
+
+static int compare_packed(const void *a, const void *b)
+{
+  const Packed *x = a, *y = b;
+  return x->share != y->share ? y->share - x->share : x->id.number - y->id.number;
+}
+
+/* What an empty-and-fill-again would move: the demand first, then all that is movable, large ones first, each on the first host that
+ * takes it. -1 where that leaves somebody without a place. */
+static int repack_moves(const Fleet *from, uint64_t seed, uint32_t which)
+{
+  g_autoptr(Fleet) f = fleet_dup(from);
+  g_autoptr(DemandClass) first = make_demand(f, seed, (int)(which % DEMANDS));
+  g_autoptr(GPtrArray) classes = g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref);
+  Packed packed[CLAIMS_MOST + 1] = { { -1, INT32_MAX, {} } };
+  int n = 1, moves = 0;
+  g_ptr_array_add(classes, demand_class_ref(first));
+  for (int h = 0; h < fleet_hosts(f); h++)
+    for (ClaimId id = claim_first(f, h); id.number >= 0; id = claim_next(f, id)) {
+      Place p;
+      ClaimTerms terms;
+      claim_find(f, id, &p, &terms, NULL);
+      int share = 0;
+      for (int i = 0; i < p.n_cards; i++)
+        share += p.cards[i].share;
+      if (terms.movable)
+        packed[n++] = (Packed){ h, share, id };
+    }
+  qsort(packed, (size_t)n, sizeof *packed, compare_packed);
+  for (int i = 1; i < n; i++) {
+    DemandClass *class;
+    claim_find(f, packed[i].id, NULL, NULL, &class);
+    g_ptr_array_add(classes, demand_class_ref(class));
+    place_release(f, packed[i].id, NULL);
+  }
+  for (int i = 0; i < n; i++) {
+    Place p = { .host = -1 };
+    ClaimId id;
+    for (int h = 0; h < fleet_hosts(f) && p.host < 0; h++)
+      if (!place_find_on(classes->pdata[i], h, &p, NULL))
+        p.host = -1;
+    if (p.host < 0 || !place_claim(classes->pdata[i], &p, NULL, &id, NULL))
+      return -1;
+    moves += i && p.host != packed[i].host;
+  }
+  return moves;
+}
+
+static bool rebalance_holds(World *w, DemandClass *class, uint32_t which, int64_t *tally)
+{
+  g_autoptr(GArray) moves = plan_make_room(w->f, class, NULL);
+  int repack = repack_moves(w->f, w->seed, which);
+  if (!moves) {
+    tally[0] += repack >= 0;
+    return true;
+  }
+  tally[1] += moves->len > 0;
+  if (!says(w, repack < 0 || (int)moves->len <= repack, "a first-fit repack needs fewer moves", repack))
+    return false;
+  g_autoptr(Fleet) copy = fleet_dup(w->f);
+  g_autoptr(DemandClass) c = make_demand(copy, w->seed, (int)(which % DEMANDS));
+  Place place;
+  return apply_moves(w, copy, moves) && says(w, place_find(c, &place, NULL), "the moves made no room", (int)moves->len);
+}
+
+static bool leaving_holds(World *w, int host)
+{
+  g_autoptr(GArray) moves = plan_leave_host(w->f, host, NULL);
+  g_autoptr(Fleet) copy = fleet_dup(w->f);
+  return !moves || (apply_moves(w, copy, moves) && says(w, claim_first(copy, host).number < 0, "a host that was left is not empty", host));
+}
+
 static bool same_place(const Place *a, const Place *b)
 {
   bool same = a->host == b->host && a->cell == b->cell && a->disk == b->disk && a->n_cards == b->n_cards;
@@ -214,6 +374,9 @@ static bool release_restores(World *w, DemandClass *class, const Place *place)
   return says(w, back, "a release did not restore the host", place->host) && adds_up(w);
 }
 
+/* Where moves made room, and where only a repack would have. */
+static int64_t tally[2];
+
 static bool event_place(World *w, uint32_t which)
 {
   Place place = { .host = -1 };
@@ -221,13 +384,18 @@ static bool event_place(World *w, uint32_t which)
   bool found = place_find(class, &place, NULL);
   if (!explain_agrees(w, class, found, &place) || !one_more_host_helps(w, which, found, &place))
     return false;
+  if (!explanation_counts(w, class, found) || !fixes_work(w, class, which) || !plan_holds(w, class, which) || !rebalance_holds(w, class, which, tally))
+    return false;
+  if (fleet_hosts(w->f) && !leaving_holds(w, (int)(which % (uint32_t)fleet_hosts(w->f))))
+    return false;
   if (!found)
     return true;
   if (!release_restores(w, class, &place))
     return false;
   if (w->n_claims == CLAIMS_MOST || !says(w, place_find(class, &place, NULL), "room went away by a claim that was given back", 0))
     return w->n_claims == CLAIMS_MOST;
-  return says(w, place_claim(class, &place, NULL, &w->claims[w->n_claims++], NULL), "not claimed", place.host) && adds_up(w);
+  ClaimTerms terms = { which % 5 ? 1000000 * (int64_t)(1 + which) : 0, which % 3 != 0, which };
+  return says(w, place_claim(class, &place, &terms, &w->claims[w->n_claims++], NULL), "not claimed", place.host) && adds_up(w);
 }
 
 static bool event_release(World *w, uint32_t which)
@@ -340,6 +508,8 @@ static void properties_hold_for_any_scenario(void **state)
     scenario_print(&s, why);
     fail();
   }
+  print_message("moves made room %d times; %d times only a repack of everything would have\n", (int)tally[1], (int)tally[0]);
+  assert_true(tally[1] > 50);
 }
 
 int main(void)

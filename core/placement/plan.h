@@ -1,0 +1,31 @@
+/* What if: the same engine on a copy of the fleet. A plan has no effect; its places hold, in order, as long as nobody changes the
+ * hosts they name. Moves are live migrations, so only claims that are movable are ever in one. */
+#pragma once
+
+#include "core/placement/explain.h"
+
+typedef struct {
+  GArray *places;        /* Place: where the first, second … would go; claim them in this order */
+  Explanation *why;      /* of the first that has no place; NULL where all have */
+} Plan;
+
+/* Where n more of class would go. Owned by the caller. */
+Plan *plan_more(const Fleet *f, const DemandClass *class, int n);
+void plan_free(Plan *p);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Plan, plan_free)
+
+typedef struct {
+  ClaimId claim;
+  uint64_t tag;
+  int from;
+  Place to;
+  int64_t cost_mib;      /* memory that goes over the wire */
+} Move;
+
+/* Where everything on a host goes, so that it can be left; largest first, so that the order can be followed. GArray of Move owned by the
+ * caller, as few as there are claims. Errors: PLACE_NOT_MOVABLE, PLACE_NOWHERE. */
+GArray *plan_leave_host(const Fleet *f, int host, GError **err);
+/* The host that is left with the fewest and cheapest moves; NULL with PLACE_NO_MOVES where none can be. */
+GArray *plan_free_a_host(const Fleet *f, GError **err);
+/* The fewest and cheapest moves after which class has a place (none where it has one). Errors: PLACE_NO_MOVES. */
+GArray *plan_make_room(const Fleet *f, const DemandClass *class, GError **err);
