@@ -1,5 +1,6 @@
 /* bench_place  - placement on the public openb trace and larger: quality against the published results, rate, growth, and the request
  * that other allocators enumerate. One JSON row a figure. The floor beside the rate is a plain scan that only checks what fits. */
+#include "core/placement/plan.h"
 #include "core/placement/trace.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 #define NODES "tests/traces/openb_node_list_gpu_node.csv"
 #define EXPECTED "tests/traces/expected_allocation.csv"
 
-enum { SEEDS = 10, FIRST_SEED = 42, ARRIVALS_PCT = 130, TIMES = 8, SIX = 6, ROUNDS = 2001 };
+enum { SEEDS = 10, FIRST_SEED = 42, ARRIVALS_PCT = 130, TIMES = 8, SIX = 6, SPREAD_PCT = 75, ROUNDS = 2001 };
 static const char *const lists[] = { "default", "cpu100", "gpushare40", "gpushare80", "gpuspec10", "multigpu20" };
 
 static double seconds(clockid_t clock)
@@ -67,10 +68,10 @@ typedef struct {
   int64_t capacity;
 } Scene;
 
-static void scene_open(Scene *s, const char *nodes, const char *pods, int times, uint64_t seed)
+static void scene_open_as(Scene *s, const char *nodes, const char *pods, int times, uint64_t seed, PolicyName name, int pct)
 {
   GError *err = NULL;
-  Policy policy = policy_of(POLICY_FRAGMENTS);
+  Policy policy = policy_of(name);
   s->f = fleet_new(seed);
   for (int i = 0; i < times; i++) {
     g_autofree char *suffix = g_strdup_printf("-%d", i);
@@ -80,7 +81,12 @@ static void scene_open(Scene *s, const char *nodes, const char *pods, int times,
   must(s->demands, err);
   trace_set_mix(s->f, s->demands);
   s->capacity = fleet_capacity(s->f, -1).cards;
-  s->arrivals = trace_draw(s->demands, s->capacity, ARRIVALS_PCT, seed);
+  s->arrivals = trace_draw(s->demands, s->capacity, pct, seed);
+}
+
+static void scene_open(Scene *s, const char *nodes, const char *pods, int times, uint64_t seed)
+{
+  scene_open_as(s, nodes, pods, times, seed, POLICY_FRAGMENTS, ARRIVALS_PCT);
 }
 
 static void scene_close(Scene *s)
@@ -293,6 +299,70 @@ static double several_us(int n)
   return took[ROUNDS / 2];
 }
 
+/* ── explanations and plans on full fleets ────────────────────────────────── */
+
+/* Filled with claims that end some time, two of three movable. */
+static void scene_fill(Scene *s)
+{
+  for (guint i = 0; i < s->arrivals->len; i++) {
+    DemandClass *class = g_array_index(s->demands, TraceDemand, g_array_index(s->arrivals, guint, i)).class;
+    ClaimTerms terms = { (int64_t)(i * 7919 % 86400) * G_USEC_PER_SEC, i % 3 != 0, i };
+    Place place;
+    ClaimId claim;
+    if (place_find(class, &place, NULL))
+      must(place_claim(class, &place, &terms, &claim, NULL), NULL);
+  }
+}
+
+/* Eight whole GPUs with all that comes with them: nobody has that any more. */
+static DemandClass *large_demand(Fleet *f)
+{
+  Demand d = { .vcpus = 64000, .memory_mib = 262144, .gpu = { .count = 8, .share = CARD_WHOLE }, .policy = policy_of(POLICY_FRAGMENTS) };
+  DemandClass *class = demand_class(f, &d, NULL);
+  must(class && !place_find(class, &(Place){}, NULL), NULL);
+  return class;
+}
+
+static void explain_speed(const char *nodes, const char *pods)
+{
+  Scene s;
+  double took[9];
+  scene_open(&s, nodes, pods, TIMES, FIRST_SEED);
+  scene_fill(&s);
+  DemandClass *class = large_demand(s.f);
+  guint fixes = 0;
+  for (int i = 0; i < 9; i++) {
+    double began = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    g_autoptr(Explanation) e = explain_new(class);
+    g_autofree char *text = explanation_text(s.f, e, LANG_EN, 0);
+    took[i] = 1000 * (seconds(CLOCK_PROCESS_CPUTIME_ID) - began);
+    fixes = e->fixes->len;
+    if (!i)
+      fprintf(stderr, "%s", text);
+  }
+  qsort(took, 9, sizeof *took, compare_doubles);
+  g_autofree char *with = g_strdup_printf("%d hosts, %d claims, with %u fixes", fleet_hosts(s.f), (int)fleet_claims(s.f), fixes);
+  row("explain_ms_10k", took[4], "CPU-ms", with, "<=", 20);
+  demand_class_unref(class);
+  scene_close(&s);
+}
+
+static void rebalance_speed(const char *nodes, const char *pods)
+{
+  Scene s;
+  scene_open_as(&s, nodes, pods, 1, FIRST_SEED, POLICY_SPREAD, SPREAD_PCT);
+  scene_fill(&s);
+  DemandClass *class = large_demand(s.f);
+  double began = seconds(CLOCK_PROCESS_CPUTIME_ID);
+  g_autoptr(GArray) room = plan_make_room(s.f, class, NULL), left = plan_free_a_host(s.f, NULL);
+  double took = seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
+  g_autofree char *what = g_strdup_printf("%d hosts: room for eight GPUs by %d moves, a host freed by %d moves (-1: not possible)", fleet_hosts(s.f),
+                                          room ? (int)room->len : -1, left ? (int)left->len : -1);
+  row("rebalance_s_1k", took, "CPU-s", what, "<=", 1);
+  demand_class_unref(class);
+  scene_close(&s);
+}
+
 int main(void)
 {
   g_autofree char *nodes = file_text(NODES);
@@ -301,5 +371,8 @@ int main(void)
   double one = several_us(1), six = several_us(SIX), eight = several_us(8);
   g_autofree char *flat = g_strdup_printf("one vGPU %.2f us, eight %.2f us", one, eight);
   row("six_vgpus_us", six, "us", flat, "<=", 1000);
+  g_autofree char *pods = file_text("tests/traces/openb_pod_list_default.csv");
+  explain_speed(nodes, pods);
+  rebalance_speed(nodes, pods);
   return 0;
 }
