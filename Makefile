@@ -8,7 +8,6 @@ PROGRAMS := $(patsubst cli/%.c,%,$(wildcard cli/sarangd.c cli/sarang-gateway.c c
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.SECONDARY:
 .PHONY: all deps demo check lab lab-full asan tsan fuzz sim sim-planted bench lint browser install clean help
 
 # ── what the machine must have ──────────────────────────────────────────────
