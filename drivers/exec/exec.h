@@ -1,0 +1,39 @@
+/* The exec family: commands and small files of a host, by SSH or on this machine. ssh (libssh2, a connection and a thread of its own, never
+ * libvirt's) and local are its drivers. Commands are argument vectors, quoted by us for the far shell and never composed of text; every call
+ * has a time limit, and what comes back has a size limit and is hostile until parsed.
+ *
+ * Threads. Calls block and are serialised inside an Exec. An Exec belongs to whoever opened it.
+ *
+ * Errors, any verb: HOST_UNREACHABLE (never connected, or lost), EXEC_LOGIN (key refused, or the host's key is not the one that was
+ * enrolled: both are named), TIMEOUT (the command is killed where it can be), EXEC_FAILED (command, its exit status, the first line of its
+ * standard error), EXEC_TOO_MUCH (more output than asked for). */
+#pragma once
+
+#include "core/error.h"
+
+typedef struct Exec Exec;
+
+enum { EXEC_OUTPUT_MAX_BYTES = 1 << 20, EXEC_FILE_MAX_BYTES = 64 << 10 };
+
+/* address "" = this machine. host_key: SHA-256 fingerprint of the host's key as enrolled, "SHA256:…". */
+typedef struct {
+  const char *host;          /* what people call it: goes into errors */
+  const char *address;
+  int port;                  /* 22 */
+  const char *user;          /* "root" */
+  const char *key_file;      /* private key, OpenSSH format, ed25519 */
+  const char *host_key;
+  int connect_timeout_s;     /* 1..60 */
+} ExecOptions;
+
+bool exec_open(const ExecOptions *options, Exec **ret_exec, GError **err);
+void exec_close(Exec *exec);
+
+/* Runs argv (argv[0] by PATH of the far side) with no standard input. ret_text: standard output, NUL-ended, owned by the caller. */
+bool exec_run(Exec *exec, const char *const *argv, int timeout_s, char **ret_text, GError **err);
+/* A small file, such as one of sysfs; NOT_FOUND. */
+bool exec_read(Exec *exec, const char *path, char **ret_text, GError **err);
+/* Writes text into an existing file with one write(2), as sysfs wants it. The errno that the far side gave is in EXEC_FAILED. */
+bool exec_write(Exec *exec, const char *path, const char *text, int timeout_s, GError **err);
+/* Names in a directory, sorted; without "." and "..". NOT_FOUND. */
+bool exec_list(Exec *exec, const char *path, GStrv *ret_names, GError **err);

@@ -1,0 +1,75 @@
+/* The GPU family: what cards a host has, and the five ways to give a guest a part of one. mdev, vendor_vf, sriov, mig and whole are its
+ * back ends; fake has the vendors' rules and no hardware. It decides nothing: which card, which type and for whom are the brain's, and are
+ * durable before a verb here is called.
+ *
+ * Where it touches. Mediated devices and PCI facts come through libvirt's node devices (hypervisor_devices() and its neighbours); what
+ * needs files of the host (sysfs, nvidia-smi) goes through an Exec, on a connection of its own. A host without an Exec has mdev alone and
+ * says so.
+ *
+ * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls.
+ *
+ * Idempotent. make of a part that is there as ordered, and release of one that is gone, succeed. A verb that finds something else in the
+ * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part.
+ *
+ * Errors, any verb: those of the hypervisor's, GPU_NEEDS_EXEC (files of the host are out of reach), GPU_REFUSED (the host's own words),
+ * GPU_GONE (no such card any more). */
+#pragma once
+
+#include "core/gpu.h"
+#include "drivers/exec/exec.h"
+#include "drivers/hypervisor/hypervisor.h"
+
+typedef struct {
+  Hypervisor *hypervisor;
+  Exec *exec;               /* NULL = no way to the host's files */
+  const char *host;         /* for errors */
+  const char *controller;
+} GpuHost;
+
+/* One claim, as the brain made it. */
+typedef struct {
+  const char *card;         /* PCI address */
+  GpuBackend backend;
+  const char *type;         /* GpuType.id */
+  const char *claim;        /* "v-12" */
+  int64_t generation;
+  const char *address;      /* the function that was claimed; NULL for mdev and MIG without one */
+  int start;                /* place on the card; -1 = any */
+} GpuOrder;
+
+/* What a domain gets. */
+typedef struct {
+  GpuBackend backend;
+  char uuid[GPU_UUID_TEXT_BYTES];
+  char address[GPU_ADDRESS_BYTES];
+  int start;
+} GpuHandle;
+
+/* Every card of the host, with types and parts as they are now. GpuCard *; the array owns them. */
+bool gpu_discover(const GpuHost *host, GPtrArray **ret_cards, GError **err);
+/* One card, read again. GPU_GONE. */
+bool gpu_look(const GpuHost *host, const char *card, GpuCard **ret_card, GError **err);
+/* Makes the part that was claimed, or finds it made. GPU_FULL (the card says that no more of the type fits: the order was made of an old
+ * picture), GPU_DIRTY (the function's reset is not confirmed). */
+bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
+/* Ends the part of this order's generation, resets what a reset is for, and reads that it is gone. GPU_IN_USE while a guest has it. */
+bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err);
+/* Resets a dirty function or card. */
+bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err);
+
+/* The <hostdev> for a domain, owned by the caller. Pure. display other than OFF is refused for all but mdev (GPU_NO_DISPLAY): the page
+ * then shows a server in the guest. alias: "ua-v-12", by which it is unplugged. */
+bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, char **ret_xml, GError **err);
+
+/* A back end's verbs. */
+typedef struct {
+  GpuBackend backend;
+  const char *title;
+  bool needs_exec;
+  bool (*discover)(const GpuHost *host, GPtrArray *cards, GError **err);
+  bool (*make)(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
+  bool (*release)(const GpuHost *host, const GpuOrder *order, GError **err);
+  bool (*reset)(const GpuHost *host, const GpuOrder *order, GError **err);
+} GpuDriver;
+
+extern const GpuDriver *const gpu_drivers[N_GPU_BACKENDS];
