@@ -4,6 +4,8 @@
 #include <libxml/tree.h>
 #include <string.h>
 
+#include "drivers/hypervisor/xml_hostdev.h"
+
 enum { XML_MAX_BYTES = 4 << 20 };
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
@@ -163,6 +165,39 @@ static void disk_read(xmlNode *disk, DomainXml *domain)
   }
 }
 
+static unsigned hex(xmlNode *node, const char *name, unsigned max)
+{
+  g_autofree char *text = attribute(node, name);
+  guint64 value;
+  const char *digits = text && g_str_has_prefix(text, "0x") ? text + 2 : text;
+  return digits && g_ascii_string_to_unsigned(digits, 16, 0, max, &value, NULL) ? (unsigned)value : 0;
+}
+
+char *xml_hostdev(xmlNode *hostdev)
+{
+  xmlNode *address = child(child(hostdev, "source"), "address");
+  if (!address)
+    return NULL;
+  if (attribute_is(hostdev, "type", "pci"))
+    return g_strdup_printf("%04x:%02x:%02x.%x", hex(address, "domain", 0xffff), hex(address, "bus", 0xff), hex(address, "slot", 0x1f),
+                           hex(address, "function", 7));
+  g_autofree char *uuid = attribute_is(hostdev, "type", "mdev") ? attribute(address, "uuid") : NULL;
+  return uuid && g_uuid_string_is_valid(uuid) ? g_ascii_strdown(uuid, -1) : NULL;
+}
+
+static char **hostdevs_read(xmlNode *devices)
+{
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+  bool any = false;
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
+    g_autofree char *device = is(node, "hostdev") ? xml_hostdev(node) : NULL;
+    if (device)
+      g_strv_builder_add(all, device);
+    any |= device != NULL;
+  }
+  return any ? g_strv_builder_end(all) : NULL;
+}
+
 static void devices_read(xmlNode *devices, DomainXml *domain)
 {
   for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
@@ -194,6 +229,7 @@ bool domain_xml_parse(const char *xml, const char *controller, DomainXml *ret_do
   domain.memory_mib = memory_mib(child(top, "memory"));
   owner_find(child(top, "metadata"), controller, &domain.owner);
   devices_read(child(top, "devices"), &domain);
+  domain.hostdevs = hostdevs_read(child(top, "devices"));
   *ret_domain = domain;
   return true;
 }
@@ -203,7 +239,18 @@ void domain_xml_clear(DomainXml *domain)
   g_free(domain->name);
   domain_owner_clear(&domain->owner);
   g_clear_pointer(&domain->consoles, g_array_unref);
+  g_strfreev(domain->hostdevs);
   *domain = (DomainXml){ 0 };
+}
+
+bool domain_xml_has_alias(const char *xml, const char *alias)
+{
+  XML_DOC doc = doc_parse(xml, "domain", NULL);
+  xmlNode *devices = doc ? child(xmlDocGetRootElement(doc), "devices") : NULL;
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
+    if (attribute_is(child(node, "alias"), "name", alias))
+      return true;
+  return false;
 }
 
 bool domain_owner_parse(const char *xml, const char *controller, DomainOwner *ret_owner, GError **err)

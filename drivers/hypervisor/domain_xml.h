@@ -17,11 +17,15 @@ typedef struct {
   GArray *consoles;     /* of DomainConsole: those with a port or path; protocols of the others are in graphics */
   unsigned graphics;    /* bits 1 << CONSOLE_… */
   unsigned disks;       /* a hash over the sources of its disks */
+  char **hostdevs;      /* as DomainFacts.hostdevs */
 } DomainXml;
 
 /* BAD_DOMAIN_XML: not well-formed, with a DOCTYPE, over 4 MiB, or not a <domain>. controller decides owner.ours; may be NULL. */
 bool domain_xml_parse(const char *xml, const char *controller, DomainXml *ret_domain, GError **err);
 void domain_xml_clear(DomainXml *domain);
+
+/* Whether a device of that alias is in it. */
+bool domain_xml_has_alias(const char *xml, const char *alias);
 
 /* The owner element alone, as libvirt's metadata call returns it: chosen by namespace, but told without it. NULL = there is
  * none. */

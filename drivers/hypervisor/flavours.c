@@ -15,12 +15,16 @@ const HypervisorFlavour hypervisor_flavours[N_FLAVOURS] = {
     [CAN_SCREENSHOT] = "libxl takes no pictures",
     [CAN_BULK_STATE] = "libxl has no statistics of all domains: each is asked for its state",
     [CAN_NVRAM] = "libxl keeps no UEFI variables or TPM state that could be forgotten",
+    [CAN_MDEV] = "libxl passes whole PCI cards and virtual functions only",
   } },
   [FLAVOUR_TEST] = { FLAVOUR_TEST, "libvirt's own test driver", {
     [CAN_AGENT] = "there are no guests",
     [CAN_CONSOLE_PASSWORD] = "there are no consoles",
     [CAN_SERIAL] = "there are no guests",
     [CAN_NVRAM] = "there are no guests",
+    [CAN_MDEV] = "there are no cards",
+    [CAN_PCI] = "there are no cards",
+    [CAN_PLUG] = "there are no guests",
   } },
   [FLAVOUR_FAKE] = { FLAVOUR_FAKE, "a host in memory", { NULL } },
 };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/gpu.h"
 #include "drivers/hypervisor/domain_xml.h"
 #include "drivers/hypervisor/flavours.h"
 #include "drivers/hypervisor/power.h"
@@ -48,6 +49,7 @@ void domain_facts_free(DomainFacts *facts)
   g_free(facts->name);
   domain_owner_clear(&facts->owner);
   g_clear_pointer(&facts->consoles, g_array_unref);
+  g_strfreev(facts->hostdevs);
   g_free(facts);
 }
 
@@ -55,6 +57,15 @@ void serial_text_clear(SerialText *text)
 {
   g_clear_pointer(&text->text, g_bytes_unref);
   *text = (SerialText){ 0 };
+}
+
+void host_device_free(HostDevice *device)
+{
+  if (!device)
+    return;
+  g_free(device->name);
+  g_free(device->xml);
+  g_free(device);
 }
 
 /* ── connections ────────────────────────────────────────────────────────── */
@@ -231,6 +242,49 @@ bool hypervisor_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, S
 {
   return may_change(hypervisor, uuid, hypervisor->driver->serial, CAN_SERIAL, err) &&
          hypervisor->driver->serial(hypervisor, uuid, from, ret_text, err);
+}
+
+/* ── devices of the host ────────────────────────────────────────────────── */
+
+bool hypervisor_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err)
+{
+  return can(hypervisor, hypervisor->driver->devices, -1, err) && hypervisor->driver->devices(hypervisor, ret_devices, err);
+}
+
+/* Mediated devices have no metadata: the mark in their UUID is what makes them ours. */
+static bool may_change_mdev(Hypervisor *hypervisor, const char *uuid, bool has_slot, GError **err)
+{
+  if (!can(hypervisor, has_slot, CAN_MDEV, err) || !uuid_check(uuid, err))
+    return false;
+  return gpu_uuid_is_ours(hypervisor->controller, uuid) ||
+         error_false(err, REASON_GPU_NOT_OURS, "what", uuid, "host", hypervisor->host, "detail", "its UUID has no mark of ours", NULL);
+}
+
+bool hypervisor_mdev_create(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err)
+{
+  return may_change_mdev(hypervisor, uuid, hypervisor->driver->mdev_create, err) &&
+         hypervisor->driver->mdev_create(hypervisor, parent, type, uuid, err);
+}
+
+bool hypervisor_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err)
+{
+  GError *why = NULL;
+  if (may_change_mdev(hypervisor, uuid, hypervisor->driver->mdev_destroy, &why) &&
+      hypervisor->driver->mdev_destroy(hypervisor, uuid, &why))
+    return true;
+  return gone_is_fine(why, err);
+}
+
+bool hypervisor_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err)
+{
+  return may_change(hypervisor, uuid, hypervisor->driver->attach, CAN_PLUG, err) &&
+         hypervisor->driver->attach(hypervisor, uuid, device_xml, err);
+}
+
+bool hypervisor_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err)
+{
+  return may_change(hypervisor, uuid, hypervisor->driver->detach, CAN_PLUG, err) &&
+         hypervisor->driver->detach(hypervisor, uuid, alias, MAX(timeout_s, 1), err);
 }
 
 /* ── the shutdown ladder ────────────────────────────────────────────────── */

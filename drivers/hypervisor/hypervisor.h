@@ -47,7 +47,8 @@ enum { UUID_TEXT_BYTES = 37, VNC_PASSWORD_MAX_BYTES = 8, SPICE_PASSWORD_MAX_BYTE
   X(CAN_RESET, "reset") X(CAN_SUSPEND, "suspend") X(CAN_SAVE, "save") X(CAN_AGENT, "agent") \
   X(CAN_CONSOLE_PASSWORD, "console password") \
   X(CAN_SCREENSHOT, "screenshot") X(CAN_SERIAL, "serial console") X(CAN_BULK_STATE, "state of all domains in one call") \
-  X(CAN_DEFINE_VALIDATED, "validation of domain XML by the host") X(CAN_NVRAM, "UEFI variables and TPM state")
+  X(CAN_DEFINE_VALIDATED, "validation of domain XML by the host") X(CAN_NVRAM, "UEFI variables and TPM state") \
+  X(CAN_MDEV, "mediated devices") X(CAN_PCI, "PCI devices for guests") X(CAN_PLUG, "devices plugged while the guest runs")
 ENUM_DECLARE(Capability, capability, CAPABILITIES, N_CAPABILITIES)
 
 #define VIRT_TYPES(X) X(VIRT_QEMU, "qemu") X(VIRT_KVM, "kvm") X(VIRT_XEN, "xen") X(VIRT_TEST, "test")
@@ -125,6 +126,7 @@ typedef struct {
   int64_t memory_mib;   /* as defined */
   DomainAgent agent;
   GArray *consoles;     /* of DomainConsole, owned; NULL in a list, and while the domain is off */
+  char **hostdevs;      /* devices of the host in it: mediated ones by UUID, PCI functions by address; NULL = none */
 } DomainFacts;
 
 void domain_facts_free(DomainFacts *facts);
@@ -133,14 +135,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainFacts, domain_facts_free)
 /* ── events ─────────────────────────────────────────────────────────────── */
 
 /* DOMAIN_CHANGED: state, definition, metadata or agent of uuid changed, or it came or went. SERIAL: uuid wrote to its serial
- * line (said once, again after the next hypervisor_serial()). LOST: the connection is gone; detail says why. */
+ * line (said once, again after the next hypervisor_serial()). LOST: the connection is gone; detail says why. DEVICES_CHANGED: a
+ * PCI card or mediated device of the host came, went or changed; look again with hypervisor_devices(). */
 #define HYPERVISOR_EVENTS(X) \
-  X(HYPERVISOR_DOMAIN_CHANGED, "domain-changed") X(HYPERVISOR_SERIAL, "serial") X(HYPERVISOR_LOST, "lost")
+  X(HYPERVISOR_DOMAIN_CHANGED, "domain-changed") X(HYPERVISOR_SERIAL, "serial") X(HYPERVISOR_LOST, "lost") \
+  X(HYPERVISOR_DEVICES_CHANGED, "devices-changed")
 ENUM_DECLARE(HypervisorEventKind, hypervisor_event, HYPERVISOR_EVENTS, N_HYPERVISOR_EVENTS)
 
 typedef struct {
   HypervisorEventKind kind;
-  char uuid[UUID_TEXT_BYTES];  /* "" for LOST */
+  char uuid[UUID_TEXT_BYTES];  /* "" for LOST and DEVICES_CHANGED */
   const char *detail;          /* borrowed, or NULL */
 } HypervisorEvent;
 
@@ -159,7 +163,7 @@ typedef struct {
   const char *host;       /* what people call the host: goes into errors; NULL = the URI */
   const char *controller; /* uuid of this controller: decides what is ours */
   bool allow_plain_tcp;   /* qemu+tcp and xen+tcp: neither encrypted nor authenticated; for labs */
-  bool domain_events;     /* ask the host for DOMAIN_CHANGED; SERIAL and LOST are told in any case */
+  bool domain_events;     /* ask the host for DOMAIN_CHANGED and DEVICES_CHANGED; SERIAL and LOST are told in any case */
   HypervisorSink sink;
 } HypervisorOptions;
 
@@ -252,6 +256,39 @@ void serial_text_clear(SerialText *text);
  * run, with hypervisor_close(), and with from < 0. SERIAL_BUSY: someone else has the console open. */
 bool hypervisor_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
 
+/* ── devices of the host ────────────────────────────────────────────────── */
+
+/* A PCI display or 3D controller (class 0x03…), a PCI function that offers mediated devices, or a mediated device, in libvirt's
+ * node device XML (https://libvirt.org/formatnode.html), which is hostile until parsed: see drivers/gpu. */
+typedef struct {
+  char *name;  /* "pci_0000_00_08_0" */
+  char *xml;
+} HostDevice;
+
+void host_device_free(HostDevice *device);
+
+/* Those of the host, as HostDevice *, by name; the array frees its elements. One list call; XML is read only of what this
+ * connection has not met, of what the host announced as changed, and of a card whose mediated devices came or went (its
+ * numbers of free ones changed). Without domain events nothing is remembered. */
+bool hypervisor_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err);
+
+/* Makes the mediated device of that UUID on the node device `parent` ("pci_0000_00_08_0"). The UUID must have our mark
+ * (gpu_part_uuid), else GPU_NOT_OURS. EXISTS: there is one of that UUID, be it as wanted; GPU_FULL: the card has no more of that type;
+ * NOT_FOUND (kind "device") for a parent that is not there. Never defined at the host: what is made ends with the host's run. */
+bool hypervisor_mdev_create(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err);
+
+/* Ends it. Ok where there is none. GPU_NOT_OURS without our mark, GPU_IN_USE while a guest or any process has it. */
+bool hypervisor_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err);
+
+/* Plugs a device (with an alias of its own, "ua-…") into the running domain alone: its definition stays. Ok where a device of
+ * that alias is in. DOMAIN_STATE while off, BAD_DOMAIN_XML. */
+bool hypervisor_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
+
+/* Unplugs the device of that alias from the running domain, and returns when the guest has let go of it: libvirt says "done"
+ * when it has asked, and a guest may never answer. DEVICE_STAYS after timeout_s: it is still in, and still in use. Ok where the
+ * domain is off or has none of that alias. */
+bool hypervisor_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
+
 /* ── drivers ────────────────────────────────────────────────────────────── */
 
 /* A driver's verbs; NULL = the driver cannot. They are called by hypervisor.c after its checks. owner() reads afresh, from the
@@ -271,6 +308,11 @@ typedef struct {
   bool (*screenshot)(Hypervisor *hypervisor, const char *uuid, GBytes **ret_picture, GError **err);
   bool (*agent)(Hypervisor *hypervisor, const char *uuid, const char *json, int timeout_s, char **ret_json, GError **err);
   bool (*serial)(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
+  bool (*devices)(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err);
+  bool (*mdev_create)(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err);
+  bool (*mdev_destroy)(Hypervisor *hypervisor, const char *uuid, GError **err);
+  bool (*attach)(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
+  bool (*detach)(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
 } HypervisorDriver;
 
 /* Every driver of the family. */

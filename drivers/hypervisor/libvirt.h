@@ -21,6 +21,10 @@ typedef struct {
   GHashTable *known;    /* uuid → what only a new definition changes, see libvirt_facts.c; NULL without domain events */
   int64_t epoch;        /* counts what was forgotten */
   GHashTable *serials;  /* uuid → Serial, see libvirt_serial.c */
+  GHashTable *devices;  /* name → Seen, see libvirt_devices.c; NULL before the first look, during one, and without domain events */
+  GHashTable *touched;  /* names that were announced since the look that is under way began */
+  pthread_cond_t device_gone;
+  int64_t gone_count;   /* devices that guests let go of */
 } Link;
 
 typedef struct {
@@ -29,6 +33,7 @@ typedef struct {
   Link *link;
   bool local;           /* the host is this machine */
   int callbacks[8], n_callbacks;
+  int node_callbacks[2], n_node_callbacks;
 } Libvirt;
 
 Link *link_new(const HypervisorOptions *options);
@@ -38,6 +43,8 @@ bool link_lost(Link *link);
 void link_tell(Link *link, HypervisorEventKind kind, const char *uuid, const char *detail);
 /* Forgets what was known of uuid's definition. */
 void link_forget(Link *link, const char *uuid);
+/* The host announced that node device. */
+void link_touch_device(Link *link, const char *name);
 
 /* ── libvirt_events.c ───────────────────────────────────────────────────── */
 
@@ -68,6 +75,15 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err);
 bool libvirt_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err);
 bool libvirt_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err);
 bool libvirt_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_owner, GError **err);
+
+/* ── libvirt_devices.c ──────────────────────────────────────────────────── */
+
+void seen_free(void *seen);
+bool libvirt_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err);
+bool libvirt_mdev_create(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err);
+bool libvirt_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err);
+bool libvirt_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
+bool libvirt_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
 
 /* ── libvirt_power.c, libvirt_serial.c ──────────────────────────────────── */
 

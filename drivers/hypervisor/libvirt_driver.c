@@ -19,6 +19,7 @@ Link *link_new(const HypervisorOptions *options)
 {
   Link *link = g_new0(Link, 1);
   pthread_mutex_init(&link->lock, NULL);
+  pthread_cond_init(&link->device_gone, NULL);
   link->refs = 1;
   link->sink = options->sink;
   if (options->domain_events)
@@ -45,6 +46,9 @@ void link_unref(void *data)
     return;
   g_clear_pointer(&link->known, g_hash_table_unref);
   g_hash_table_unref(link->serials);
+  g_clear_pointer(&link->devices, g_hash_table_unref);
+  g_clear_pointer(&link->touched, g_hash_table_unref);
+  pthread_cond_destroy(&link->device_gone);
   pthread_mutex_destroy(&link->lock);
   g_free(link);
 }
@@ -334,4 +338,9 @@ const HypervisorDriver hypervisor_libvirt = {
   .screenshot = libvirt_screenshot,
   .agent = libvirt_agent,
   .serial = libvirt_serial,
+  .devices = libvirt_devices,
+  .mdev_create = libvirt_mdev_create,
+  .mdev_destroy = libvirt_mdev_destroy,
+  .attach = libvirt_attach,
+  .detach = libvirt_detach,
 };

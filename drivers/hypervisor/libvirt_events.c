@@ -213,6 +213,40 @@ static void on_metadata(virConnectPtr conn, virDomainPtr domain, int type, const
   domain_changed(link, domain, true);
 }
 
+static void on_device_added(virConnectPtr conn, virDomainPtr domain, const char *alias, void *link)
+{
+  domain_changed(link, domain, true);
+}
+
+static void on_device_removed(virConnectPtr conn, virDomainPtr domain, const char *alias, void *data)
+{
+  Link *link = data;
+  domain_changed(link, domain, true);
+  pthread_mutex_lock(&link->lock);
+  link->gone_count++;
+  pthread_cond_broadcast(&link->device_gone);
+  pthread_mutex_unlock(&link->lock);
+}
+
+static void node_changed(Link *link, virNodeDevicePtr node)
+{
+  const char *name = virNodeDeviceGetName(node);
+  if (!g_str_has_prefix(name, "pci_") && !g_str_has_prefix(name, "mdev_"))
+    return;
+  link_touch_device(link, name);
+  link_tell(link, HYPERVISOR_DEVICES_CHANGED, "", NULL);
+}
+
+static void on_node_lifecycle(virConnectPtr conn, virNodeDevicePtr node, int event, int detail, void *link)
+{
+  node_changed(link, node);
+}
+
+static void on_node_update(virConnectPtr conn, virNodeDevicePtr node, void *link)
+{
+  node_changed(link, node);
+}
+
 static void on_close(virConnectPtr conn, int reason, void *data)
 {
   static const char *const why[] = {
@@ -224,6 +258,7 @@ static void on_close(virConnectPtr conn, int reason, void *data)
   Link *link = data;
   pthread_mutex_lock(&link->lock);
   link->lost = true;
+  pthread_cond_broadcast(&link->device_gone);
   pthread_mutex_unlock(&link->lock);
   link_tell(link, HYPERVISOR_LOST, "", reason >= 0 && reason < (int)G_N_ELEMENTS(why) ? why[reason] : "the connection is gone");
 }
@@ -233,7 +268,27 @@ static const struct { int id; virConnectDomainEventGenericCallback callback; } d
   { VIR_DOMAIN_EVENT_ID_REBOOT, VIR_DOMAIN_EVENT_CALLBACK(on_reboot) },
   { VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, VIR_DOMAIN_EVENT_CALLBACK(on_agent) },
   { VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, VIR_DOMAIN_EVENT_CALLBACK(on_metadata) },
+  { VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, VIR_DOMAIN_EVENT_CALLBACK(on_device_added) },
+  { VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, VIR_DOMAIN_EVENT_CALLBACK(on_device_removed) },
 };
+
+static const struct { int id; virConnectNodeDeviceEventGenericCallback callback; } node_event_rows[] = {
+  { VIR_NODE_DEVICE_EVENT_ID_LIFECYCLE, VIR_NODE_DEVICE_EVENT_CALLBACK(on_node_lifecycle) },
+  { VIR_NODE_DEVICE_EVENT_ID_UPDATE, VIR_NODE_DEVICE_EVENT_CALLBACK(on_node_update) },
+};
+
+/* A host whose libvirt has no node device driver has no cards that we could see: nothing is missing. */
+static void node_events_register(Libvirt *libvirt)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(node_event_rows); i++) {
+    int id = virConnectNodeDeviceEventRegisterAny(libvirt->conn, NULL, node_event_rows[i].id, node_event_rows[i].callback,
+                                                  link_ref(libvirt->link), link_unref);
+    if (id >= 0)
+      libvirt->node_callbacks[libvirt->n_node_callbacks++] = id;
+    else
+      link_unref(libvirt->link);
+  }
+}
 
 bool events_register(Libvirt *libvirt, bool domain_events, GError **err)
 {
@@ -257,6 +312,7 @@ bool events_register(Libvirt *libvirt, bool domain_events, GError **err)
     if (needed)
       return false;
   }
+  node_events_register(libvirt);
   return true;
 }
 
@@ -264,5 +320,7 @@ void events_deregister(Libvirt *libvirt)
 {
   while (libvirt->n_callbacks)
     virConnectDomainEventDeregisterAny(libvirt->conn, libvirt->callbacks[--libvirt->n_callbacks]);
+  while (libvirt->n_node_callbacks)
+    virConnectNodeDeviceEventDeregisterAny(libvirt->conn, libvirt->node_callbacks[--libvirt->n_node_callbacks]);
   virConnectUnregisterCloseCallback(libvirt->conn, on_close);
 }

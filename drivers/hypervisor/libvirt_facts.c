@@ -12,12 +12,14 @@ typedef struct {
   DomainOwner owner;
   int vcpus;
   int64_t memory_mib;
+  char **hostdevs;
 } Known;
 
 void known_free(void *data)
 {
   Known *known = data;
   domain_owner_clear(&known->owner);
+  g_strfreev(known->hostdevs);
   g_free(known);
 }
 
@@ -174,6 +176,7 @@ bool libvirt_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_fa
   xml.owner = (DomainOwner){ 0 };
   facts->vcpus = xml.vcpus;
   facts->memory_mib = xml.memory_mib;
+  facts->hostdevs = g_steal_pointer(&xml.hostdevs);
   /* libvirt writes the channel's state once QEMU has told it: until then nobody is there */
   facts->agent = !active || !xml.has_agent ? AGENT_NONE : xml.agent == AGENT_CONNECTED ? AGENT_CONNECTED : AGENT_SILENT;
   if (active)
@@ -205,6 +208,7 @@ static Known *known_new(const DomainFacts *facts)
   known->owner = domain_owner_dup(&facts->owner);
   known->vcpus = facts->vcpus;
   known->memory_mib = facts->memory_mib;
+  known->hostdevs = g_strdupv(facts->hostdevs);
   return known;
 }
 
@@ -218,6 +222,7 @@ static bool known_get(Link *link, DomainFacts *facts, int64_t *ret_epoch)
     facts->owner = domain_owner_dup(&known->owner);
     facts->vcpus = known->vcpus;
     facts->memory_mib = known->memory_mib;
+    facts->hostdevs = g_strdupv(known->hostdevs);
   }
   pthread_mutex_unlock(&link->lock);
   return known;
@@ -247,6 +252,7 @@ static bool definition_fill(Libvirt *libvirt, virDomainPtr domain, DomainFacts *
   xml.owner = (DomainOwner){ 0 };
   facts->vcpus = xml.vcpus;
   facts->memory_mib = xml.memory_mib;
+  facts->hostdevs = g_steal_pointer(&xml.hostdevs);
   domain_xml_clear(&xml);
   known_put(libvirt->link, facts, epoch);
   return true;

@@ -269,6 +269,7 @@ static Observation *observation_of(const Dispatch *d, const LaneObservation *see
     log_warning("host", "a call that was given up has come back", "host", seen->host, "call", seen->late);
     return NULL;
   case LANE_SAW_SERIAL:
+  case LANE_SAW_DEVICES: /* the next look at the host's devices is sooner; nothing else follows */
   case N_LANE_OBSERVATIONS:
     return NULL;
   }

@@ -68,10 +68,12 @@ typedef struct {
 /* ── observations ───────────────────────────────────────────────────────── */
 
 /* HOST: facts of a host that answers. DOMAINS: every domain of the host. DOMAIN: one. NO_DOMAIN: uuid is not there. STATE:
- * breaker or connection changed. SERIAL: uuid wrote to its serial line. LATE: a call that was written off has come back. */
+ * breaker or connection changed. SERIAL: uuid wrote to its serial line. LATE: a call that was written off has come back. DEVICES:
+ * cards or mediated devices of the host changed. */
 #define LANE_OBSERVATIONS(X) \
   X(LANE_SAW_HOST, "host") X(LANE_SAW_DOMAINS, "domains") X(LANE_SAW_DOMAIN, "domain") X(LANE_SAW_NO_DOMAIN, "no-domain") \
-  X(LANE_SAW_STATE, "state") X(LANE_SAW_SERIAL, "serial") X(LANE_SAW_LATE, "late")
+  X(LANE_SAW_STATE, "state") X(LANE_SAW_SERIAL, "serial") X(LANE_SAW_LATE, "late") \
+  X(LANE_SAW_DEVICES, "devices")
 ENUM_DECLARE(LaneObservationKind, lane_observation, LANE_OBSERVATIONS, N_LANE_OBSERVATIONS)
 
 typedef struct {

@@ -81,6 +81,10 @@ static void on_event(void *owner, const HypervisorEvent *event)
       host_watch(host);
     }
     break;
+  case HYPERVISOR_DEVICES_CHANGED:
+    if (in_use)
+      out_observation(host, lane_observation_new(host, LANE_SAW_DEVICES));
+    break;
   case N_HYPERVISOR_EVENTS:
     break;
   }
