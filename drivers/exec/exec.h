@@ -24,6 +24,7 @@ typedef struct {
   const char *key_file;      /* private key, OpenSSH format, ed25519 */
   const char *host_key;
   int connect_timeout_s;     /* 1..60 */
+  const char *root;          /* this machine alone: the directory that stands for "/", and SARANG_ROOT in commands; NULL = "/" */
 } ExecOptions;
 
 bool exec_open(const ExecOptions *options, Exec **ret_exec, GError **err);
@@ -35,5 +36,34 @@ bool exec_run(Exec *exec, const char *const *argv, int timeout_s, char **ret_tex
 bool exec_read(Exec *exec, const char *path, char **ret_text, GError **err);
 /* Writes text into an existing file with one write(2), as sysfs wants it. The errno that the far side gave is in EXEC_FAILED. */
 bool exec_write(Exec *exec, const char *path, const char *text, int timeout_s, GError **err);
+/* The last part of what a symbolic link points to ("vfio-pci" of …/driver); NOT_FOUND. */
+bool exec_link(Exec *exec, const char *path, char **ret_name, GError **err);
 /* Names in a directory, sorted; without "." and "..". NOT_FOUND. */
 bool exec_list(Exec *exec, const char *path, GStrv *ret_names, GError **err);
+
+/* ── drivers ────────────────────────────────────────────────────────────── */
+
+/* What came back of a command. out is at most EXEC_OUTPUT_MAX_BYTES, NUL-ended, without other NULs. */
+typedef struct {
+  char *out;
+  char *first_error;  /* first line of standard error, at most 200 bytes */
+  int status;         /* exit status; 128 + signal */
+} ExecResult;
+
+/* A driver runs commands: files are read and written by them too (head, ls, readlink, dd), so there is one way to a host. */
+typedef struct {
+  const char *name;
+  bool (*run)(Exec *exec, const char *const *argv, const char *input, int timeout_s, ExecResult *ret_result, GError **err);
+  void (*close)(Exec *exec);
+} ExecDriver;
+
+struct Exec {
+  const ExecDriver *driver;
+  char *host, *root;
+  GMutex lock;
+};
+
+bool exec_local_open(const ExecOptions *options, Exec **ret_exec, GError **err);
+bool exec_ssh_open(const ExecOptions *options, Exec **ret_exec, GError **err);
+/* Quotes argv for a POSIX shell. Owned by the caller. Pure. */
+char *exec_quote(const char *const *argv);
