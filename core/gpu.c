@@ -32,6 +32,7 @@ GpuCard *gpu_card_new(const char *address, GpuBackend backend)
   card->numa_node = card->iommu_group = -1;
   card->types = g_ptr_array_new_with_free_func(type_free);
   card->parts = g_ptr_array_new_with_free_func(part_free);
+  card->functions = g_ptr_array_new_with_free_func(g_free);
   return card;
 }
 
@@ -53,6 +54,11 @@ GpuPart *gpu_card_add_part(GpuCard *card, const char *type)
   return part;
 }
 
+void gpu_card_add_function(GpuCard *card, const char *address)
+{
+  g_ptr_array_add(card->functions, g_strdup(address));
+}
+
 void gpu_card_free(GpuCard *card)
 {
   if (!card)
@@ -64,6 +70,7 @@ void gpu_card_free(GpuCard *card)
   g_free(card->broken);
   g_ptr_array_unref(card->types);
   g_ptr_array_unref(card->parts);
+  g_ptr_array_unref(card->functions);
   g_free(card);
 }
 

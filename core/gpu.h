@@ -31,7 +31,7 @@ typedef struct {
   int framebuffer_mib;   /* 0 = not told; as the next three */
   int heads, width, height;
   int max;               /* of this type alone on an empty card; 0 = not told */
-  int free;              /* how many more of it could be made now */
+  int free;              /* how many more of it could be made now, at most: of vendor functions the card tells only whether */
   int size;              /* units of the card's placements that one takes; 0 = it may be anywhere */
   GArray *starts;        /* of int: where one may begin now; empty where size is 0 */
 } GpuType;
@@ -57,11 +57,13 @@ typedef struct {
   bool console;                       /* the host's own screen is on it */
   char *broken;                       /* why it cannot be used, in the host's words; NULL = it can */
   GPtrArray *types, *parts;           /* of GpuType *, GpuPart *; owned */
+  GPtrArray *functions;               /* of char *: addresses of its virtual functions that nobody has, by number; owned */
 } GpuCard;
 
 GpuCard *gpu_card_new(const char *address, GpuBackend backend);
 GpuType *gpu_card_add_type(GpuCard *card, const char *id);
 GpuPart *gpu_card_add_part(GpuCard *card, const char *type);
+void gpu_card_add_function(GpuCard *card, const char *address);
 void gpu_card_free(GpuCard *card);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GpuCard, gpu_card_free)
 

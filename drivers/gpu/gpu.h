@@ -35,6 +35,7 @@ typedef struct {
   int64_t generation;
   const char *address;      /* the function that was claimed; NULL for mdev and MIG without one */
   int start;                /* place on the card; -1 = any */
+  bool force;               /* give the card away though the host's own screen is on it (whole cards) */
 } GpuOrder;
 
 /* What a domain gets. */
@@ -61,15 +62,20 @@ bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err);
  * then shows a server in the guest. alias: "ua-v-12", by which it is unplugged. */
 bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, char **ret_xml, GError **err);
 
-/* A back end's verbs. */
+/* ── back ends ──────────────────────────────────────────────────────────── */
+
+typedef struct GpuView GpuView;  /* one reading of a host: view.h */
+
+/* A back end's verbs. discover claims the cards of the view that are its own kind; the others are left to the next row. */
 typedef struct {
   GpuBackend backend;
   const char *title;
   bool needs_exec;
-  bool (*discover)(const GpuHost *host, GPtrArray *cards, GError **err);
+  bool (*discover)(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err);
   bool (*make)(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
   bool (*release)(const GpuHost *host, const GpuOrder *order, GError **err);
   bool (*reset)(const GpuHost *host, const GpuOrder *order, GError **err);
 } GpuDriver;
 
 extern const GpuDriver *const gpu_drivers[N_GPU_BACKENDS];
+extern const GpuDriver gpu_mdev, gpu_vendor_vf, gpu_sriov, gpu_mig, gpu_whole;

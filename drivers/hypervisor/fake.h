@@ -12,6 +12,7 @@
  *   console=ADDRESS:PORT             where every console listens (default 127.0.0.1, a port of its own)
  *   state=FILE                       keeps domains and accounts across restarts of the process
  *   control=FILE                     lines of commands, obeyed as they are appended
+ *   gpus=DIR                         its cards: a directory, kept across restarts, see drivers/gpu/fake_cards.h
  *
  * Commands, one a line; DOMAIN is a name or uuid, CALL one of FAKE_CALLS, N a count or `always`:
  *   fail CALL N REASON    the next N calls fail with that reason's wire name
@@ -28,6 +29,9 @@
  *   agent DOMAIN on|off   its agent stops answering, or does again
  *   user DOMAIN LOGIN     its agent says that LOGIN is logged in, until it boots again
  *   account DOMAIN LOGIN  its disk has that account, until it gets another disk
+ *   card ADDRESS MODEL    a graphics card is put in;  nocard ADDRESS  it is lost;  reboot  all domains off, what cards gave gone
+ *   mdev ADDRESS TYPE     somebody else makes a mediated device
+ *   sticky DOMAIN on|off  its guest does not let go of devices, or does again
  *   serial DOMAIN TEXT    it writes a line to its serial console */
 #pragma once
 
@@ -39,7 +43,9 @@
   X(FAKE_UNDEFINE, "undefine") X(FAKE_CONSOLE, "console") X(FAKE_SCREENSHOT, "screenshot") X(FAKE_AGENT, "agent") \
   X(FAKE_SERIAL, "serial") X(FAKE_START, "start") X(FAKE_SHUTDOWN, "shutdown") X(FAKE_SHUTDOWN_ACPI, "shutdown-acpi") \
   X(FAKE_REBOOT, "reboot") X(FAKE_RESET, "reset") X(FAKE_DESTROY, "destroy") X(FAKE_SUSPEND, "suspend") \
-  X(FAKE_RESUME, "resume") X(FAKE_SAVE, "save") X(FAKE_RESTORE, "restore") X(FAKE_FORGET_SAVED, "forget-saved")
+  X(FAKE_RESUME, "resume") X(FAKE_SAVE, "save") X(FAKE_RESTORE, "restore") X(FAKE_FORGET_SAVED, "forget-saved") \
+  X(FAKE_DEVICES, "devices") X(FAKE_MDEV_CREATE, "mdev-create") X(FAKE_MDEV_DESTROY, "mdev-destroy") X(FAKE_ATTACH, "attach") \
+  X(FAKE_DETACH, "detach")
 ENUM_DECLARE(FakeCall, fake_call, FAKE_CALLS, N_FAKE_CALLS)
 
 /* Obeys one command line for the host fake:NAME, which is made if it is not there. BAD_VALUE, NOT_FOUND. Any thread. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "drivers/gpu/fake_cards.h"
 #include "drivers/hypervisor/fake_world.h"
 
 /* ── parameters ─────────────────────────────────────────────────────────── */
@@ -18,6 +19,7 @@ static const struct { const char *name; size_t offset; } text_rows[] = {
   { "ready", offsetof(FakeParameters, ready) },
   { "state", offsetof(FakeParameters, state_path) },
   { "control", offsetof(FakeParameters, control_path) },
+  { "gpus", offsetof(FakeParameters, gpus) },
 };
 
 static bool number_take(const char *text, int64_t max, int64_t *ret_value)
@@ -69,6 +71,7 @@ void fake_parameters_clear(FakeParameters *parameters)
   g_free(parameters->state_path);
   g_free(parameters->control_path);
   g_free(parameters->console_address);
+  g_free(parameters->gpus);
   *parameters = (FakeParameters){ 0 };
 }
 
@@ -203,6 +206,14 @@ static bool do_live(const Command *command, GError **err)
   return true;
 }
 
+static bool do_reboot(const Command *command, GError **err)
+{
+  do_die(command, err);
+  if (command->host->parameters.gpus)
+    fake_cards_reboot(command->host->parameters.gpus);
+  return do_live(command, err);
+}
+
 static bool do_power(const Command *command, GError **err)
 {
   DomainState state;
@@ -234,6 +245,51 @@ static bool do_foreign(const Command *command, GError **err)
   fake_domain_add(command->host, domain);
   fake_domain_start(command->host, domain);
   return true;
+}
+
+static bool cards_dir(const Command *command, const char **ret_dir, GError **err)
+{
+  *ret_dir = command->host->parameters.gpus;
+  return *ret_dir || bad("command", command->words[0], "given to a host with gpus=DIR", err);
+}
+
+static bool do_card(const Command *command, GError **err)
+{
+  const char *dir;
+  bool ok = cards_dir(command, &dir, err) && fake_cards_add(dir, command->words[1], command->words[2], err);
+  if (ok)
+    fake_devices_changed(command->host);
+  return ok;
+}
+
+static bool do_nocard(const Command *command, GError **err)
+{
+  const char *dir;
+  if (!cards_dir(command, &dir, err))
+    return false;
+  fake_cards_lose(dir, command->words[1]);
+  fake_devices_changed(command->host);
+  return true;
+}
+
+static bool do_mdev(const Command *command, GError **err)
+{
+  const char *dir;
+  g_autofree char *uuid = g_uuid_string_random();
+  bool ok = cards_dir(command, &dir, err) &&
+            fake_cards_mdev_create(dir, command->host->name, command->words[1], command->words[2], uuid, err);
+  if (ok)
+    fake_devices_changed(command->host);
+  return ok;
+}
+
+static bool do_sticky(const Command *command, GError **err)
+{
+  bool on;
+  bool ok = switch_take(command->words[2], &on, err);
+  if (ok)
+    command->domain->sticky = on;
+  return ok;
 }
 
 static bool do_deaf(const Command *command, GError **err)
@@ -297,6 +353,11 @@ static const struct {
   { "gone", DOMAIN, 2, false, do_gone },
   { "foreign", NAME, 2, false, do_foreign },
   { "deaf", DOMAIN, 3, false, do_deaf },
+  { "card", NAME, 3, false, do_card },
+  { "nocard", NAME, 2, false, do_nocard },
+  { "mdev", NAME, 3, false, do_mdev },
+  { "reboot", NOTHING, 1, false, do_reboot },
+  { "sticky", DOMAIN, 3, false, do_sticky },
   { "agent", DOMAIN, 3, false, do_agent },
   { "user", DOMAIN, 3, false, do_user },
   { "account", DOMAIN, 3, false, do_account },

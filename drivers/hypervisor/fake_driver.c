@@ -49,8 +49,7 @@ static void hang(FakeHost *host, FakeFault *fault, const FakeConnection *connect
   host->hung--;
 }
 
-/* Begins a call: takes the host's lock, and keeps it ⇔ true. connection is NULL for open. */
-static bool enter(FakeHost *host, const FakeConnection *connection, FakeCall call, GError **err)
+bool fake_enter(FakeHost *host, const FakeConnection *connection, FakeCall call, GError **err)
 {
   fake_control_poll(host);
   pthread_mutex_lock(&host->lock);
@@ -70,7 +69,7 @@ static bool enter(FakeHost *host, const FakeConnection *connection, FakeCall cal
   return ok;
 }
 
-static bool leave(FakeHost *host, bool ok)
+bool fake_leave(FakeHost *host, bool ok)
 {
   pthread_mutex_unlock(&host->lock);
   return ok;
@@ -81,10 +80,9 @@ static bool missing(const char *uuid, GError **err)
   return error_false(err, REASON_NOT_FOUND, "kind", "domain", "name", uuid, NULL);
 }
 
-/* Begins a call about one domain; keeps the host's lock ⇔ it is there. */
-static FakeDomain *enter_domain(FakeConnection *connection, const char *uuid, FakeCall call, GError **err)
+FakeDomain *fake_enter_domain(FakeConnection *connection, const char *uuid, FakeCall call, GError **err)
 {
-  if (!enter(connection->host, connection, call, err))
+  if (!fake_enter(connection->host, connection, call, err))
     return NULL;
   FakeDomain *domain = fake_domain_find(connection->host, uuid);
   if (domain)
@@ -132,12 +130,12 @@ static bool fake_open(const HypervisorOptions *options, FlavourKind flavour, Hyp
   pthread_mutex_lock(&host->lock);
   bool known = fake_parameters_take(host, options->uri, err);
   pthread_mutex_unlock(&host->lock);
-  if (!known || !enter(host, NULL, FAKE_OPEN, err))
+  if (!known || !fake_enter(host, NULL, FAKE_OPEN, err))
     return false;
   FakeConnection *connection = connection_new(host, options);
   g_ptr_array_add(host->connections, connection);
   *ret_hypervisor = &connection->base;
-  return leave(host, true);
+  return fake_leave(host, true);
 }
 
 static void fake_close(Hypervisor *hypervisor)
@@ -167,7 +165,7 @@ static bool fake_host_facts(Hypervisor *hypervisor, HostFacts *ret_facts, GError
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
   FakeHost *host = connection->host;
-  if (!enter(host, connection, FAKE_HOST, err))
+  if (!fake_enter(host, connection, FAKE_HOST, err))
     return false;
   *ret_facts = (HostFacts){
     .hostname = g_strdup(host->name),
@@ -180,7 +178,7 @@ static bool fake_host_facts(Hypervisor *hypervisor, HostFacts *ret_facts, GError
   };
   uuid_of_text(host->name, 0, ret_facts->uuid);
   uuid_of_text(host->name, 1 + host->boots, ret_facts->boot_id);
-  return leave(host, true);
+  return fake_leave(host, true);
 }
 
 static DomainOwner owner_of(const FakeConnection *connection, const FakeDomain *domain)
@@ -203,6 +201,7 @@ static DomainFacts *facts_of(const FakeConnection *connection, const FakeDomain 
   facts->owner = owner_of(connection, domain);
   facts->vcpus = domain->vcpus;
   facts->memory_mib = domain->memory_mib;
+  facts->hostdevs = g_strdupv(domain->hostdevs);
   return facts;
 }
 
@@ -210,7 +209,7 @@ static bool fake_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
   FakeHost *host = connection->host;
-  if (!enter(host, connection, FAKE_LIST, err))
+  if (!fake_enter(host, connection, FAKE_LIST, err))
     return false;
   GPtrArray *domains = g_ptr_array_new_full(g_hash_table_size(host->domains), (GDestroyNotify)domain_facts_free);
   GHashTableIter iter;
@@ -219,7 +218,7 @@ static bool fake_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **
   while (g_hash_table_iter_next(&iter, &domain, NULL))
     g_ptr_array_add(domains, facts_of(connection, domain));
   *ret_domains = domains;
-  return leave(host, true);
+  return fake_leave(host, true);
 }
 
 static bool agent_answers(const FakeDomain *domain)
@@ -249,7 +248,7 @@ static GArray *consoles_of(const FakeHost *host, const FakeDomain *domain)
 static bool fake_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_LOOK, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_LOOK, err);
   if (!domain)
     return false;
   DomainFacts *facts = facts_of(connection, domain);
@@ -258,7 +257,7 @@ static bool fake_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **re
   if (active)
     facts->consoles = consoles_of(connection->host, domain);
   *ret_facts = facts;
-  return leave(connection->host, true);
+  return fake_leave(connection->host, true);
 }
 
 /* Part of every changing verb, so it is neither counted nor disturbed. */
@@ -271,7 +270,7 @@ static bool fake_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *re
   if (domain)
     *ret_owner = owner_of(connection, domain);
   bool ok = domain || (connection->lost ? unreachable(host, "the connection is gone", err) : missing(uuid, err));
-  return leave(host, ok);
+  return fake_leave(host, ok);
 }
 
 /* ── definitions ────────────────────────────────────────────────────────── */
@@ -291,6 +290,10 @@ static void domain_fill(FakeHost *host, FakeDomain *domain, const DomainXml *xml
   if (domain->disks != xml->disks && domain->guest)
     g_clear_pointer(&domain->guest, fake_guest_free);
   domain->disks = xml->disks;
+  if (!fake_is_active(domain)) {
+    g_strfreev(domain->hostdevs);
+    domain->hostdevs = g_strdupv(xml->hostdevs);
+  }
 }
 
 static bool define(FakeHost *host, const DomainXml *xml, GError **err)
@@ -325,22 +328,22 @@ static bool fake_define(Hypervisor *hypervisor, const char *text, bool validate,
   DomainXml xml;
   if (!domain_xml_parse(text, connection->base.controller, &xml, err))
     return false;
-  bool entered = enter(connection->host, connection, FAKE_DEFINE, err);
+  bool entered = fake_enter(connection->host, connection, FAKE_DEFINE, err);
   bool ok = entered && define(connection->host, &xml, err);
   domain_xml_clear(&xml);
-  return entered ? leave(connection->host, ok) : false;
+  return entered ? fake_leave(connection->host, ok) : false;
 }
 
 static bool fake_undefine(Hypervisor *hypervisor, const char *uuid, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_UNDEFINE, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_UNDEFINE, err);
   if (!domain)
     return false;
   bool ok = !fake_is_active(domain) || state_refused(domain, "undefine", err);
   if (ok)
     fake_domain_remove(connection->host, domain);
-  return leave(connection->host, ok);
+  return fake_leave(connection->host, ok);
 }
 
 /* ── power ──────────────────────────────────────────────────────────────── */
@@ -381,15 +384,18 @@ static const struct { FakeCall call; void (*run)(FakeHost *host, FakeDomain *dom
 static bool fake_power(Hypervisor *hypervisor, const char *uuid, DomainVerb verb, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, verbs[verb].call, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, verbs[verb].call, err);
   if (!domain)
     return false;
   /* nothing holds a crashed one: the fake has no guests that are kept for a post mortem */
   DomainState state = domain->state == DOMAIN_CRASHED ? DOMAIN_OFF : domain->state;
   PowerNext next = power_next(verb, state, domain->name, err);
-  if (next == POWER_ACT)
+  bool ok = next != POWER_REFUSED;
+  if (next == POWER_ACT && (verb == DOMAIN_START || verb == DOMAIN_RESTORE) && !fake_is_active(domain))
+    ok = fake_devices_hold(connection->host, domain, err);
+  if (ok && next == POWER_ACT)
     verbs[verb].run(connection->host, domain);
-  return leave(connection->host, next != POWER_REFUSED);
+  return fake_leave(connection->host, ok);
 }
 
 /* ── consoles, pictures, agent, serial line ─────────────────────────────── */
@@ -398,7 +404,7 @@ static bool fake_console(Hypervisor *hypervisor, const char *uuid, const Console
                          GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_CONSOLE, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_CONSOLE, err);
   if (!domain)
     return false;
   bool ok = fake_is_active(domain) || state_refused(domain, "open the console of", err);
@@ -408,36 +414,36 @@ static bool fake_console(Hypervisor *hypervisor, const char *uuid, const Console
     fake_guest_set_console_password(domain, key->password);
     *ret_console = console_of(connection->host, domain, key->protocol);
   }
-  return leave(connection->host, ok);
+  return fake_leave(connection->host, ok);
 }
 
 static bool fake_screenshot(Hypervisor *hypervisor, const char *uuid, GBytes **ret_picture, GError **err)
 {
   static const char header[] = "P6\n64 48\n255\n";
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_SCREENSHOT, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_SCREENSHOT, err);
   if (!domain)
     return false;
   if (!fake_is_active(domain))
-    return leave(connection->host, state_refused(domain, "take a picture of", err));
+    return fake_leave(connection->host, state_refused(domain, "take a picture of", err));
   GByteArray *picture = g_byte_array_new();
   g_byte_array_append(picture, (const guint8 *)header, sizeof header - 1);
   for (int i = 0; i < 64 * 48; i++)
     g_byte_array_append(picture, domain->uuid, 3);
   *ret_picture = g_byte_array_free_to_bytes(picture);
-  return leave(connection->host, true);
+  return fake_leave(connection->host, true);
 }
 
 static bool fake_agent(Hypervisor *hypervisor, const char *uuid, const char *json, int timeout_s, char **ret_json, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_AGENT, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_AGENT, err);
   if (!domain)
     return false;
   bool ok = agent_answers(domain) ? fake_guest_ask(connection->host, domain, json, ret_json, err)
                                   : error_false(err, REASON_NO_AGENT, "domain", domain->name,
                                                 "detail", domain->has_agent ? "it is not connected" : "it has no channel", NULL);
-  return leave(connection->host, ok);
+  return fake_leave(connection->host, ok);
 }
 
 static bool serial_elsewhere(const FakeConnection *connection, const FakeDomain *domain, const char *uuid)
@@ -464,22 +470,22 @@ static FakeSerial *serial_ensure(FakeConnection *connection, const char *uuid)
 static bool fake_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
-  FakeDomain *domain = enter_domain(connection, uuid, FAKE_SERIAL, err);
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_SERIAL, err);
   if (!domain)
     return false;
   if (from < 0) {
     g_hash_table_remove(connection->serials, uuid);
     *ret_text = (SerialText){ .text = g_bytes_new(NULL, 0) };
-    return leave(connection->host, true);
+    return fake_leave(connection->host, true);
   }
   if (serial_elsewhere(connection, domain, uuid))
-    return leave(connection->host, error_false(err, REASON_SERIAL_BUSY, "domain", domain->name, NULL));
+    return fake_leave(connection->host, error_false(err, REASON_SERIAL_BUSY, "domain", domain->name, NULL));
   FakeSerial *serial = serial_ensure(connection, uuid);
   int64_t end = serial->start + serial->ring->len, begin = CLAMP(from, serial->start, end);
   *ret_text = (SerialText){ .text = g_bytes_new(serial->ring->data + (begin - serial->start), end - begin),
                             .start = begin, .end = end, .open = fake_is_active(domain) };
   serial->told = false;
-  return leave(connection->host, true);
+  return fake_leave(connection->host, true);
 }
 
 const HypervisorDriver hypervisor_fake = {
@@ -497,4 +503,9 @@ const HypervisorDriver hypervisor_fake = {
   .screenshot = fake_screenshot,
   .agent = fake_agent,
   .serial = fake_serial,
+  .devices = fake_devices,
+  .mdev_create = fake_mdev_create,
+  .mdev_destroy = fake_mdev_destroy,
+  .attach = fake_attach,
+  .detach = fake_detach,
 };

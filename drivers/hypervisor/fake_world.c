@@ -10,7 +10,7 @@ ENUM_DEFINE(FakeCall, fake_call, FAKE_CALLS, N_FAKE_CALLS)
 enum { CONTROL_LOOK_US = 20 * 1000, FIRST_PORT = 5900, PORTS = 50000, RING_MAX_BYTES = 64 << 10 };
 
 /* What is to happen to a host's domain, or to its connections. */
-typedef enum { TIMER_CHANGED, TIMER_BOOTED, TIMER_OFF, TIMER_SERIAL, TIMER_LOST } TimerKind;
+typedef enum { TIMER_CHANGED, TIMER_DEVICES, TIMER_BOOTED, TIMER_OFF, TIMER_SERIAL, TIMER_LOST } TimerKind;
 
 typedef struct {
   int64_t due_us, order;       /* what is due at one time happens in order */
@@ -101,7 +101,7 @@ static void uuid_text(const uint8_t uuid[16], char ret_text[UUID_TEXT_BYTES])
 static void tell(FakeConnection *connection, HypervisorEventKind kind, const uint8_t uuid[16], const char *detail)
 {
   HypervisorEvent event = { .kind = kind, .detail = detail };
-  if (kind != HYPERVISOR_LOST)
+  if (kind != HYPERVISOR_LOST && kind != HYPERVISOR_DEVICES_CHANGED)
     uuid_text(uuid, event.uuid);
   pthread_mutex_lock(&connection->sink_lock);
   if (!connection->closed && connection->base.sink.event)
@@ -109,7 +109,7 @@ static void tell(FakeConnection *connection, HypervisorEventKind kind, const uin
   pthread_mutex_unlock(&connection->sink_lock);
 }
 
-static void tell_all(FakeHost *host, const uint8_t uuid[16])
+static void tell_all(FakeHost *host, HypervisorEventKind kind, const uint8_t uuid[16])
 {
   g_autoptr(GPtrArray) all = g_ptr_array_new();
   pthread_mutex_lock(&host->lock);
@@ -120,7 +120,7 @@ static void tell_all(FakeHost *host, const uint8_t uuid[16])
   }
   pthread_mutex_unlock(&host->lock);
   for (guint i = 0; i < all->len; i++)
-    tell(all->pdata[i], HYPERVISOR_DOMAIN_CHANGED, uuid, NULL);
+    tell(all->pdata[i], kind, uuid, NULL);
   pthread_mutex_lock(&host->lock);
   for (guint i = 0; i < all->len; i++)
     fake_connection_unref(all->pdata[i]);
@@ -165,7 +165,10 @@ static void fire(const Timer *timer)
     return;
   switch (timer->kind) {
   case TIMER_CHANGED:
-    tell_all(timer->host, timer->uuid);
+    tell_all(timer->host, HYPERVISOR_DOMAIN_CHANGED, timer->uuid);
+    return;
+  case TIMER_DEVICES:
+    tell_all(timer->host, HYPERVISOR_DEVICES_CHANGED, timer->uuid);
     return;
   case TIMER_BOOTED:
   case TIMER_OFF:
@@ -400,6 +403,8 @@ void fake_domain_free(FakeDomain *domain)
   fake_guest_free(domain->guest);
   g_free(domain->name);
   g_free(domain->desktop);
+  g_strfreev(domain->hostdevs);
+  g_strfreev(domain->plugged);
   g_free(domain);
 }
 
@@ -436,6 +441,11 @@ void fake_domain_changed(FakeHost *host, const FakeDomain *domain)
     }
 }
 
+void fake_devices_changed(FakeHost *host)
+{
+  timer_add((Timer){ .kind = TIMER_DEVICES, .host = host }, 0);
+}
+
 void fake_domain_add(FakeHost *host, FakeDomain *domain)
 {
   g_hash_table_add(host->domains, domain);
@@ -461,6 +471,8 @@ void fake_domain_set(FakeHost *host, FakeDomain *domain, DomainState state)
   host->running += fake_is_active(domain);
   if (state == DOMAIN_OFF || state == DOMAIN_CRASHED)
     domain->booted = false;
+  if (!fake_is_active(domain))
+    fake_devices_let_go(host, domain);
   fake_state_domain(host, domain);
   fake_domain_changed(host, domain);
 }

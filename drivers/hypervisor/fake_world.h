@@ -21,9 +21,12 @@ typedef struct {
   uint32_t disks;           /* hash over its disks: another one is another guest */
   uint32_t runs;            /* how often it was started or reset: timers of an older run mean nothing */
   uint8_t state;            /* DomainState */
+  char **hostdevs;          /* as DomainFacts.hostdevs */
+  char **plugged;           /* "ALIAS DEVICE" of those that came while it runs */
   uint8_t graphics;         /* bits 1 << CONSOLE_… */
   bool has_agent : 1, has_serial : 1;
   bool booted : 1, deaf : 1, agent_off : 1;
+  bool sticky : 1;          /* its guest keeps the devices it is asked to let go of */
 } FakeDomain;
 
 /* How calls are disturbed; counts of -1 mean always. */
@@ -36,6 +39,7 @@ typedef struct {
   int cpus, boot_ms, shutdown_ms, latency_ms, console_port;
   int64_t memory_mib;
   char *ready, *console_address, *state_path, *control_path;
+  char *gpus;               /* directory of its cards, see drivers/gpu/fake_cards.h; NULL = it has none */
 } FakeParameters;
 
 struct FakeHost {
@@ -102,6 +106,8 @@ void fake_domain_restart(FakeHost *host, FakeDomain *domain);
 void fake_domain_set(FakeHost *host, FakeDomain *domain, DomainState state);
 void fake_domain_ask_off(FakeHost *host, FakeDomain *domain);
 void fake_domain_changed(FakeHost *host, const FakeDomain *domain);
+/* Cards or mediated devices of the host changed. */
+void fake_devices_changed(FakeHost *host);
 void fake_domain_write(FakeHost *host, FakeDomain *domain, const char *line);
 /* The time thread looks at control files from now on. Lock held. */
 void fake_control_watch(void);
@@ -119,6 +125,26 @@ bool fake_parameters_take(FakeHost *host, const char *uri, GError **err);
 void fake_parameters_clear(FakeParameters *parameters);
 /* Obeys what was appended to the control file. Lock not held. */
 void fake_control_poll(FakeHost *host);
+
+/* ── fake_devices.c ─────────────────────────────────────────────────────── */
+
+/* Takes the devices of a domain that starts; DOMAIN_GPU_MISSING names the one that is not there or not free. Lock held. */
+bool fake_devices_hold(FakeHost *host, FakeDomain *domain, GError **err);
+void fake_devices_let_go(FakeHost *host, FakeDomain *domain);
+bool fake_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err);
+bool fake_mdev_create(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err);
+bool fake_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err);
+bool fake_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
+bool fake_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
+
+/* ── fake_driver.c ──────────────────────────────────────────────────────── */
+
+/* Begins a call: takes the host's lock, and keeps it ⇔ true. connection is NULL for open. */
+bool fake_enter(FakeHost *host, const FakeConnection *connection, FakeCall call, GError **err);
+/* The same about one domain; NULL where it is not there. */
+FakeDomain *fake_enter_domain(FakeConnection *connection, const char *uuid, FakeCall call, GError **err);
+/* Gives the lock back; ok. */
+bool fake_leave(FakeHost *host, bool ok);
 
 /* ── fake_state.c: what survives the process ────────────────────────────── */
 

@@ -1,0 +1,217 @@
+#include "drivers/gpu/gpu.h"
+
+#include <libxml/tree.h>
+#include <string.h>
+
+#include "drivers/gpu/view.h"
+
+const GpuDriver *const gpu_drivers[N_GPU_BACKENDS] = {
+  [GPU_MDEV] = &gpu_mdev,
+  [GPU_VENDOR_VF] = &gpu_vendor_vf,
+  [GPU_SRIOV] = &gpu_sriov,
+  [GPU_MIG] = &gpu_mig,
+  [GPU_WHOLE] = &gpu_whole,
+};
+
+/* Who looks at a card first: what a card can do best decides, and what nobody takes can still be given away whole. */
+static const GpuBackend order_of_looks[N_GPU_BACKENDS] = { GPU_MDEV, GPU_MIG, GPU_VENDOR_VF, GPU_SRIOV, GPU_WHOLE };
+
+/* ── what back ends share ───────────────────────────────────────────────── */
+
+GpuCard *gpu_card_of(const GpuView *view, const ViewFunction *function, GpuBackend backend)
+{
+  GpuCard *card = gpu_card_new(function->address, backend);
+  card->vendor_id = function->vendor_id;
+  card->device_id = function->device_id;
+  card->vendor = g_strdup(function->vendor);
+  card->model = g_strdup(function->model);
+  card->driver = g_strdup(function->driver);
+  card->serial = g_strdup(function->serial);
+  card->numa_node = function->numa_node;
+  card->iommu_group = function->iommu_group;
+  card->console = function->boot_vga == 1;
+  return card;
+}
+
+bool gpu_refused(const GpuHost *host, const char *what, GError *why, GError **err)
+{
+  if (!error_is(why, REASON_EXEC_FAILED) && !error_is(why, REASON_HYPERVISOR_REFUSED)) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  const char *detail = error_arg(why, "detail");
+  error_set(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail ? detail : "it did not say why", NULL);
+  g_error_free(why);
+  return false;
+}
+
+bool gpu_full(const GpuHost *host, const GpuOrder *order, const char *detail, GError **err)
+{
+  return error_false(err, REASON_GPU_FULL, "host", host->host, "card", order->card, "type", order->type, "detail", detail, NULL);
+}
+
+bool gpu_gone(const GpuHost *host, const char *card, GError **err)
+{
+  return error_false(err, REASON_GPU_GONE, "host", host->host, "card", card, NULL);
+}
+
+bool gpu_not_ours(const GpuHost *host, const char *what, const char *detail, GError **err)
+{
+  return error_false(err, REASON_GPU_NOT_OURS, "host", host->host, "what", what, "detail", detail, NULL);
+}
+
+char *gpu_file(const char *address, const char *name)
+{
+  return g_strdup_printf("/sys/bus/pci/devices/%s/%s", address, name);
+}
+
+/* ── verbs ──────────────────────────────────────────────────────────────── */
+
+static bool taken(const GPtrArray *cards, const char *address)
+{
+  for (guint i = 0; i < cards->len; i++)
+    if (!strcmp(((const GpuCard *)cards->pdata[i])->address, address))
+      return true;
+  return false;
+}
+
+/* A back end says what it could take; what an earlier one took stays with that one. */
+static bool look_with(const GpuHost *host, const GpuView *view, const GpuDriver *driver, GPtrArray *cards, GError **err)
+{
+  g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  if (driver->needs_exec && !host->exec)
+    return true;
+  if (!driver->discover(host, view, found, err))
+    return false;
+  for (guint i = 0; i < found->len; i++) {
+    GpuCard *card = found->pdata[i];
+    if (taken(cards, card->address))
+      continue;
+    found->pdata[i] = NULL;
+    g_ptr_array_add(cards, card);
+  }
+  return true;
+}
+
+static int by_address(const void *a, const void *b)
+{
+  return strcmp((*(GpuCard *const *)a)->address, (*(GpuCard *const *)b)->address);
+}
+
+bool gpu_discover(const GpuHost *host, GPtrArray **ret_cards, GError **err)
+{
+  g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  g_autoptr(GpuView) view = NULL;
+  if (!gpu_view_read(host, &view, err))
+    return false;
+  for (int i = 0; i < N_GPU_BACKENDS; i++)
+    if (!look_with(host, view, gpu_drivers[order_of_looks[i]], cards, err))
+      return false;
+  g_ptr_array_sort(cards, by_address);
+  *ret_cards = g_steal_pointer(&cards);
+  return true;
+}
+
+bool gpu_look(const GpuHost *host, const char *address, GpuCard **ret_card, GError **err)
+{
+  g_autoptr(GPtrArray) cards = NULL;
+  if (!gpu_discover(host, &cards, err))
+    return false;
+  for (guint i = 0; i < cards->len; i++) {
+    GpuCard *card = cards->pdata[i];
+    if (strcmp(card->address, address))
+      continue;
+    cards->pdata[i] = NULL;
+    *ret_card = card;
+    return true;
+  }
+  return gpu_gone(host, address, err);
+}
+
+static bool can(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  const GpuDriver *driver = gpu_drivers[order->backend];
+  if (!gpu_address_check(order->card))
+    return error_false(err, REASON_BAD_VALUE, "field", "card", "value", order->card, "limit", "a PCI address", NULL);
+  if (order->address && !gpu_address_check(order->address))
+    return error_false(err, REASON_BAD_VALUE, "field", "address", "value", order->address, "limit", "a PCI address", NULL);
+  return !driver->needs_exec || host->exec ||
+         error_false(err, REASON_GPU_NEEDS_EXEC, "what", driver->title, "host", host->host, NULL);
+}
+
+bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
+{
+  *ret_handle = (GpuHandle){ .backend = order->backend, .start = order->start };
+  return can(host, order, err) && gpu_drivers[order->backend]->make(host, order, ret_handle, err);
+}
+
+bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  return can(host, order, err) && gpu_drivers[order->backend]->release(host, order, err);
+}
+
+/* A mediated device is reset by ending it. */
+bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  const GpuDriver *driver = gpu_drivers[order->backend];
+  return can(host, order, err) && (!driver->reset || driver->reset(host, order, err));
+}
+
+/* ── the device of a domain ─────────────────────────────────────────────── */
+
+static void prop(xmlNode *node, const char *name, const char *value)
+{
+  xmlNewProp(node, BAD_CAST name, BAD_CAST value);
+}
+
+/* https://libvirt.org/formatdomain.html#usb-pci-scsi-devices: a mediated device is managed by whoever made it */
+static void mdev_fill(xmlNode *hostdev, const GpuHandle *handle, GpuDisplay display)
+{
+  prop(hostdev, "type", "mdev");
+  prop(hostdev, "model", "vfio-pci");
+  prop(hostdev, "display", display == GPU_DISPLAY_OFF ? "off" : "on");
+  if (display == GPU_DISPLAY_RAMFB)
+    prop(hostdev, "ramfb", "on");
+  prop(xmlNewChild(xmlNewChild(hostdev, NULL, BAD_CAST "source", NULL), NULL, BAD_CAST "address", NULL), "uuid", handle->uuid);
+}
+
+/* managed='no': libvirt must not give a virtual function back to the vendor's driver, nor a card that we bound ourselves. */
+static void pci_fill(xmlNode *hostdev, const GpuHandle *handle)
+{
+  static const struct { const char *name; int at, n; } rows[] = {
+    { "domain", 0, 4 }, { "bus", 5, 2 }, { "slot", 8, 2 }, { "function", 11, 1 },
+  };
+  prop(hostdev, "type", "pci");
+  prop(hostdev, "managed", "no");
+  xmlNewProp(xmlNewChild(hostdev, NULL, BAD_CAST "driver", NULL), BAD_CAST "name", BAD_CAST "vfio");
+  xmlNode *address = xmlNewChild(xmlNewChild(hostdev, NULL, BAD_CAST "source", NULL), NULL, BAD_CAST "address", NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *value = g_strdup_printf("0x%.*s", rows[i].n, handle->address + rows[i].at);
+    prop(address, rows[i].name, value);
+  }
+}
+
+bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, char **ret_xml, GError **err)
+{
+  if (handle->backend != GPU_MDEV && display != GPU_DISPLAY_OFF)
+    return error_false(err, REASON_GPU_NO_DISPLAY, "backend", gpu_backend_name(handle->backend), "display",
+                       gpu_display_name(display), NULL);
+  if (handle->backend == GPU_MDEV ? !g_uuid_string_is_valid(handle->uuid) : !gpu_address_check(handle->address))
+    return error_false(err, REASON_BAD_VALUE, "field", "part", "value", handle->backend == GPU_MDEV ? handle->uuid : handle->address,
+                       "limit", "a part that was made", NULL);
+  xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
+  xmlNode *hostdev = xmlNewDocNode(doc, NULL, BAD_CAST "hostdev", NULL);
+  xmlDocSetRootElement(doc, hostdev);
+  prop(hostdev, "mode", "subsystem");
+  if (handle->backend == GPU_MDEV)
+    mdev_fill(hostdev, handle, display);
+  else
+    pci_fill(hostdev, handle);
+  prop(xmlNewChild(hostdev, NULL, BAD_CAST "alias", NULL), "name", alias);
+  xmlBuffer *buffer = xmlBufferCreate();
+  xmlNodeDump(buffer, doc, hostdev, 0, 0);
+  *ret_xml = g_strdup((const char *)xmlBufferContent(buffer));
+  xmlBufferFree(buffer);
+  xmlFreeDoc(doc);
+  return true;
+}

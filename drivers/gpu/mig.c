@@ -1,0 +1,266 @@
+/* MIG-backed vGPUs: a GPU instance of a profile at a place, made by nvidia-smi, then a virtual function that gets the vGPU type of that
+ * size. https://docs.nvidia.com/datacenter/tesla/mig-user-guide/, https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ */
+#include <stdio.h>
+#include <string.h>
+
+#include "drivers/gpu/mig_table.h"
+#include "drivers/gpu/vendor_vf.h"
+
+enum { SMI_TIMEOUT_S = 30 };
+
+/* What nvidia-smi says of one card. */
+typedef struct {
+  GPtrArray *profiles, *instances;
+} Mig;
+
+static void mig_done(Mig *mig)
+{
+  g_clear_pointer(&mig->profiles, g_ptr_array_unref);
+  g_clear_pointer(&mig->instances, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Mig, mig_done)
+
+static bool smi(const GpuHost *host, const char *card, const char *verb, const char *value, char **ret_text, GError **err)
+{
+  const char *argv[] = { "nvidia-smi", "mig", verb, value ? value : "-i", value ? "-i" : card, value ? card : NULL, NULL };
+  return exec_run(host->exec, argv, SMI_TIMEOUT_S, ret_text, err);
+}
+
+/* -lgi ends with a status of its own where there are no instances. */
+static bool instances_read(const GpuHost *host, const char *card, GPtrArray **ret_instances, GError **err)
+{
+  g_autofree char *text = NULL;
+  GError *why = NULL;
+  if (smi(host, card, "-lgi", NULL, &text, &why))
+    return mig_instances_parse(host->host, text, ret_instances, err);
+  const char *detail = error_is(why, REASON_EXEC_FAILED) ? error_arg(why, "detail") : NULL;
+  if (detail && (strstr(detail, "No GPU instances found") || !strcmp(detail, "it did not say why"))) {
+    g_error_free(why);
+    *ret_instances = g_ptr_array_new_with_free_func((GDestroyNotify)mig_instance_free);
+    return true;
+  }
+  return gpu_refused(host, "list GPU instances", why, err);
+}
+
+static bool mig_read(const GpuHost *host, const char *card, Mig *mig, GError **err)
+{
+  g_autofree char *profiles = NULL, *places = NULL;
+  GError *why = NULL;
+  if (!smi(host, card, "-lgip", NULL, &profiles, &why) || !smi(host, card, "-lgipp", NULL, &places, &why))
+    return gpu_refused(host, "list GPU instance profiles", why, err);
+  return mig_profiles_parse(host->host, profiles, &mig->profiles, err) &&
+         mig_placements_parse(host->host, places, mig->profiles, err) && instances_read(host, card, &mig->instances, err);
+}
+
+/* ── types and parts ────────────────────────────────────────────────────── */
+
+static void types_add(GpuCard *card, const Mig *mig)
+{
+  for (guint i = 0; i < mig->profiles->len; i++) {
+    const MigProfile *profile = mig->profiles->pdata[i];
+    GpuType *type = gpu_card_add_type(card, profile->name);
+    int slices, gib;
+    type->title = g_strdup_printf("MIG %s", profile->name);
+    if (sscanf(profile->name, "%dg.%dgb", &slices, &gib) == 2)
+      type->framebuffer_mib = CLAMP(gib, 0, 4096) * 1024;
+    type->max = profile->total;
+    type->free = profile->free;
+    type->size = profile->size;
+    g_array_append_vals(type->starts, profile->starts->data, profile->starts->len);
+  }
+}
+
+static const ViewFunction *function_on(const GpuView *view, const char *card, int instance)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *function = view->functions->pdata[i];
+    if (vendor_vf_of(function, card) && function->vgpu_type > 0 && function->gpu_instance == instance)
+      return function;
+  }
+  return NULL;
+}
+
+static void parts_add(GpuCard *card, const GpuView *view, const Mig *mig)
+{
+  for (guint i = 0; i < mig->instances->len; i++) {
+    const MigInstance *instance = mig->instances->pdata[i];
+    const ViewFunction *function = function_on(view, card->address, instance->id);
+    GpuPart *part = gpu_card_add_part(card, instance->profile);
+    part->start = instance->start;
+    if (!function)
+      continue;
+    g_strlcpy(part->address, function->address, sizeof part->address);
+    part->iommu_group = function->iommu_group;
+  }
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *function = view->functions->pdata[i];
+    if (vendor_vf_of(function, card->address) && function->vgpu_type == 0)
+      gpu_card_add_function(card, function->address);
+  }
+}
+
+static bool mig_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *function = view->functions->pdata[i];
+    g_auto(Mig) mig = { 0 };
+    g_autoptr(GError) why = NULL;
+    if (!function->mig || *function->physical)
+      continue;
+    GpuCard *card = gpu_card_of(view, function, GPU_MIG);
+    g_ptr_array_add(cards, card);
+    if (mig_read(host, card->address, &mig, &why)) {
+      types_add(card, &mig);
+      parts_add(card, view, &mig);
+    } else if (error_is(why, REASON_HOST_UNREACHABLE) || error_is(why, REASON_TIMEOUT)) {
+      g_propagate_error(err, g_steal_pointer(&why));
+      return false;
+    } else
+      card->broken = error_text(why, LANG_EN);
+  }
+  return true;
+}
+
+/* ── one part ───────────────────────────────────────────────────────────── */
+
+static const MigProfile *profile_find(const Mig *mig, const char *name)
+{
+  for (guint i = 0; i < mig->profiles->len; i++)
+    if (!strcmp(((MigProfile *)mig->profiles->pdata[i])->name, name))
+      return mig->profiles->pdata[i];
+  return NULL;
+}
+
+static const MigInstance *instance_at(const Mig *mig, const char *profile, int start)
+{
+  for (guint i = 0; i < mig->instances->len; i++) {
+    const MigInstance *instance = mig->instances->pdata[i];
+    if (instance->start == start && !strcmp(instance->profile, profile))
+      return instance;
+  }
+  return NULL;
+}
+
+static bool start_is_free(const MigProfile *profile, int start)
+{
+  for (guint i = 0; i < profile->starts->len; i++)
+    if (g_array_index(profile->starts, int, i) == start)
+      return true;
+  return false;
+}
+
+/* Finds or makes the instance of the order's profile at its place; *ret_instance is its id. */
+static bool instance_ensure(const GpuHost *host, const GpuOrder *order, Mig *mig, int *ret_instance, GError **err)
+{
+  const MigInstance *there = instance_at(mig, order->type, order->start);
+  const MigProfile *profile = profile_find(mig, order->type);
+  GError *why = NULL;
+  if (there) {
+    *ret_instance = there->id;
+    return true;
+  }
+  if (!profile || !profile->free || !start_is_free(profile, order->start))
+    return gpu_full(host, order, profile ? "the place is not free" : "the card has no such profile", err);
+  g_autofree char *what = g_strdup_printf("%d:%d", profile->id, order->start);
+  if (!smi(host, order->card, "-cgi", what, NULL, &why))
+    return gpu_refused(host, "make a GPU instance", why, err);
+  g_clear_pointer(&mig->instances, g_ptr_array_unref);
+  if (!instances_read(host, order->card, &mig->instances, err))
+    return false;
+  there = instance_at(mig, order->type, order->start);
+  *ret_instance = there ? there->id : -1;
+  return there || error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", "make a GPU instance",
+                              "detail", "it said done, and it is not there", NULL);
+}
+
+/* A vGPU of the profile's slices and memory: "…-1-10C" and "…-1-10CME" of "1g.10gb" and "1g.10gb+me". */
+static bool title_fits(const char *title, const char *profile)
+{
+  int slices, gib;
+  if (sscanf(profile, "%dg.%dgb", &slices, &gib) != 2)
+    return false;
+  g_autofree char *end = g_strdup_printf("-%d-%dC%s", slices, gib, g_str_has_suffix(profile, "+me") ? "ME" : "");
+  return g_str_has_suffix(title, end);
+}
+
+static int creatable_number(const ViewFunction *function, const char *profile)
+{
+  for (guint i = 0; i < function->creatable->len; i++) {
+    const ViewType *type = function->creatable->pdata[i];
+    if (title_fits(type->title, profile))
+      return (int)g_ascii_strtoll(type->id + strlen("nvidia-"), NULL, 10);
+  }
+  return -1;
+}
+
+/* Gives a free function, the order's if it names one, the vGPU of the instance; the list is read anew, as the instance changed it. */
+static bool function_set(const GpuHost *host, const GpuOrder *order, int instance, GpuHandle *handle, GError **err)
+{
+  g_autoptr(GpuView) view = NULL;
+  if (!gpu_view_read(host, &view, err))
+    return false;
+  const ViewFunction *function = function_on(view, order->card, instance);
+  for (guint i = 0; !function && i < view->functions->len; i++) {
+    const ViewFunction *each = view->functions->pdata[i];
+    if (vendor_vf_of(each, order->card) && each->vgpu_type == 0 && creatable_number(each, order->type) > 0 &&
+        (!order->address || !strcmp(each->address, order->address)))
+      function = each;
+  }
+  if (!function)
+    return gpu_full(host, order, "no virtual function could become one", err);
+  if (order->address && strcmp(function->address, order->address))
+    return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
+  g_strlcpy(handle->address, function->address, sizeof handle->address);
+  return function->vgpu_type > 0 || vendor_vf_set(host, function->address, creatable_number(function, order->type), err);
+}
+
+static bool mig_card(const GpuHost *host, const GpuOrder *order, GpuView **ret_view, Mig *mig, GError **err)
+{
+  if (!gpu_view_read(host, ret_view, err))
+    return false;
+  const ViewFunction *card = gpu_view_find(*ret_view, order->card);
+  return card && card->mig ? mig_read(host, order->card, mig, err) : gpu_gone(host, order->card, err);
+}
+
+static bool mig_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
+{
+  g_autoptr(GpuView) view = NULL;
+  g_auto(Mig) mig = { 0 };
+  int instance = -1;
+  if (order->start < 0)
+    return error_false(err, REASON_BAD_VALUE, "field", "start", "value", "-1", "limit", "the place that was claimed", NULL);
+  return mig_card(host, order, &view, &mig, err) && instance_ensure(host, order, &mig, &instance, err) &&
+         function_set(host, order, instance, ret_handle, err);
+}
+
+/* The function first, then the instance below it. */
+static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  g_autoptr(GpuView) view = NULL;
+  g_auto(Mig) mig = { 0 };
+  GError *why = NULL;
+  if (!mig_card(host, order, &view, &mig, err))
+    return false;
+  const MigInstance *there = instance_at(&mig, order->type, order->start);
+  if (!there)
+    return !order->address || pci_reset(host, order->address, err);
+  const ViewFunction *function = function_on(view, order->card, there->id);
+  if (function && order->address && strcmp(function->address, order->address))
+    return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
+  if (function && (!pci_unused(host, function->address, err) || !vendor_vf_set(host, function->address, 0, err) ||
+                   !pci_reset(host, function->address, err)))
+    return false;
+  g_autofree char *id = g_strdup_printf("%d", there->id);
+  const char *argv[] = { "nvidia-smi", "mig", "-dgi", "-gi", id, "-i", order->card, NULL };
+  return exec_run(host->exec, argv, SMI_TIMEOUT_S, NULL, &why) || gpu_refused(host, "end a GPU instance", why, err);
+}
+
+const GpuDriver gpu_mig = {
+  .backend = GPU_MIG,
+  .title = "MIG-backed vGPUs",
+  .needs_exec = true,
+  .discover = mig_discover,
+  .make = mig_make,
+  .release = mig_release,
+  .reset = mig_release,
+};

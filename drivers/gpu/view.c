@@ -1,0 +1,294 @@
+#include "drivers/gpu/view_inside.h"
+
+#include <string.h>
+
+static void type_free(void *data)
+{
+  ViewType *type = data;
+  g_free(type->id);
+  g_free(type->title);
+  g_free(type->description);
+  g_free(type);
+}
+
+static void function_free(void *data)
+{
+  ViewFunction *function = data;
+  g_free(function->node);
+  g_free(function->vendor);
+  g_free(function->model);
+  g_free(function->driver);
+  g_free(function->serial);
+  g_free(function->override);
+  g_strfreev(function->group);
+  g_ptr_array_unref(function->types);
+  g_clear_pointer(&function->creatable, g_ptr_array_unref);
+  g_free(function);
+}
+
+static void mdev_free(void *data)
+{
+  ViewMdev *mdev = data;
+  g_free(mdev->type);
+  g_free(mdev);
+}
+
+GpuView *gpu_view_new(void)
+{
+  GpuView *view = g_new0(GpuView, 1);
+  view->functions = g_ptr_array_new_with_free_func(function_free);
+  view->mdevs = g_ptr_array_new_with_free_func(mdev_free);
+  return view;
+}
+
+void gpu_view_free(GpuView *view)
+{
+  if (!view)
+    return;
+  g_ptr_array_unref(view->functions);
+  g_ptr_array_unref(view->mdevs);
+  g_free(view);
+}
+
+ViewFunction *gpu_view_find(const GpuView *view, const char *address)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    ViewFunction *function = view->functions->pdata[i];
+    if (!strcmp(function->address, address))
+      return function;
+  }
+  return NULL;
+}
+
+ViewFunction *view_ensure(GpuView *view, const char *address)
+{
+  ViewFunction *function = gpu_view_find(view, address);
+  if (function)
+    return function;
+  function = g_new0(ViewFunction, 1);
+  g_strlcpy(function->address, address, sizeof function->address);
+  function->numa_node = function->iommu_group = function->boot_vga = function->vfs = function->max_vfs = -1;
+  function->vgpu_type = function->gpu_instance = function->placement = -1;
+  function->types = g_ptr_array_new_with_free_func(type_free);
+  g_ptr_array_add(view->functions, function);
+  return function;
+}
+
+ViewType *view_type_add(GPtrArray *types, const char *id, const char *title)
+{
+  ViewType *type = g_new0(ViewType, 1);
+  type->id = g_strdup(id);
+  type->title = g_strdup(title);
+  type->free = -1;
+  g_ptr_array_add(types, type);
+  return type;
+}
+
+GPtrArray *view_types_new(void)
+{
+  return g_ptr_array_new_with_free_func(type_free);
+}
+
+bool gpu_address_of_node(const char *node, char ret_address[GPU_ADDRESS_BYTES])
+{
+  if (!node || !g_str_has_prefix(node, "pci_") || strlen(node) != 4 + GPU_ADDRESS_BYTES - 1)
+    return false;
+  g_strlcpy(ret_address, node + 4, GPU_ADDRESS_BYTES);
+  ret_address[4] = ret_address[7] = ':';
+  ret_address[10] = '.';
+  return gpu_address_check(ret_address);
+}
+
+/* ── what a host's files tell ───────────────────────────────────────────── */
+
+/* Lines "ADDRESS KEY VALUE" about each display controller (class 03) and processing accelerator (12), by the shell's own means:
+ * a process only for a link. https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/PCI/pci-iov-howto.html; the
+ * nvidia/ files: https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ (vendor-specific VFIO framework). */
+static const char files_script[] =
+  "cd \"${SARANG_ROOT}/sys/bus/pci/devices\" 2>/dev/null || exit 0\n"
+  "for d in *; do\n"
+  "  read -r c 2>/dev/null < \"$d/class\" || continue\n"
+  "  case $c in 0x03*|0x12*) ;; *) continue ;; esac\n"
+  "  for f in class vendor device boot_vga numa_node sriov_numvfs sriov_totalvfs driver_override serial_number unique_id \\\n"
+  "           nvidia/current_vgpu_type nvidia/gpu_instance_id nvidia/placement_id; do\n"
+  "    if [ -r \"$d/$f\" ] && read -r v 2>/dev/null < \"$d/$f\"; then printf '%s %s %.200s\\n' \"$d\" \"$f\" \"$v\"; fi\n"
+  "  done\n"
+  "  for f in driver physfn iommu_group; do\n"
+  "    if [ -L \"$d/$f\" ]; then l=$(readlink \"$d/$f\") && printf '%s %s %.200s\\n' \"$d\" \"$f\" \"${l##*/}\"; fi\n"
+  "  done\n"
+  "  if [ -r \"$d/nvidia/creatable_vgpu_types\" ]; then\n"
+  "    printf '%s creatable\\n' \"$d\"\n"
+  "    while read -r v; do printf '%s creatable %.200s\\n' \"$d\" \"$v\"; done < \"$d/nvidia/creatable_vgpu_types\"\n"
+  "  fi\n"
+  "done\n"
+  "if command -v nvidia-smi >/dev/null 2>&1; then\n"
+  "  nvidia-smi --query-gpu=pci.bus_id,mig.mode.current,serial --format=csv,noheader 2>/dev/null | while read -r v; do\n"
+  "    printf 'smi gpu %.200s\\n' \"$v\"\n"
+  "  done\n"
+  "fi\n"
+  "exit 0\n";
+
+enum { FILES_TIMEOUT_S = 20 };
+
+static bool facts_wrong(const char *host, const char *what, const char *text, GError **err)
+{
+  g_autofree char *detail = g_strdup_printf("%s \"%.100s\"", what, text);
+  return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
+}
+
+static bool int_take(const char *text, int min, int *ret_value)
+{
+  gint64 value;
+  bool ok = g_ascii_string_to_signed(text, 10, min, G_MAXINT, &value, NULL);
+  if (ok)
+    *ret_value = (int)value;
+  return ok;
+}
+
+static bool hex_take(const char *text, uint32_t max, uint32_t *ret_value)
+{
+  guint64 value;
+  bool ok = g_str_has_prefix(text, "0x") && g_ascii_string_to_unsigned(text + 2, 16, 0, max, &value, NULL);
+  if (ok)
+    *ret_value = (uint32_t)value;
+  return ok;
+}
+
+static bool id_take(const char *text, uint16_t *ret_id)
+{
+  uint32_t value;
+  bool ok = hex_take(text, 0xffff, &value);
+  if (ok)
+    *ret_id = (uint16_t)value;
+  return ok;
+}
+
+static bool text_take(char **field, const char *value)
+{
+  if (strcmp(value, "(null)")) {
+    g_free(*field);
+    *field = g_strdup(value);
+  }
+  return true;
+}
+
+/* "1428 : NVIDIA H200X-141C"; the first line may be a heading. A type id is a number for the kernel and "nvidia-1428" for us, as
+ * it was called when it was a mediated device. */
+static bool creatable_take(ViewFunction *function, const char *value)
+{
+  guint64 id;
+  if (!function->creatable)
+    function->creatable = view_types_new();
+  const char *colon = strchr(value, ':');
+  if (!*value || g_ascii_strncasecmp(value, "ID", 2) == 0)
+    return true;
+  g_autofree char *number = colon ? g_strstrip(g_strndup(value, colon - value)) : NULL;
+  g_autofree char *title = colon ? g_strstrip(g_strdup(colon + 1)) : NULL;
+  if (!number || !*title || !g_ascii_string_to_unsigned(number, 10, 1, G_MAXINT, &id, NULL))
+    return false;
+  g_autofree char *name = g_strdup_printf("nvidia-%d", (int)id);
+  view_type_add(function->creatable, name, title);
+  return true;
+}
+
+static bool class_take(ViewFunction *f, const char *v) { return hex_take(v, 0xffffff, &f->class); }
+static bool vendor_take(ViewFunction *f, const char *v) { return id_take(v, &f->vendor_id); }
+static bool device_take(ViewFunction *f, const char *v) { return id_take(v, &f->device_id); }
+static bool boot_vga_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->boot_vga); }
+static bool numa_take(ViewFunction *f, const char *v) { return int_take(v, -1, &f->numa_node); }
+static bool vfs_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->vfs); }
+static bool max_vfs_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->max_vfs); }
+static bool override_take(ViewFunction *f, const char *v) { return text_take(&f->override, v); }
+static bool serial_take(ViewFunction *f, const char *v) { return text_take(&f->serial, v); }
+static bool driver_take(ViewFunction *f, const char *v) { return text_take(&f->driver, v); }
+static bool type_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->vgpu_type); }
+static bool instance_take(ViewFunction *f, const char *v) { return int_take(v, -1, &f->gpu_instance) || !strcmp(v, "4294967295"); }
+static bool placement_take(ViewFunction *f, const char *v) { return int_take(v, -1, &f->placement) || !strcmp(v, "65535"); }
+static bool group_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->iommu_group); }
+
+static bool physical_take(ViewFunction *f, const char *v)
+{
+  g_strlcpy(f->physical, v, sizeof f->physical);
+  return gpu_address_check(v);
+}
+
+static const struct { const char *key; bool (*take)(ViewFunction *function, const char *value); } key_rows[] = {
+  { "class", class_take }, { "vendor", vendor_take }, { "device", device_take }, { "boot_vga", boot_vga_take },
+  { "numa_node", numa_take }, { "sriov_numvfs", vfs_take }, { "sriov_totalvfs", max_vfs_take },
+  { "driver_override", override_take }, { "serial_number", serial_take }, { "unique_id", serial_take },
+  { "nvidia/current_vgpu_type", type_take }, { "nvidia/gpu_instance_id", instance_take },
+  { "nvidia/placement_id", placement_take }, { "driver", driver_take }, { "physfn", physical_take },
+  { "iommu_group", group_take }, { "creatable", creatable_take },
+};
+
+/* "00000000:41:00.0, Enabled, 1650923004321": nvidia-smi has domains of eight digits. */
+static void smi_take(GpuView *view, const char *value)
+{
+  g_auto(GStrv) fields = g_strsplit(value, ", ", -1);
+  if (g_strv_length(fields) != 3 || strlen(fields[0]) != 16)
+    return;
+  g_autofree char *address = g_ascii_strdown(fields[0] + 4, -1);
+  ViewFunction *function = gpu_address_check(address) ? gpu_view_find(view, address) : NULL;
+  if (!function)
+    return;
+  function->mig = !strcmp(fields[1], "Enabled");
+  if (!function->serial && fields[2][0] != '[')
+    function->serial = g_strdup(fields[2]);
+}
+
+static bool line_take(GpuView *view, const char *line)
+{
+  g_auto(GStrv) words = g_strsplit(line, " ", 3);
+  guint n = g_strv_length(words);
+  if (n >= 2 && !strcmp(words[0], "smi")) {
+    smi_take(view, n == 3 ? words[2] : "");
+    return true;
+  }
+  if (n < 2 || !gpu_address_check(words[0]))
+    return false;
+  ViewFunction *function = view_ensure(view, words[0]);
+  for (size_t i = 0; i < G_N_ELEMENTS(key_rows); i++)
+    if (!strcmp(key_rows[i].key, words[1]))
+      return key_rows[i].take(function, n == 3 ? g_strstrip(words[2]) : "");
+  return false;
+}
+
+bool gpu_view_files(GpuView *view, const char *host, const char *text, GError **err)
+{
+  g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+  for (char **line = lines; *line; line++)
+    if (**line && !line_take(view, *line))
+      return facts_wrong(host, "its files say", *line, err);
+  view->has_files = true;
+  return true;
+}
+
+static bool files_read(const GpuHost *host, GpuView *view, GError **err)
+{
+  const char *argv[] = { "sh", "-c", files_script, NULL };
+  g_autofree char *text = NULL;
+  return exec_run(host->exec, argv, FILES_TIMEOUT_S, &text, err) && gpu_view_files(view, host->host, text, err);
+}
+
+static int by_address(const void *a, const void *b)
+{
+  return strcmp((*(ViewFunction *const *)a)->address, (*(ViewFunction *const *)b)->address);
+}
+
+bool gpu_view_read(const GpuHost *host, GpuView **ret_view, GError **err)
+{
+  g_autoptr(GpuView) view = gpu_view_new();
+  g_autoptr(GPtrArray) devices = NULL;
+  if (!hypervisor_devices(host->hypervisor, &devices, err))
+    return false;
+  for (guint i = 0; i < devices->len; i++) {
+    const HostDevice *device = devices->pdata[i];
+    if (!gpu_view_node(view, host->host, device->xml, err))
+      return false;
+  }
+  if (host->exec && !files_read(host, view, err))
+    return false;
+  g_ptr_array_sort(view->functions, by_address);
+  *ret_view = g_steal_pointer(&view);
+  return true;
+}

@@ -1,0 +1,425 @@
+/* The GPU family without a host: the contract over every back end on fake cards, what hostile hosts say, and the vendors' rules. */
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "drivers/gpu/fake_cards.h"
+#include "drivers/gpu/mig_table.h"
+#include "drivers/gpu/view.h"
+#include "drivers/hypervisor/fake.h"
+#include "tests/unit/gpu_contract.h"
+
+static const char controller[] = "11111111-2222-4333-8444-555555555555";
+static char *dir;
+
+static Exec *exec_of(const void *data)
+{
+  Exec *exec = NULL;
+  assert_true(fake_exec_open("h1", dir, &exec, NULL));
+  return exec;
+}
+
+/* ── values ─────────────────────────────────────────────────────────────── */
+
+static void mark_is_the_controllers_and_nobody_elses(void **state)
+{
+  char a[GPU_UUID_TEXT_BYTES], b[GPU_UUID_TEXT_BYTES];
+  gpu_part_uuid(controller, "v-12", 3, a);
+  gpu_part_uuid(controller, "v-12", 3, b);
+  assert_string_equal(a, b);
+  assert_true(g_uuid_string_is_valid(a));
+  assert_int_equal(a[14], '8');
+  assert_true(gpu_uuid_is_ours(controller, a));
+  assert_false(gpu_uuid_is_ours("99999999-2222-4333-8444-555555555555", a));
+  assert_false(gpu_uuid_is_ours(controller, "11111111-1111-4111-8111-111111111111"));
+  assert_false(gpu_uuid_is_ours(controller, "nonsense"));
+  gpu_part_uuid(controller, "v-12", 4, b);
+  assert_string_not_equal(a, b);
+  gpu_part_uuid(controller, "v-1", 23, b);
+  assert_string_not_equal(a, b);
+}
+
+static void addresses_are_taken_or_refused(void **state)
+{
+  static const struct { const char *text; bool ok; } rows[] = {
+    { "0000:65:00.4", true }, { "ffff:ff:1f.7", true }, { "0000:65:00.8", false }, { "0000:6G:00.0", false },
+    { "0000:AB:00.0", false }, { "65:00.0", false }, { "0000:65:00.0 ", false }, { "", false }, { "../../65:00.0", false },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+    assert_int_equal(gpu_address_check(rows[i].text), rows[i].ok);
+  assert_false(gpu_address_check(NULL));
+}
+
+/* ── XML for domains ────────────────────────────────────────────────────── */
+
+static void device_of_each_back_end_is_as_recorded(void **state)
+{
+  static const struct { GpuBackend backend; GpuDisplay display; const char *xml; } rows[] = {
+    { GPU_MDEV, GPU_DISPLAY_OFF,
+      "<hostdev mode=\"subsystem\" type=\"mdev\" model=\"vfio-pci\" display=\"off\"><source>"
+      "<address uuid=\"4b20d080-1b54-4048-85b3-a6a62d165c01\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
+    { GPU_MDEV, GPU_DISPLAY_ON,
+      "<hostdev mode=\"subsystem\" type=\"mdev\" model=\"vfio-pci\" display=\"on\"><source>"
+      "<address uuid=\"4b20d080-1b54-4048-85b3-a6a62d165c01\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
+    { GPU_MDEV, GPU_DISPLAY_RAMFB,
+      "<hostdev mode=\"subsystem\" type=\"mdev\" model=\"vfio-pci\" display=\"on\" ramfb=\"on\"><source>"
+      "<address uuid=\"4b20d080-1b54-4048-85b3-a6a62d165c01\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
+    { GPU_VENDOR_VF, GPU_DISPLAY_OFF,
+      "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><driver name=\"vfio\"/><source>"
+      "<address domain=\"0x0000\" bus=\"0x41\" slot=\"0x00\" function=\"0x4\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
+  };
+  GpuHandle handle = { .uuid = "4b20d080-1b54-4048-85b3-a6a62d165c01", .address = "0000:41:00.4" };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *xml = NULL;
+    handle.backend = rows[i].backend;
+    assert_true(gpu_xml(&handle, rows[i].display, "ua-v-1", &xml, NULL));
+    assert_string_equal(xml, rows[i].xml);
+  }
+  for (GpuBackend backend = GPU_VENDOR_VF; backend < N_GPU_BACKENDS; backend++) {
+    g_autoptr(GError) err = NULL;
+    char *xml;
+    handle.backend = backend;
+    assert_false(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-1", &xml, &err));
+    assert_true(error_is(err, REASON_GPU_NO_DISPLAY));
+  }
+}
+
+/* ── hostile hosts ──────────────────────────────────────────────────────── */
+
+static void node_devices_are_read_strictly(void **state)
+{
+  static const char *const bad[] = {
+    "", "<device", "<domain/>", "<!DOCTYPE device [<!ENTITY x 'y'>]><device/>",
+    "<device><capability type='pci'><domain>0</domain><bus>8</bus><slot>0</slot></capability></device>",
+    "<device><capability type='pci'><class>0x030000</class><domain>0</domain><bus>8</bus><slot>0</slot><function>9</function>"
+    "<product id='0x1'/><vendor id='0x2'/></capability></device>",
+    "<device><capability type='pci'><class>0x030000</class><domain>0</domain><bus>8</bus><slot>0</slot><function>0</function>"
+    "<product id='0x1'/><vendor id='0x2'/><capability type='mdev_types'><type id='a'><availableInstances>many</availableInstances></type>"
+    "</capability></capability></device>",
+    "<device><capability type='pci'><class>0x030000</class><domain>0</domain><bus>8</bus><slot>0</slot><function>0</function>"
+    "<product id='0x1'/><vendor id='0x2'/><iommuGroup number='-4'/></capability></device>",
+    "<device><parent>pci_0000_00_08_0</parent><capability type='mdev'><type id='a'/><uuid>../../etc</uuid></capability></device>",
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+    g_autoptr(GpuView) view = gpu_view_new();
+    g_autoptr(GError) err = NULL;
+    if (gpu_view_node(view, "h1", bad[i], &err))
+      fail_msg("taken: %s", bad[i]);
+    assert_true(error_is(err, REASON_GPU_FACTS));
+  }
+}
+
+static void files_are_read_strictly(void **state)
+{
+  static const char *const bad[] = {
+    "nonsense", "0000:41:00.0", "0000:41:00.0 unheard_of 1", "0000:41:00.0 class 030000", "0000:41:00.0 class 0x1030000",
+    "0000:41:00.0 boot_vga -1", "0000:41:00.4 physfn ../../x", "0000:41:00.4 creatable x : NVIDIA A40-8Q",
+    "0000:41:00.4 creatable 99999999999 : NVIDIA A40-8Q", "0000:41:00.4 creatable 558 NVIDIA", "../../:41:0 class 0x030000",
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+    g_autoptr(GpuView) view = gpu_view_new();
+    g_autoptr(GError) err = NULL;
+    if (gpu_view_files(view, "h1", bad[i], &err))
+      fail_msg("taken: %s", bad[i]);
+    assert_true(error_is(err, REASON_GPU_FACTS));
+  }
+}
+
+/* As the README of NVIDIA's vgpu-device-manager prints it (https://github.com/NVIDIA/vgpu-device-manager), with and without heading. */
+static void recorded_list_of_creatable_types_is_read(void **state)
+{
+  g_autoptr(GpuView) view = gpu_view_new();
+  assert_true(gpu_view_files(view, "h1", "0000:41:00.4 class 0x030200\n0000:41:00.4 physfn 0000:41:00.0\n0000:41:00.4 creatable\n"
+                             "0000:41:00.4 creatable ID    : vGPU Name\n0000:41:00.4 creatable 1428 : NVIDIA H200X-141C\n"
+                             "0000:41:00.4 creatable 1414 : NVIDIA H200X-1-18C\n0000:41:00.4 nvidia/current_vgpu_type 0\n"
+                             "0000:41:00.4 nvidia/gpu_instance_id 4294967295\n", NULL));
+  const ViewFunction *function = gpu_view_find(view, "0000:41:00.4");
+  assert_non_null(function);
+  assert_int_equal(function->creatable->len, 2);
+  assert_string_equal(((ViewType *)function->creatable->pdata[0])->id, "nvidia-1428");
+  assert_string_equal(((ViewType *)function->creatable->pdata[1])->title, "NVIDIA H200X-1-18C");
+  assert_int_equal(function->gpu_instance, -1);
+}
+
+/* Tables in the shapes of the MIG user guide, https://docs.nvidia.com/datacenter/tesla/mig-user-guide/ */
+static void recorded_mig_tables_are_read(void **state)
+{
+  static const char lgip[] =
+    "+-----------------------------------------------------------------------------+\n"
+    "| GPU instance profiles:                                                      |\n"
+    "| GPU   Name             ID    Instances   Memory     P2P    SM    DEC   ENC  |\n"
+    "|                              Free/Total   GiB              CE    JPEG  OFA  |\n"
+    "|=============================================================================|\n"
+    "|   0  MIG 1g.10gb       19     7/7        9.75       No     16     1     0   |\n"
+    "|                                                             1     1     0   |\n"
+    "+-----------------------------------------------------------------------------+\n"
+    "|   0  MIG 1g.10gb+me    20     1/1        9.75       No     16     1     0   |\n"
+    "|                                                             1     1     1   |\n";
+  g_autoptr(GPtrArray) profiles = NULL, instances = NULL;
+  assert_true(mig_profiles_parse("h1", lgip, &profiles, NULL));
+  assert_int_equal(profiles->len, 2);
+  assert_true(mig_placements_parse("h1", "GPU  0 Profile ID 19 Placements: {0,1,2,3,4,5,6}:1\nGPU  0 Profile ID 20 Placements: {}:1\n",
+                                   profiles, NULL));
+  const MigProfile *small = profiles->pdata[0];
+  assert_string_equal(small->name, "1g.10gb");
+  assert_int_equal(small->starts->len, 7);
+  assert_int_equal(small->size, 1);
+  assert_true(mig_instances_parse("h1", "|   0  MIG 1g.10gb       19        9          2:1     |\n", &instances, NULL));
+  const MigInstance *instance = instances->pdata[0];
+  assert_int_equal(instance->id, 9);
+  assert_int_equal(instance->start, 2);
+}
+
+static void other_mig_tables_are_refused(void **state)
+{
+  static const char *const bad[] = { "", "|   0  MIG 1g.10gb  x  7/7", "|   0  MIG 1g.10gb  19  8/7", "|   0  MIG 1g.10gb  19  99999/99999" };
+  for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+    g_autoptr(GPtrArray) profiles = NULL;
+    g_autoptr(GError) err = NULL;
+    assert_false(mig_profiles_parse("h1", bad[i], &profiles, &err));
+    assert_true(error_is(err, REASON_GPU_FACTS));
+  }
+  g_autoptr(GPtrArray) none = g_ptr_array_new(), instances = NULL;
+  assert_false(mig_placements_parse("h1", "GPU  0 Profile ID 19 Placements: {0,x}:1", none, NULL));
+  assert_false(mig_placements_parse("h1", "GPU  0 Profile ID 19 Placements: {0,1", none, NULL));
+  assert_false(mig_instances_parse("h1", "|   0  MIG 1g.10gb  19  9  2", &instances, NULL));
+}
+
+/* ── the vendors' rules ─────────────────────────────────────────────────── */
+
+typedef struct {
+  Hypervisor *hypervisor;
+  Exec *exec;
+  GpuHost host;
+} Rules;
+
+static int rules_up(void **state)
+{
+  Rules *rules = g_new0(Rules, 1);
+  g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
+  HypervisorOptions options = { .uri = uri, .host = "h1", .controller = controller };
+  assert_true(hypervisor_open(&options, &rules->hypervisor, NULL));
+  rules->exec = exec_of(NULL);
+  rules->host = (GpuHost){ rules->hypervisor, rules->exec, "h1", controller };
+  *state = rules;
+  return 0;
+}
+
+static int rules_down(void **state)
+{
+  Rules *rules = *state;
+  exec_close(rules->exec);
+  hypervisor_close(rules->hypervisor);
+  g_free(rules);
+  fake_cards_reboot(dir);
+  return 0;
+}
+
+static bool make(Rules *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
+{
+  GpuOrder order = { .card = card, .backend = backend, .type = type, .claim = address, .generation = 1, .address = address, .start = -1 };
+  GpuHandle handle;
+  return gpu_make(&rules->host, &order, &handle, err);
+}
+
+static bool release(Rules *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
+{
+  GpuOrder order = { .card = card, .backend = backend, .type = type, .claim = address, .generation = 1, .address = address, .start = -1 };
+  return gpu_release(&rules->host, &order, err);
+}
+
+static int free_of(Rules *rules, const char *address, const char *id)
+{
+  g_autoptr(GpuCard) card = NULL;
+  assert_true(gpu_look(&rules->host, address, &card, NULL));
+  for (guint i = 0; i < card->types->len; i++)
+    if (!strcmp(((GpuType *)card->types->pdata[i])->id, id))
+      return ((GpuType *)card->types->pdata[i])->free;
+  return 0;
+}
+
+static void same_type_card_offers_no_other_once_one_is_given(void **state)
+{
+  Rules *rules = *state;
+  assert_true(free_of(rules, "0000:41:00.0", "nvidia-559") > 0);
+  assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+  assert_int_equal(free_of(rules, "0000:41:00.0", "nvidia-559"), 0);
+  g_autoptr(GError) err = NULL;
+  assert_false(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-559", "0000:41:00.5", &err));
+  assert_true(error_is(err, REASON_GPU_FULL));
+  /* mixed sizes are another card's */
+  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1150", "0000:42:00.4", NULL));
+  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.5", NULL));
+  assert_int_equal(free_of(rules, "0000:42:00.0", "nvidia-1150"), 0);
+  assert_true(free_of(rules, "0000:42:00.0", "nvidia-1149") > 0);
+}
+
+static void function_in_a_guest_is_neither_released_nor_reset(void **state)
+{
+  Rules *rules = *state;
+  g_autoptr(GError) err = NULL;
+  assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+  assert_true(fake_cards_hold(dir, "0000:41:00.4"));
+  assert_false(release(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", &err));
+  assert_true(error_is(err, REASON_GPU_IN_USE));
+  fake_cards_let_go(dir, "0000:41:00.4");
+  assert_true(release(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+}
+
+static void function_whose_reset_failed_stays_dirty_until_one_is_confirmed(void **state)
+{
+  Rules *rules = *state;
+  g_autoptr(GError) err = NULL, again = NULL;
+  g_autofree char *fail = g_build_filename(dir, "sys/bus/pci/devices/0000:41:00.4/fail", NULL);
+  assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+  assert_true(fake_cards_hold(dir, "0000:41:00.4"));
+  fake_cards_let_go(dir, "0000:41:00.4");
+  assert_true(g_file_set_contents(fail, "reset 5", -1, NULL));
+  assert_false(release(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", &err));
+  assert_true(error_is(err, REASON_GPU_DIRTY));
+  assert_false(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", &again)); /* what the guest left is still in it */
+  g_unlink(fail);
+  assert_true(release(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+  assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
+}
+
+static void function_that_got_another_type_is_not_ours(void **state)
+{
+  Rules *rules = *state;
+  g_autoptr(GError) err = NULL, released = NULL;
+  assert_int_equal(fake_cards_write(dir, "/sys/bus/pci/devices/0000:42:00.4/nvidia/current_vgpu_type", "1149"), 0);
+  assert_false(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.4", &err));
+  assert_true(error_is(err, REASON_GPU_NOT_OURS));
+  assert_false(release(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.4", &released));
+  assert_true(error_is(released, REASON_GPU_NOT_OURS));
+}
+
+static void console_card_is_given_only_by_force(void **state)
+{
+  Rules *rules = *state;
+  g_autoptr(GError) err = NULL;
+  GpuHandle handle;
+  GpuOrder order = { .card = "0000:02:00.0", .backend = GPU_WHOLE, .type = "whole", .claim = "v-1", .generation = 1, .start = -1 };
+  assert_false(gpu_make(&rules->host, &order, &handle, &err));
+  assert_true(error_is(err, REASON_GPU_CONSOLE_CARD));
+  order.force = true;
+  assert_true(gpu_make(&rules->host, &order, &handle, NULL));
+  assert_true(gpu_release(&rules->host, &order, NULL));
+}
+
+static void whole_card_takes_its_sound_along_and_nobody_else(void **state)
+{
+  Rules *rules = *state;
+  g_autofree char *link = g_build_filename(dir, "sys/bus/pci/devices/0000:65:00.1/driver", NULL), *to = NULL, *after = NULL;
+  assert_true(make(rules, "0000:65:00.0", GPU_WHOLE, "whole", "0000:65:00.0", NULL));
+  to = g_file_read_link(link, NULL);
+  assert_true(g_str_has_suffix(to, "/vfio-pci"));
+  assert_true(release(rules, "0000:65:00.0", GPU_WHOLE, "whole", "0000:65:00.0", NULL));
+  after = g_file_read_link(link, NULL);
+  assert_false(g_str_has_suffix(after, "/vfio-pci"));
+  /* a neighbour in the group that is not of the card */
+  g_autofree char *neighbour = g_build_filename(dir, "sys/bus/pci/devices/0000:66:00.0", NULL);
+  g_autofree char *class = g_build_filename(neighbour, "class", NULL);
+  g_autofree char *group_link = g_build_filename(dir, "sys/bus/pci/devices/0000:65:00.0/iommu_group", NULL);
+  g_autofree char *group = g_file_read_link(group_link, NULL), *number = g_path_get_basename(group);
+  g_autofree char *member = g_build_filename(dir, "sys/kernel/iommu_groups", number, "devices/0000:66:00.0", NULL);
+  g_autoptr(GError) err = NULL;
+  g_mkdir_with_parents(neighbour, 0700);
+  assert_true(g_file_set_contents(class, "0x010802\n", -1, NULL) && g_file_set_contents(member, "", -1, NULL));
+  assert_false(make(rules, "0000:65:00.0", GPU_WHOLE, "whole", "0000:65:00.0", &err));
+  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "0000:66:00.0"));
+  g_unlink(member);
+  g_unlink(class);
+  g_rmdir(neighbour);
+}
+
+static void mig_places_are_kept_apart(void **state)
+{
+  Rules *rules = *state;
+  GpuHandle handle;
+  GpuOrder big = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "3g.20gb", .claim = "v-1", .generation = 1, .start = 0 };
+  GpuOrder small = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-2", .generation = 1, .start = 2 };
+  g_autoptr(GError) err = NULL;
+  assert_true(gpu_make(&rules->host, &big, &handle, NULL));
+  assert_false(gpu_make(&rules->host, &small, &handle, &err));
+  assert_true(error_is(err, REASON_GPU_FULL));
+  small.start = 4;
+  assert_true(gpu_make(&rules->host, &small, &handle, NULL));
+  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 0);
+  assert_true(gpu_release(&rules->host, &big, NULL));
+  assert_true(gpu_release(&rules->host, &small, NULL));
+  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
+}
+
+static void lost_card_is_gone(void **state)
+{
+  Rules *rules = *state;
+  g_autoptr(GError) err = NULL;
+  assert_true(fake_cards_add(dir, "0000:c1:00.0", "l40s", NULL));
+  assert_true(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.4", NULL));
+  fake_cards_lose(dir, "0000:c1:00.0");
+  assert_false(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.5", &err));
+  assert_true(error_is(err, REASON_GPU_GONE));
+  assert_true(release(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.4", NULL));
+}
+
+/* ── the run ────────────────────────────────────────────────────────────── */
+
+static void tree_del(const char *path)
+{
+  g_autoptr(GDir) folder = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+  const char *name;
+  while (folder && (name = g_dir_read_name(folder))) {
+    g_autofree char *below = g_build_filename(path, name, NULL);
+    tree_del(below);
+  }
+  if (g_unlink(path))
+    g_rmdir(path);
+}
+
+static const struct { const char *model, *address; GpuBackend backend; const char *type; int most; } card_rows[] = {
+  { "mdpy", "0000:08:00.0", GPU_MDEV, "vgpu_mdpy-hd", 4 },
+  { "mbochs", "0000:0a:00.0", GPU_MDEV, "vgpu_mbochs-large", 4 },
+  { "t4", "0000:21:00.0", GPU_MDEV, "nvidia-233", 2 },
+  { "a40", "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", 6 },
+  { "l40s", "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1150", 2 },
+  { "flex170", "0000:51:00.0", GPU_SRIOV, "vf", 4 },
+  { "a100", "0000:81:00.0", GPU_MIG, "1g.5gb", 7 },
+  { "w6800", "0000:65:00.0", GPU_WHOLE, "whole", 1 },
+};
+
+int main(void)
+{
+#define R(f) cmocka_unit_test_setup_teardown(f, rules_up, rules_down)
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(mark_is_the_controllers_and_nobody_elses), cmocka_unit_test(addresses_are_taken_or_refused),
+    cmocka_unit_test(device_of_each_back_end_is_as_recorded), cmocka_unit_test(node_devices_are_read_strictly),
+    cmocka_unit_test(files_are_read_strictly), cmocka_unit_test(recorded_list_of_creatable_types_is_read),
+    cmocka_unit_test(recorded_mig_tables_are_read), cmocka_unit_test(other_mig_tables_are_refused),
+    R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
+    R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
+    R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),
+    R(lost_card_is_gone),
+  };
+  dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
+  g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
+  int failed = 0;
+  for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++)
+    failed += !fake_cards_add(dir, card_rows[i].address, card_rows[i].model, NULL);
+  failed += !fake_cards_add(dir, "0000:02:00.0", "console", NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++) {
+    GpuContract contract = { .title = card_rows[i].model, .uri = uri, .backend = card_rows[i].backend, .card = card_rows[i].address,
+                             .type = card_rows[i].type, .most = card_rows[i].most, .exec = exec_of };
+    failed += gpu_contract_run(&contract);
+  }
+  failed += cmocka_run_group_tests(tests, NULL, NULL);
+  fake_forget();
+  tree_del(dir);
+  g_free(dir);
+  return failed;
+}
