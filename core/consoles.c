@@ -50,15 +50,19 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
 
 /* ── a gateway trades a ticket ────────────────────────────────────────────── */
 
+static bool user_may_watch(Brain *b, const char *name)
+{
+  const User *user = GET(b, User, USER, name);
+  return user ? !user->disabled : !strcmp(name, "root");
+}
+
 static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError **err)
 {
   const Session *s = ticket ? GET(b, Session, SESSION, ticket->session) : NULL;
   const Desktop *d = s && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
-  const User *user = ticket ? GET(b, User, USER, ticket->user) : NULL;
   bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->ready &&
                !g_strcmp0(d->session, s->head.name) && !g_strcmp0(ticket->desktop, s->desktop);
-  bool local = ticket && !user && !g_strcmp0(ticket->user, "root");
-  if (!known || (user ? user->disabled : !local) || g_strcmp0(ticket->protocol, request_text(r, "protocol")) ||
+  if (!known || !user_may_watch(b, ticket->user) || g_strcmp0(ticket->protocol, request_text(r, "protocol")) ||
       g_strcmp0(ticket->origin, request_text(r, "origin")))
     return error_false(err, REASON_BAD_TICKET, NULL);
   if (d->power != POWER_ON || d->state == DESKTOP_LOST)
@@ -102,12 +106,6 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
 }
 
 static void relay_closed(Brain *b, const char *name);
-
-static bool user_may_watch(Brain *b, const char *name)
-{
-  const User *user = GET(b, User, USER, name);
-  return user ? !user->disabled : !strcmp(name, "root");
-}
 
 bool relay_must_go(Brain *b, const Relay *relay)
 {

@@ -57,6 +57,12 @@ static void asked(Sim *s, Answer *a, void *person)
   g_clear_pointer(&p->key, g_free);
 }
 
+/* Half of them sit at a page, the others at a viewer that has none. */
+static const char *page_of(const Person *p)
+{
+  return p->bit % 2 ? "https://desk.example" : NULL;
+}
+
 static void ask(Sim *s, Person *p)
 {
   static const char *pools[POOLS] = { "cad", "web", "own" };
@@ -66,6 +72,8 @@ static void ask(Sim *s, Person *p)
   }
   g_autofree char *body = g_strdup_printf("{'pool':'%s','ticket':true}", p->pool);
   Request *r = ask_new(API_SESSION_REQUEST, p->name, NULL, body);
+  if (page_of(p))
+    json_object_set_new(r->body, "origin", json_string(page_of(p)));
   r->idempotency_key = g_strdup(p->key);
   p->asked = true;
   runtime_ask(s, r, asked, p);
@@ -81,9 +89,19 @@ static void ticketed(Sim *s, Answer *a, void *person)
     ticket_take(p, a);
 }
 
+static void ticket_ask(Sim *s, Person *p)
+{
+  Request *r = ask_new(API_SESSION_TICKET, p->name, p->session, NULL);
+  if (page_of(p))
+    json_object_set_new(r->body, "origin", json_string(page_of(p)));
+  p->asked = true;
+  runtime_ask(s, r, ticketed, p);
+}
+
 typedef struct {
   Person *person;
   char *ticket;
+  const char *never; /* why it must not open anything, or NULL */
 } Redeeming;
 
 static void relay_take(Sim *s, Person *p, const Answer *a)
@@ -113,19 +131,74 @@ static void redeemed(Sim *s, Answer *a, void *data)
   if (a && !a->error) {
     if (!g_hash_table_add(s->redeemed, g_strdup(r->ticket)))
       broken(s, "a ticket opens one console", "%s got in twice with one ticket", r->person->name);
+    if (r->never)
+      broken(s, r->never, "%s got in", r->person->name);
     relay_take(s, r->person, a);
   }
   g_free(r->ticket);
   g_free(r);
 }
 
-static void redeem(Sim *s, Person *p, const char *ticket)
+static const Ticket *ticket_known(Sim *s, const char *ticket)
+{
+  g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, ticket, -1);
+  return s->brain ? (const Ticket *)brain_find(s->brain, NOUN_TICKET, name) : NULL;
+}
+
+/* As the brain knows it at this moment, which is when it decides. */
+static const char *never_opens(Sim *s, const Person *p, const char *ticket, const char *page)
+{
+  const Ticket *known = ticket_known(s, ticket);
+  if (!known)
+    return s->brain ? "a ticket that is no more opens nothing" : NULL;
+  if (known->expires <= s->now_us)
+    return "a ticket opens nothing once its time is over";
+  if (((const User *)brain_find(s->brain, NOUN_USER, p->name))->disabled)
+    return "a ticket of a disabled user opens nothing";
+  return g_strcmp0(page, page_of(p)) ? "a ticket opens nothing for another page" : NULL;
+}
+
+static void redeem_at(Sim *s, Person *p, const char *ticket, const char *page)
 {
   g_autofree char *body = g_strdup_printf("{'ticket':'%s','protocol':'vnc'}", ticket);
   Redeeming *r = g_new(Redeeming, 1);
-  *r = (Redeeming){ p, g_strdup(ticket) };
+  *r = (Redeeming){ p, g_strdup(ticket), never_opens(s, p, ticket, page) };
+  Request *request = ask_new(API_GATEWAY_REDEEM, NULL, NULL, body);
+  if (page)
+    json_object_set_new(request->body, "origin", json_string(page));
   p->asked = true;
-  runtime_ask(s, ask_new(API_GATEWAY_REDEEM, NULL, NULL, body), redeemed, r);
+  runtime_ask(s, request, redeemed, r);
+}
+
+static void redeem(Sim *s, Person *p, const char *ticket)
+{
+  redeem_at(s, p, ticket, page_of(p));
+}
+
+/* Somebody else has got hold of it, at another page. */
+static void redeem_elsewhere(Sim *s, Person *p, const char *ticket)
+{
+  redeem_at(s, p, ticket, "https://evil.example");
+}
+
+/* At the very moment at which its time is over. */
+static void redeem_last(Sim *s, void *person)
+{
+  Person *p = person;
+  g_autofree char *ticket = g_steal_pointer(&p->last_ticket);
+  if (!p->asked)
+    redeem(s, p, ticket);
+}
+
+static void ticket_hold(Sim *s, Person *p, char *take_ticket)
+{
+  const Ticket *known = p->last_ticket ? NULL : ticket_known(s, take_ticket);
+  if (!known) {
+    g_free(take_ticket);
+    return;
+  }
+  p->last_ticket = take_ticket;
+  sim_after(s, MAX(known->expires - s->now_us, 0), redeem_last, p);
 }
 
 /* ── at the desktop ───────────────────────────────────────────────────────── */
@@ -181,10 +254,14 @@ static void sit(Sim *s, Person *p, const Session *session)
   else if (!r && p->ticket) {
     g_free(p->used_ticket);
     p->used_ticket = g_steal_pointer(&p->ticket);
-    redeem(s, p, p->used_ticket);
-  } else if (!r || what > 95) {
-    p->asked = true;
-    runtime_ask(s, ask_new(API_SESSION_TICKET, p->name, p->session, NULL), ticketed, p);
+    if (what < 45)
+      redeem_elsewhere(s, p, p->used_ticket);
+    else
+      redeem(s, p, p->used_ticket);
+  } else if (p->ticket && what < 60) {
+    ticket_hold(s, p, g_steal_pointer(&p->ticket));
+  } else if (!r || what > 85) {
+    ticket_ask(s, p);
   }
 }
 
@@ -270,6 +347,11 @@ static json_t *names_json(GPtrArray *names)
   return list;
 }
 
+static bool shut_out(Sim *s, const GatewayRelay *relay)
+{
+  return s->brain && ((const User *)brain_find(s->brain, NOUN_USER, s->people[relay->person].name))->disabled;
+}
+
 static Request *sync_request(Sim *s, Sync *sync)
 {
   Request *r = ask_new(API_GATEWAY_SYNC, NULL, NULL, NULL);
@@ -279,7 +361,7 @@ static Request *sync_request(Sim *s, Sync *sync)
     g_ptr_array_add(sync->named, relay->name);
     if (!relay->told)
       g_ptr_array_add(opened, relay->name);
-    if (session_over(s, relay->session) && sync->full)
+    if (sync->full && (session_over(s, relay->session) || shut_out(s, relay)))
       g_ptr_array_add(sync->must_go, relay->name);
   }
   json_object_set_new(r->body, "gateway", json_string("g1"));

@@ -52,7 +52,7 @@ typedef struct {
 typedef struct {
   char name[16];
   int bit;
-  char *session, *pool, *key, *ticket, *used_ticket;
+  char *session, *pool, *key, *ticket, *used_ticket, *last_ticket;
   int keys;
   bool asked;                  /* an answer is outstanding */
 } Person;

@@ -60,13 +60,15 @@ static void some_order(Sim *s)
 {
   static const ApiVerb simple[] = { API_HOST_DRAIN, API_HOST_ACTIVATE, API_HOST_ACTIVATE, API_POOL_PAUSE, API_POOL_RESUME, API_POOL_RESUME,
                                     API_DESKTOP_RETIRE, API_DESKTOP_MAINTAIN, API_DESKTOP_MAINTAIN, API_TASK_CANCEL, API_TASK_RETRY, API_SESSION_END };
-  int64_t what = chance_below(s, G_N_ELEMENTS(simple) + 2);
+  int64_t what = chance_below(s, G_N_ELEMENTS(simple) + 3);
   if (what < (int64_t)G_N_ELEMENTS(simple)) {
     const char *name = some(s, api_rows[simple[what]].noun);
     if (name)
       order(s, simple[what], name, NULL);
   } else if (what == G_N_ELEMENTS(simple)) {
     pool_resized(s, some(s, NOUN_POOL));
+  } else if (what == G_N_ELEMENTS(simple) + 1) {
+    order(s, API_USER_CHANGE, some(s, NOUN_USER), chance(s, 400) ? "{'disabled':true}" : "{'disabled':false}");
   }
 }
 
@@ -111,6 +113,9 @@ static void mend(Sim *s, void *unused)
   g_autoptr(GPtrArray) pools = sorted_names(s->store.live[NOUN_POOL]);
   for (guint i = 0; i < pools->len; i++)
     order(s, API_POOL_RESUME, pools->pdata[i], NULL);
+  for (int i = 0; i < PEOPLE; i++)
+    if (STORED(s, User, USER, s->people[i].name)->disabled)
+      order(s, API_USER_CHANGE, s->people[i].name, "{'disabled':false}");
   g_autoptr(GPtrArray) desktops = sorted_names(s->store.live[NOUN_DESKTOP]);
   for (guint i = 0; i < desktops->len; i++) {
     const Desktop *d = STORED(s, Desktop, DESKTOP, desktops->pdata[i]);

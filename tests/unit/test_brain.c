@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/lifecycle.h"
 #include "tests/unit/brain_world.h"
 
 #define DESKTOPS(w, state) world_count(w, NOUN_DESKTOP, DESKTOP_##state)
@@ -70,6 +71,74 @@ static void a_used_desktop_comes_back_only_by_a_proven_reset(void **state)
   assert_false(d->touched);
   assert_non_null(strstr(d->evidence, "\"clone\":2"));
   world_free(w);
+}
+
+/* A desktop handed out to jihye, and a ticket for it that was given to a page. */
+typedef struct {
+  World *w;
+  char *session, *desktop, *body;
+} Ticketed;
+
+static Ticketed ticketed_new(const char *origin)
+{
+  Ticketed t = { .w = world_new() };
+  world_furnish(t.w, 1, 1, 1);
+  t.session = g_strdup(session_asked(t.w, "jihye")->head.name);
+  t.desktop = g_strdup(WORLD_GET(t.w, Session, SESSION, t.session)->desktop);
+  g_autofree char *ask = g_strdup_printf("{'origin':'%s'}", origin);
+  json_auto_t *json = json_loads(world_ask(t.w, API_SESSION_TICKET, "jihye", t.session, ask)->json, 0, NULL);
+  t.body = g_strdup_printf("{'ticket':'%s','protocol':'vnc','origin':'%s'}", json_string_value(json_object_get(json, "ticket")), origin);
+  return t;
+}
+
+static void ticketed_clear(Ticketed *t)
+{
+  world_free(t->w);
+  g_free(t->session);
+  g_free(t->desktop);
+  g_free(t->body);
+}
+
+/* The answer comes at once, and nothing has begun: no console was asked for, and nobody has used the desktop. */
+static void assert_opens_nothing(Ticketed *t, const char *body)
+{
+  t->w->hold = true;
+  assert_refused(world_ask(t->w, API_GATEWAY_REDEEM, NULL, NULL, body), REASON_BAD_TICKET);
+  assert_int_equal(t->w->held->len, 0);
+  t->w->hold = false;
+  assert_int_equal(WORLD_GET(t->w, Desktop, DESKTOP, t->desktop)->state, DESKTOP_ASSIGNED);
+  assert_int_equal(world_count(t->w, NOUN_SESSION, SESSION_ASSIGNED), 1);
+}
+
+static void a_ticket_opens_nothing_once_its_time_is_over(void **state)
+{
+  Ticketed late = ticketed_new("https://desk.example"), right = ticketed_new("https://desk.example");
+  late.w->now_us += TICKET_LIFE_S * G_USEC_PER_SEC; /* nothing woke the brain meanwhile */
+  assert_opens_nothing(&late, late.body);
+  right.w->now_us += TICKET_LIFE_S * G_USEC_PER_SEC - 1;
+  assert_int_equal(world_ask(right.w, API_GATEWAY_REDEEM, NULL, NULL, right.body)->status, 200);
+  ticketed_clear(&late);
+  ticketed_clear(&right);
+}
+
+static void a_ticket_of_a_disabled_user_opens_nothing(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  world_ask(t.w, API_USER_CHANGE, NULL, "jihye", "{'disabled':true}");
+  assert_opens_nothing(&t, t.body);
+  ticketed_clear(&t);
+}
+
+static void a_ticket_opens_nothing_for_another_page(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autoptr(GString) other = g_string_new(t.body), viewer = g_string_new(t.body);
+  g_string_replace(other, "https://desk.example", "https://desk.example.evil", 0);
+  g_string_replace(viewer, ",'origin':'https://desk.example'", "", 0);
+  assert_opens_nothing(&t, other->str);
+  assert_opens_nothing(&t, viewer->str);
+  assert_int_equal(world_ask(t.w, API_GATEWAY_REDEEM, NULL, NULL, t.body)->status, 200);
+  ticketed_clear(&t);
 }
 
 static GError *prove_fails(World *w, const StepOrder *order)
@@ -199,6 +268,9 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_pool_grows_to_its_spare_and_no_further),
     cmocka_unit_test(a_used_desktop_comes_back_only_by_a_proven_reset),
+    cmocka_unit_test(a_ticket_opens_nothing_once_its_time_is_over),
+    cmocka_unit_test(a_ticket_of_a_disabled_user_opens_nothing),
+    cmocka_unit_test(a_ticket_opens_nothing_for_another_page),
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
