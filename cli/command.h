@@ -101,6 +101,7 @@ bool command_wait(Command *command, Noun noun, json_t **json, GError **err);
 bool command_watch(Command *command, Noun noun, const char *name, json_t *filters, GError **err);
 
 bool command_template_check(Command *command, GError **err);
+bool command_plan_replay(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);
 bool command_logout(Command *command, GError **err);

@@ -22,6 +22,8 @@ def a_mistyped_word_is_told_what_was_meant():
                 ("pool list -x", 2, ["does not know -x"]),
                 ("template chek x.xml", 2, ['"sarang template check"']),
                 ("pool change", 2, ["usage: sarang pool change NAME"]),
+                ("plan replay none.csv x.csv", 1, ['cannot read "none.csv"']),
+                ("plan replay /etc/passwd /etc/passwd", 2, ['line 1 is "sn"']),
                 ("pool pause a b", 2, ['"b" is one word too many', "usage: sarang pool pause NAME"]),
                 ("pool list --limit", 2, ["--limit needs a value: N"]),
                 ("-o", 2, ["--output needs a value: FORM"]),
