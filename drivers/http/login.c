@@ -1,6 +1,7 @@
 /* Logging in, logging out, and who one is. */
 #include <string.h>
 
+#include "core/text.h"
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
 #include "drivers/http/reply.h"
@@ -57,7 +58,8 @@ static bool login_read(Exchange *x, Login *l, GError **err)
   bool ok = (body || !x->body_bytes) && body_check(API_LOGIN, body, err) && secrets_take(body, "name", &l->name, err) &&
             secrets_take(body, "password", &l->password, err);
   json_decref(body);
-  if (ok && strlen(l->password) > PASSWORD_MAX_BYTES)
+  /* what no user can have is not counted, as nothing may be kept of it */
+  if (ok && (strlen(l->password) > PASSWORD_MAX_BYTES || !account_check("name", l->name, NULL)))
     return error_false(err, REASON_BAD_LOGIN, NULL);
   return ok;
 }

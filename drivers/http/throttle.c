@@ -3,13 +3,13 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-/* What is counted for one key: "a ADDRESS" and "u USER" for strangers, "k USER ADDRESS" for a known pair. */
+/* What is counted for one key: hash of "a ADDRESS" and "u USER" for strangers, "k USER ADDRESS" for a known pair. */
 typedef struct {
   char *key;
   int wrong;
   int64_t seen_us;
   int64_t free_us; /* when the next try may be made */
-  GList link;      /* in order: newest first */
+  GList link;      /* in order of the last counted try: newest first */
 } Entry;
 
 enum { FORGET_AFTER_S = 3600 };
@@ -44,19 +44,19 @@ void throttle_free(Throttle *t)
   g_free(t);
 }
 
-/* The entry of key, the newest from now on; made when make is true, else NULL where there is none. */
-static Entry *entry_find(Throttle *t, const char *key, bool make)
+static Entry *entry_find(const Throttle *t, const char *key) { return g_hash_table_lookup(t->entries, key); }
+
+/* The entry of key, made where there is none; the newest from now on. A pointer to another entry may be dead after it. */
+static Entry *entry_take(Throttle *t, const char *key)
 {
-  Entry *e = g_hash_table_lookup(t->entries, key);
+  Entry *e = entry_find(t, key);
   if (e) {
     g_queue_unlink(&t->order, &e->link);
-  } else if (make) {
+  } else {
     e = g_new0(Entry, 1);
     e->key = g_strdup(key);
     e->link.data = e;
     g_hash_table_insert(t->entries, e->key, e);
-  } else {
-    return NULL;
   }
   g_queue_push_head_link(&t->order, &e->link);
   if (t->order.length > THROTTLE_ENTRIES) {
@@ -74,8 +74,6 @@ static int wait_s(const Entry *e, int64_t now_us)
 
 static void count_wrong(Entry *e, int max_s, int64_t now_us)
 {
-  if (!e)
-    return;
   if (now_us - e->seen_us > FORGET_AFTER_S * (int64_t)G_USEC_PER_SEC)
     e->wrong = 0;
   e->seen_us = now_us;
@@ -104,19 +102,40 @@ static char *address_key(const char *address)
   return g_strconcat("a ", inet_ntop(AF_INET6, &six, text, sizeof text), NULL);
 }
 
-int throttle_try(Throttle *t, const char *user, const char *address, int64_t now_us)
+/* What is counted of a try; hashes, as a stranger chose the texts. */
+typedef struct {
+  char *pair, *place, *person;
+} Keys;
+
+static void keys_clear(Keys *k)
+{
+  g_free(k->pair);
+  g_free(k->place);
+  g_free(k->person);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Keys, keys_clear)
+
+static char *hashed(const char *text) { return g_compute_checksum_for_string(G_CHECKSUM_SHA256, text, -1); }
+
+static Keys keys_of(const char *user, const char *address)
 {
   g_autofree char *place = address_key(address), *person = g_strconcat("u ", user, NULL);
-  g_autofree char *known = g_strconcat("k ", user, " ", place, NULL);
+  g_autofree char *pair = g_strconcat("k ", user, " ", place, NULL);
+  return (Keys){ hashed(pair), hashed(place), hashed(person) };
+}
+
+int throttle_try(Throttle *t, const char *user, const char *address, int64_t now_us)
+{
+  g_auto(Keys) keys = keys_of(user, address);
   g_mutex_lock(&t->mutex);
-  Entry *by_pair = entry_find(t, known, false);
-  Entry *by_place = by_pair ? NULL : entry_find(t, place, true);
-  Entry *by_person = by_pair ? NULL : entry_find(t, person, true);
-  int seconds = MAX(wait_s(by_pair, now_us), MAX(wait_s(by_place, now_us), wait_s(by_person, now_us)));
-  if (!seconds) {
-    count_wrong(by_pair, THROTTLE_USER_MAX_S, now_us);
-    count_wrong(by_place, THROTTLE_ADDRESS_MAX_S, now_us);
-    count_wrong(by_person, THROTTLE_USER_MAX_S, now_us);
+  bool known = entry_find(t, keys.pair);
+  int seconds = known ? wait_s(entry_find(t, keys.pair), now_us)
+                      : MAX(wait_s(entry_find(t, keys.place), now_us), wait_s(entry_find(t, keys.person), now_us));
+  if (!seconds && known)
+    count_wrong(entry_take(t, keys.pair), THROTTLE_USER_MAX_S, now_us);
+  if (!seconds && !known) {
+    count_wrong(entry_take(t, keys.place), THROTTLE_ADDRESS_MAX_S, now_us);
+    count_wrong(entry_take(t, keys.person), THROTTLE_USER_MAX_S, now_us);
   }
   g_mutex_unlock(&t->mutex);
   return seconds;
@@ -124,16 +143,14 @@ int throttle_try(Throttle *t, const char *user, const char *address, int64_t now
 
 void throttle_right(Throttle *t, const char *user, const char *address)
 {
-  g_autofree char *place = address_key(address), *person = g_strconcat("u ", user, NULL);
-  g_autofree char *known = g_strconcat("k ", user, " ", place, NULL);
+  g_auto(Keys) keys = keys_of(user, address);
   g_mutex_lock(&t->mutex);
-  bool stranger = !entry_find(t, known, false);
-  Entry *pair = entry_find(t, known, true);
+  if (!entry_find(t, keys.pair)) {
+    count_right(entry_find(t, keys.place));
+    count_right(entry_find(t, keys.person));
+  }
+  Entry *pair = entry_take(t, keys.pair);
   pair->wrong = 0;
   pair->free_us = 0;
-  if (stranger) {
-    count_right(entry_find(t, place, false));
-    count_right(entry_find(t, person, false));
-  }
   g_mutex_unlock(&t->mutex);
 }

@@ -1,7 +1,8 @@
 /* Delays for those who guess passwords. Of a stranger, who never logged in as that user from that address, the address and the
  * user's strangers all together are slowed down; of a known pair of user and address, that pair alone. So an attacker slows
- * himself and other strangers, and nobody at a place they are known at, not even behind the same address. Bounded memory: the
- * oldest entries are forgotten. The caller brings the time. */
+ * himself and other strangers, and nobody at a place they are known at, not even behind the same address. Bounded memory,
+ * whatever the texts' length: those whose last counted try is oldest are forgotten, and a refused try makes or renews nothing, so
+ * that only who may try, at the price of a password's hash each, can push others out. The caller brings the time. */
 #pragma once
 
 #include <glib.h>

@@ -148,6 +148,19 @@ static void a_long_password_is_wrong_before_it_costs(void **state)
   assert_int_equal(r->status, 401);
 }
 
+/* Nothing is kept of a name that no user can have, so that it delays nobody either. */
+static void a_name_nobody_can_have_is_wrong_before_it_counts(void **state)
+{
+  g_autofree char *name = g_strnfill(100000, 'x');
+  const char *names[] = { name, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "change alice", "", "Alice" };
+  for (size_t i = 0; i < 4 * G_N_ELEMENTS(names); i++) {
+    g_autofree char *body = g_strdup_printf("{\"name\":\"%s\",\"password\":\"x\"}", names[i % G_N_ELEMENTS(names)]);
+    g_autoptr(Response) r = login(FROM("198.51.100.98"), body);
+    assert_int_equal(r->status, 401);
+    assert_string_equal(response_code(r), "bad-login");
+  }
+}
+
 static void guessing_is_slowed_down_and_nobody_else_is(void **state)
 {
   g_autoptr(Response) known = login(FROM("203.0.113.1"), GOOD);
@@ -299,6 +312,7 @@ int main(void)
     cmocka_unit_test(logging_out_ends_the_token),
     cmocka_unit_test(wrong_passwords_and_nobodies_are_told_the_same),
     cmocka_unit_test(a_long_password_is_wrong_before_it_costs),
+    cmocka_unit_test(a_name_nobody_can_have_is_wrong_before_it_counts),
     cmocka_unit_test(guessing_is_slowed_down_and_nobody_else_is),
     cmocka_unit_test(a_flood_of_logins_is_turned_away),
     cmocka_unit_test(a_new_user_reaches_the_brain_without_password),

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <string.h>
 
 #include "drivers/http/throttle.h"
@@ -137,6 +138,49 @@ static void memory_is_bounded(void **state)
   assert_int_equal(throttle_try(t, "first", "192.0.2.1", now), 0); /* forgotten */
 }
 
+/* Whoever is refused changes nothing: invented names push nobody out who is being guarded. */
+static void refused_tries_leave_no_trace(void **state)
+{
+  Throttle *t = *state;
+  assert_true(guess(t, "mallory", "192.0.2.1", 20) > 0);
+  assert_true(guess(t, "victim", "192.0.2.2", 20) > 0);
+  for (int i = 0; i < 2 * THROTTLE_ENTRIES; i++) {
+    g_autofree char *user = g_strdup_printf("u%d", i);
+    assert_true(throttle_try(t, user, "192.0.2.1", now) > 0);
+  }
+  assert_true(throttle_try(t, "victim", "203.0.113.1", now) > 0);
+}
+
+/* Who is forgotten first is whose last counted try is longest ago; being asked for and refused keeps nobody. */
+static void the_oldest_tries_are_forgotten_first(void **state)
+{
+  Throttle *t = *state;
+  assert_true(guess(t, "old", "192.0.2.1", 20) > 0);
+  now += S / 2;
+  assert_true(guess(t, "young", "192.0.2.2", 20) > 0);
+  for (int i = 0; i < THROTTLE_ENTRIES / 2 - 1; i++) {
+    g_autofree char *user = g_strdup_printf("u%d", i), *address = g_strdup_printf("a%d", i);
+    assert_int_equal(throttle_try(t, "old", "192.0.2.1", now), 1);
+    assert_int_equal(throttle_try(t, user, address, now), 0);
+  }
+  assert_true(throttle_try(t, "young", "192.0.2.2", now) > 0);
+  assert_int_equal(throttle_try(t, "old", "203.0.113.1", now), 0);
+}
+
+static void long_names_take_no_room(void **state)
+{
+  enum { NAME_BYTES = 900 << 10, NAMES = 64 };
+  Throttle *t = *state;
+  g_autofree char *name = g_strnfill(NAME_BYTES, 'x');
+  size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+  for (int i = 0; i < NAMES; i++) {
+    g_autofree char *address = g_strdup_printf("192.0.2.%d", i);
+    name[0] = (char)('!' + i);
+    assert_int_equal(throttle_try(t, name, address, now), 0);
+  }
+  assert_true(mallinfo2().uordblks + mallinfo2().hblkhd < before + NAME_BYTES);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -148,6 +192,9 @@ int main(void)
     cmocka_unit_test_setup_teardown(an_ipv6_network_is_one_place, set_up, tear_down),
     cmocka_unit_test_setup_teardown(an_hour_of_peace_is_forgiven, set_up, tear_down),
     cmocka_unit_test_setup_teardown(memory_is_bounded, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(refused_tries_leave_no_trace, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(the_oldest_tries_are_forgotten_first, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(long_names_take_no_room, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
