@@ -47,6 +47,7 @@ Brain *brain_new(const BrainOptions *options)
   b->running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   b->gates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, gate_free);
   b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return b;
 }
 
@@ -62,6 +63,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->running);
   g_hash_table_unref(b->gates);
   g_hash_table_unref(b->orphans);
+  g_hash_table_unref(b->gateways);
   g_free(b->controller);
   g_free(b->answer_name);
   g_free(b);
@@ -403,6 +405,7 @@ void brain_tick(Brain *b, int64_t now_us)
     g_autofree char *name = g_strdup(borrowed);
     object_due(b, noun, name);
   }
+  gateways_look(b);
   reconcile_dirty(b);
 }
 
@@ -429,6 +432,7 @@ void brain_start(Brain *b, int64_t now_us)
   b->controller = g_strdup(self->uuid);
   b->next_number = self->numbers;
   tasks_resume(b);
+  gateways_start(b);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
   for (guint i = 0; i < pools->len; i++)
     brain_dirty(b, pools->pdata[i]);
@@ -464,7 +468,7 @@ void brain_take_output(Brain *b, Output *ret_output)
       g_ptr_array_add(out.orders, order);
   }
   g_array_set_size(b->orders, 0);
-  out.wake_us = state_wake_us(b->state);
+  out.wake_us = MIN(state_wake_us(b->state), gateways_wake_us(b));
   *ret_output = out;
 }
 

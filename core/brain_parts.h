@@ -29,6 +29,13 @@ typedef struct {
   char *desktop, *host, *domain;
 } PendingOrder;
 
+/* A gateway as it was heard last. Silence counts only when it was looked at twice: between the two looks one that is alive has spoken, also
+ * where the clock was set forward. */
+typedef struct {
+  int64_t look_us;  /* when it is looked at next */
+  bool missed;      /* at the look before it had said nothing */
+} Gateway;
+
 struct Brain {
   BrainOptions options;
   State *state;
@@ -43,6 +50,7 @@ struct Brain {
   GHashTable *running;      /* host → how many of its tasks run that start desktops */
   GHashTable *gates;        /* host → GQueue of task names that wait for such a place */
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
+  GHashTable *gateways;     /* name → Gateway: those heard of lately */
   void *reply;              /* of the request being handled */
   bool deferred;            /* its answer comes later */
   char *answer_name;        /* the object it answers */
@@ -118,6 +126,12 @@ bool relay_must_go(Brain *b, const Relay *relay);
 void relay_due(Brain *b, const char *name);
 /* The answer to the gateway, owned by the caller. */
 Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result);
+/* At start: gateways whose consoles are open have until the second look to be heard. */
+void gateways_start(Brain *b);
+/* The consoles of gateways that fell silent are closed. */
+void gateways_look(Brain *b);
+/* When gateways_look has something to do; INT64_MAX for never. */
+int64_t gateways_wake_us(Brain *b);
 /* A ticket for session, as JSON members ("ticket":…) of an answer; owned by the caller. */
 char *ticket_make(Brain *b, const Session *session, const char *user, const char *origin);
 

@@ -190,6 +190,69 @@ static bool list_has(json_t *list, const char *name)
   return false;
 }
 
+/* true ⇔ it was heard of before. */
+static bool gateway_heard(Brain *b, const char *name)
+{
+  Gateway *known = g_hash_table_lookup(b->gateways, name), heard = { b->now_us + GATEWAY_SILENT_S * SECOND_US, false };
+  if (known)
+    *known = heard;
+  else
+    g_hash_table_insert(b->gateways, g_strdup(name), g_memdup2(&heard, sizeof heard));
+  return known;
+}
+
+void gateways_start(Brain *b)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_RELAY);
+  for (guint i = 0; i < names->len; i++) {
+    const Relay *relay = GET(b, Relay, RELAY, names->pdata[i]);
+    if (relay->open && relay->gateway)
+      gateway_heard(b, relay->gateway);
+  }
+}
+
+static void gateway_gone(Brain *b, const char *gateway)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_RELAY);
+  g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++) {
+    const Relay *relay = GET(b, Relay, RELAY, names->pdata[i]);
+    if (relay->open && !g_strcmp0(relay->gateway, gateway))
+      g_ptr_array_add(gone, g_strdup(relay->head.name));
+  }
+  for (guint i = 0; i < gone->len; i++)
+    relay_closed(b, gone->pdata[i]);
+}
+
+void gateways_look(Brain *b)
+{
+  GHashTableIter i;
+  void *name, *value;
+  g_hash_table_iter_init(&i, b->gateways);
+  while (g_hash_table_iter_next(&i, &name, &value)) {
+    Gateway *gateway = value;
+    if (gateway->look_us > b->now_us)
+      continue;
+    if (gateway->missed) {
+      gateway_gone(b, name);
+      g_hash_table_iter_remove(&i);
+    } else {
+      *gateway = (Gateway){ b->now_us + GATEWAY_SILENT_S * SECOND_US, true };
+    }
+  }
+}
+
+int64_t gateways_wake_us(Brain *b)
+{
+  int64_t wake_us = INT64_MAX;
+  GHashTableIter i;
+  void *value;
+  g_hash_table_iter_init(&i, b->gateways);
+  while (g_hash_table_iter_next(&i, NULL, &value))
+    wake_us = MIN(wake_us, ((Gateway *)value)->look_us);
+  return wake_us;
+}
+
 static void sync_closed(Brain *b, json_t *closed)
 {
   size_t i;
@@ -250,13 +313,14 @@ bool verb_gateway_sync(Brain *b, const Request *r, Answer *a, GError **err)
   const char *gateway = request_text(r, "gateway");
   if (!gateway || strlen(gateway) > 63)
     return error_false(err, REASON_MISSING_FIELD, "field", "gateway", NULL);
+  bool known = gateway_heard(b, gateway); /* one that comes back from a silence holds consoles that we have closed */
   json_t *open = json_is_true(json_object_get(r->body, "full")) ? json_object_get(r->body, "open") : NULL;
   sync_opened(b, json_object_get(r->body, "opened"), gateway);
   sync_opened(b, open, gateway);
   sync_closed(b, json_object_get(r->body, "closed"));
   json_t *cut = sync_compare(b, gateway, open);
   cut_unknown(b, open, cut);
-  json_t *answer = json_pack("{so sb}", "cut", cut, "full", 0);
+  json_t *answer = json_pack("{so sb}", "cut", cut, "full", !known && !open);
   a->json = json_dumps(answer, JSON_COMPACT);
   json_decref(answer);
   return true;

@@ -39,7 +39,8 @@ bool host_state_is_reachable(HostState state);
 
 /* How long things last, in µs. */
 #define SECOND_US (INT64_C(1000000))
-enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30 };
+enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30,
+       GATEWAY_SILENT_S = 30 };
 #define RECEIPT_LIFE_US (24 * 3600 * SECOND_US)
 
 /* When an object is to be looked at again, in µs since 1970; 0 = never. */

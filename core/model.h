@@ -260,7 +260,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, desktop, F_COL, NULL, 0, 63, "what it shows") \
   F(REF, gateway, F_WIDE, NULL, 0, 63, "which gateway holds it") \
   F(BOOL, open, F_COL, NULL, 0, 0, "the gateway said so") \
-  F(TIME, seen, F_WIDE, NULL, 0, 0, "when the gateway named it last")
+  F(TIME, seen, F_WIDE, NULL, 0, 0, "when the gateway said so")
 
 #define TASK_FIELDS(F) \
   F(ENUM, kind, F_COL, &task_kind_names, 0, 0, "what is done") \

@@ -301,6 +301,7 @@ static void person_act(Sim *s, void *person)
 typedef struct {
   GPtrArray *named, *closed, *must_go;
   bool full;
+  int gateway;
 } Sync;
 
 static void gateway_sync(Sim *s, void *unused);
@@ -317,9 +318,10 @@ static void synced(Sim *s, Answer *a, void *data)
 {
   Sync *sync = data;
   s->gateway_full = !a || a->error;
-  if (s->gateway_full)
+  if (s->gateway_full || sync->gateway != s->gateway)
     return;
   json_auto_t *json = json_loads(a->json, 0, NULL);
+  s->gateway_full = json_is_true(json_object_get(json, "full"));
   size_t i;
   json_t *entry;
   json_array_foreach(json_object_get(json, "cut"), i, entry) {
@@ -364,7 +366,7 @@ static Request *sync_request(Sim *s, Sync *sync)
     if (sync->full && (session_over(s, relay->session) || shut_out(s, relay)))
       g_ptr_array_add(sync->must_go, relay->name);
   }
-  json_object_set_new(r->body, "gateway", json_string("g1"));
+  json_object_set_new(r->body, "gateway", json_sprintf("g%d", sync->gateway));
   json_object_set_new(r->body, "full", json_boolean(sync->full));
   json_object_set_new(r->body, "opened", names_json(opened));
   json_object_set_new(r->body, "open", names_json(sync->named));
@@ -372,14 +374,26 @@ static Request *sync_request(Sim *s, Sync *sync)
   return r;
 }
 
+/* It says goodbye to nobody; another of another name takes its place. */
+static void gateway_dies(Sim *s)
+{
+  tell(s, "gateway g%d dies with %d consoles", s->gateway, (int)s->relays->len);
+  g_ptr_array_set_size(s->relays, 0);
+  g_ptr_array_set_size(s->closed, 0);
+  s->gateway++;
+  s->gateway_full = true;
+}
+
 static void gateway_sync(Sim *s, void *unused)
 {
+  if (fault(s, 10))
+    gateway_dies(s);
   sim_after(s, (s->over ? 20 : 3) * SECOND_US, gateway_sync, NULL);
   for (guint i = s->relays->len; i-- > 0;)
     if (!world_type(s, s->relays->pdata[i]) || fault(s, 5))
       relay_close(s, s->relays->pdata[i]);
   Sync *sync = g_new0(Sync, 1);
-  *sync = (Sync){ g_ptr_array_new(), NULL, g_ptr_array_new(), s->gateway_full || chance(s, 400) };
+  *sync = (Sync){ g_ptr_array_new(), NULL, g_ptr_array_new(), s->gateway_full || chance(s, 400), s->gateway };
   runtime_ask(s, sync_request(s, sync), synced, sync);
   if (chance(s, 900))
     g_ptr_array_set_size(s->closed, 0); /* else they are told twice */
@@ -388,6 +402,7 @@ static void gateway_sync(Sim *s, void *unused)
 void people_start(Sim *s)
 {
   s->gateway_full = true;
+  s->gateway = 1;
   for (int i = 0; i < PEOPLE; i++)
     person_later(s, &s->people[i], 20000, 120000);
   gateway_sync(s, NULL);

@@ -84,6 +84,7 @@ struct Sim {
   GPtrArray *relays;           /* that the gateway holds, of GatewayRelay * */
   GPtrArray *closed;           /* names it has still to tell */
   bool gateway_full;
+  int gateway;                 /* counts the processes: each has a name of its own */
   GHashTable *redeemed;        /* tickets that opened something */
   GHashTable *keys;            /* idempotency key → object it answered */
   GHashTable *macs;            /* network address → the desktop that has it, and back; for ever */

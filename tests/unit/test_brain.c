@@ -141,6 +141,49 @@ static void a_ticket_opens_nothing_for_another_page(void **state)
   ticketed_clear(&t);
 }
 
+static void gateway_says(World *w, const char *what)
+{
+  g_autofree char *body = g_strdup_printf("{'gateway':'g1',%s}", what);
+  assert_null(world_ask(w, API_GATEWAY_SYNC, NULL, NULL, body)->error);
+}
+
+/* Opens the console of t's ticket at gateway g1; the relay's name, owned by the caller. */
+static char *console_open(Ticketed *t)
+{
+  json_auto_t *json = json_loads(world_ask(t->w, API_GATEWAY_REDEEM, NULL, NULL, t->body)->json, 0, NULL);
+  char *relay = g_strdup(json_string_value(json_object_get(json, "relay")));
+  g_autofree char *opened = g_strdup_printf("'opened':['%s']", relay);
+  gateway_says(t->w, opened);
+  assert_int_equal(WORLD_GET(t->w, Session, SESSION, t->session)->state, SESSION_ACTIVE);
+  return relay;
+}
+
+static void consoles_of_a_gateway_that_fell_silent_are_closed(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autofree char *relay = console_open(&t);
+  for (int i = 0; i < 10; i++) {
+    gateway_says(t.w, "'opened':[]");
+    world_pass(t.w, GATEWAY_SILENT_S - 1);
+  }
+  assert_non_null(WORLD_GET(t.w, Relay, RELAY, relay));
+  world_pass(t.w, 3600); /* the clock was set, and the gateway speaks a second later */
+  world_pass(t.w, 1);
+  gateway_says(t.w, "'opened':[]");
+  assert_int_equal(WORLD_GET(t.w, Session, SESSION, t.session)->state, SESSION_ACTIVE);
+  world_pass(t.w, GATEWAY_SILENT_S);
+  world_pass(t.w, GATEWAY_SILENT_S);
+  assert_null(WORLD_GET(t.w, Relay, RELAY, relay));
+  assert_int_equal(WORLD_GET(t.w, Session, SESSION, t.session)->state, SESSION_DISCONNECTED);
+  gateway_says(t.w, "'opened':[]"); /* it was only away: it is to tell everything, and learns that the console is no more */
+  assert_non_null(strstr(t.w->last->json, "\"full\":true"));
+  g_autofree char *open = g_strdup_printf("'full':true,'open':['%s']", relay);
+  gateway_says(t.w, open);
+  assert_non_null(strstr(t.w->last->json, relay));
+  assert_non_null(strstr(t.w->last->json, "\"full\":false"));
+  ticketed_clear(&t);
+}
+
 static GError *prove_fails(World *w, const StepOrder *order)
 {
   GError *err = NULL;
@@ -271,6 +314,7 @@ int main(void)
     cmocka_unit_test(a_ticket_opens_nothing_once_its_time_is_over),
     cmocka_unit_test(a_ticket_of_a_disabled_user_opens_nothing),
     cmocka_unit_test(a_ticket_opens_nothing_for_another_page),
+    cmocka_unit_test(consoles_of_a_gateway_that_fell_silent_are_closed),
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
