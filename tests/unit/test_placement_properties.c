@@ -218,12 +218,13 @@ static bool fix_works(World *w, const Fix *fix, uint32_t which)
   g_autoptr(Fleet) copy = fleet_dup(w->f);
   g_autoptr(DemandClass) class = make_demand(copy, w->seed, (int)(which % DEMANDS));
   ClaimId fresh;
+  ClaimTerms terms;
   Place place;
   switch (fix->kind) {
   case FIX_SMALLER: return true;
   case FIX_ENDS: end_until(copy, fix->host, fix->ends_us); break;
   case FIX_MOVE:
-    if (!place_move(copy, fix->claim, &fix->to, &fresh, NULL))
+    if (!claim_find(copy, fix->claim, NULL, &terms, NULL) || !terms.movable || !place_move(copy, fix->claim, &fix->to, &fresh, NULL))
       return says(w, false, "a fix's move is refused", fix->to.host);
     break;
   case N_FIX_KINDS: return false;
@@ -320,6 +321,26 @@ static int repack_moves(const Fleet *from, uint64_t seed, uint32_t which)
   return moves;
 }
 
+/* No move of a plan could be left out. (A demand with a group can find room by what a move does to its group.) */
+static bool moves_are_needed(World *w, uint32_t which, const GArray *moves)
+{
+  for (guint out = 0; out < moves->len; out++) {
+    g_autoptr(Fleet) copy = fleet_dup(w->f);
+    g_autoptr(DemandClass) c = make_demand(copy, w->seed, (int)(which % DEMANDS));
+    bool applied = true;
+    for (guint i = 0; i < moves->len; i++) {
+      ClaimId fresh;
+      Place to = g_array_index(moves, Move, i).to;
+      to.generation = fleet_host_generation(copy, to.host);
+      applied = applied && (i == out || place_move(copy, g_array_index(moves, Move, i).claim, &to, &fresh, NULL));
+    }
+    Place place;
+    if (applied && place_find(c, &place, NULL))
+      return says(w, false, "a move was not needed", (int)out);
+  }
+  return true;
+}
+
 static bool rebalance_holds(World *w, DemandClass *class, uint32_t which, int64_t *tally)
 {
   g_autoptr(GArray) moves = plan_make_room(w->f, class, NULL);
@@ -334,7 +355,7 @@ static bool rebalance_holds(World *w, DemandClass *class, uint32_t which, int64_
   g_autoptr(Fleet) copy = fleet_dup(w->f);
   g_autoptr(DemandClass) c = make_demand(copy, w->seed, (int)(which % DEMANDS));
   Place place;
-  return apply_moves(w, copy, moves) && says(w, place_find(c, &place, NULL), "the moves made no room", (int)moves->len);
+  return moves_are_needed(w, which, moves) && apply_moves(w, copy, moves) && says(w, place_find(c, &place, NULL), "the moves made no room", (int)moves->len);
 }
 
 static bool leaving_holds(World *w, int host)
