@@ -4,19 +4,28 @@
 #include <netinet/in.h>
 #include <string.h>
 
+typedef struct {
+  uint64_t key;
+  int64_t connections, bytes;
+} Share;
+
 struct Addresses {
   GMutex lock;
-  GHashTable *each; /* key → count */
-  int64_t all, all_max, each_max;
+  GHashTable *shares; /* Share, by its key */
+  AddressLimits limits;
+  int64_t connections, bytes;
 };
 
-Addresses *addresses_new(int64_t all_max, int64_t each_max)
+Addresses *addresses_new(const AddressLimits *limits)
 {
   Addresses *a = g_new0(Addresses, 1);
   g_mutex_init(&a->lock);
-  a->each = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
-  a->all_max = all_max;
-  a->each_max = each_max ? each_max : all_max;
+  a->shares = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  a->limits = *limits;
+  if (!limits->each)
+    a->limits.each = limits->all;
+  if (!limits->each_bytes)
+    a->limits.each_bytes = limits->all_bytes;
   return a;
 }
 
@@ -24,7 +33,7 @@ void addresses_free(Addresses *a)
 {
   if (!a)
     return;
-  g_hash_table_unref(a->each);
+  g_hash_table_unref(a->shares);
   g_mutex_clear(&a->lock);
   g_free(a);
 }
@@ -46,14 +55,25 @@ Address address_of(const struct sockaddr_storage *peer)
   return a;
 }
 
+static Share *share_of(Addresses *a, const Address *address)
+{
+  Share *share = g_hash_table_lookup(a->shares, &address->key);
+  if (share)
+    return share;
+  share = g_new0(Share, 1);
+  share->key = address->key;
+  g_hash_table_insert(a->shares, &share->key, share);
+  return share;
+}
+
 bool addresses_enter(Addresses *a, const Address *address)
 {
   g_mutex_lock(&a->lock);
-  int64_t count = GPOINTER_TO_INT(g_hash_table_lookup(a->each, &address->key));
-  bool room = a->all < a->all_max && count < a->each_max;
+  const Share *old = g_hash_table_lookup(a->shares, &address->key);
+  bool room = a->connections < a->limits.all && (!old || old->connections < a->limits.each);
   if (room) {
-    a->all++;
-    g_hash_table_insert(a->each, g_memdup2(&address->key, sizeof address->key), GINT_TO_POINTER(count + 1));
+    a->connections++;
+    share_of(a, address)->connections++;
   }
   g_mutex_unlock(&a->lock);
   return room;
@@ -62,19 +82,37 @@ bool addresses_enter(Addresses *a, const Address *address)
 void addresses_leave(Addresses *a, const Address *address)
 {
   g_mutex_lock(&a->lock);
-  int64_t count = GPOINTER_TO_INT(g_hash_table_lookup(a->each, &address->key)) - 1;
-  a->all--;
-  if (count > 0)
-    g_hash_table_insert(a->each, g_memdup2(&address->key, sizeof address->key), GINT_TO_POINTER(count));
-  else
-    g_hash_table_remove(a->each, &address->key);
+  a->connections--;
+  if (!--share_of(a, address)->connections)
+    g_hash_table_remove(a->shares, &address->key);
+  g_mutex_unlock(&a->lock);
+}
+
+bool addresses_hold(Addresses *a, const Address *address, int64_t n)
+{
+  g_mutex_lock(&a->lock);
+  Share *share = share_of(a, address);
+  bool room = a->bytes + n <= a->limits.all_bytes && share->bytes + n <= a->limits.each_bytes;
+  if (room) {
+    a->bytes += n;
+    share->bytes += n;
+  }
+  g_mutex_unlock(&a->lock);
+  return room;
+}
+
+void addresses_release(Addresses *a, const Address *address, int64_t n)
+{
+  g_mutex_lock(&a->lock);
+  a->bytes -= n;
+  share_of(a, address)->bytes -= n;
   g_mutex_unlock(&a->lock);
 }
 
 int addresses_count(Addresses *a)
 {
   g_mutex_lock(&a->lock);
-  int all = (int)a->all;
+  int all = (int)a->connections;
   g_mutex_unlock(&a->lock);
   return all;
 }

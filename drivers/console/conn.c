@@ -197,18 +197,13 @@ static bool head_run(Conn *c)
   }
 }
 
-static void body_take(Conn *c, const uint8_t *bytes, size_t n)
-{
-  g_byte_array_append(c->forward, bytes, (guint)n);
-  c->body_left -= (int64_t)n;
-}
-
 static bool body_run(Conn *c)
 {
   uint8_t *room = loop_scratch(c->front->loop);
   size_t early = c->in ? MIN(c->in->len, (size_t)c->body_left) : 0, n;
   if (early) {
-    body_take(c, c->in->data, early);
+    if (!forward_body(c, c->in->data, early))
+      return true;
     in_drop(c, early);
   }
   while (c->body_left) {
@@ -217,8 +212,10 @@ static bool body_run(Conn *c)
       conn_close(c);
     if (step != WIRE_OK)
       return false;
-    body_take(c, room, n);
+    bool taken = forward_body(c, room, n);
     explicit_bzero(room, n);
+    if (!taken)
+      return true;
   }
   forward_send(c);
   return true;

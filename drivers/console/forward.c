@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "drivers/console/front.h"
 
-enum { CHUNK_ROOM = 16, STREAM_BYTES = 64 * 1024 };
+enum { CHUNK_ROOM = 16, STREAM_BYTES = 64 * 1024, LOGIN_BYTES = 4096 };
 
 /* What of a request's head the controller gets to see; each may come once. */
 static const char *const passed_headers[] = {
@@ -75,23 +75,39 @@ void forward_drop(Conn *c)
     explicit_bzero(c->forward->data, c->forward->len);
     g_clear_pointer(&c->forward, g_byte_array_unref);
   }
-  __atomic_sub_fetch(&c->front->shared->bodies_bytes, c->body_counted, __ATOMIC_RELAXED);
+  if (c->body_counted)
+    addresses_release(c->front->shared->addresses, &c->address, c->body_counted);
   c->body_counted = 0;
   g_clear_pointer(&c->upstream, upstream_free);
 }
 
-/* All bodies together have a limit, so that many slow ones don't fill the memory. */
-static bool body_reserve(Conn *c, int64_t bytes)
+/* All bodies together have a limit, and those of an address, so that many slow ones fill neither the memory nor what others need
+ * of it. */
+bool forward_body(Conn *c, const uint8_t *bytes, size_t n)
 {
-  Shared *shared = c->front->shared;
-  int64_t all = __atomic_add_fetch(&shared->bodies_bytes, bytes, __ATOMIC_RELAXED);
-  c->body_counted = bytes;
-  return all <= shared->config->bodies_mib << 20;
+  if (addresses_hold(c->front->shared->addresses, &c->address, (int64_t)n)) {
+    g_byte_array_append(c->forward, bytes, (guint)n);
+    c->body_counted += (int64_t)n;
+    c->body_left -= (int64_t)n;
+    return true;
+  }
+  g_autoptr(GError) error = NULL;
+  forward_drop(c);
+  c->keep_alive = false; /* the rest of it would be taken for the next request */
+  error_set(&error, REASON_GATEWAY_FULL, "what", "request bodies", "limit", "memory", NULL);
+  respond_error(c, error);
+  return false;
+}
+
+/* Before a login nobody is known: what it may hold is little. */
+static int64_t body_limit(const Conn *c, const HttpRequest *r)
+{
+  int64_t limit = c->front->shared->config->body_kib << 10;
+  return slice_is(r->path, "/api/v1/login") ? MIN(limit, LOGIN_BYTES) : limit;
 }
 
 static bool request_check(Conn *c, const HttpRequest *r)
 {
-  const GatewayConfig *config = c->front->shared->config;
   Slice origin;
   int origins = http_header_count(&r->headers, "origin", &origin);
   Refusal refusal = { 0 };
@@ -100,7 +116,7 @@ static bool request_check(Conn *c, const HttpRequest *r)
                          "Allow: GET, HEAD, POST, PUT, PATCH, DELETE\r\n" };
   else if (origins > 1 || (origins && !origins_have(c->front->shared->origins, origin)))
     refusal = (Refusal){ 403, "foreign-origin", "pages of other sites may not ask here", NULL };
-  else if (r->body_bytes > config->body_kib << 10)
+  else if (r->body_bytes > body_limit(c, r))
     refusal = (Refusal){ 413, "too-large", "the body of the request is too large", NULL };
   if (refusal.status)
     respond_refusal(c, &refusal);
@@ -117,13 +133,6 @@ void forward_begin(Conn *c, const HttpRequest *r)
   if (!head_build(c, r)) {
     forward_drop(c);
     respond_http_refusal(c, HTTP_BAD_HEADER);
-    return;
-  }
-  if (!body_reserve(c, r->body_bytes)) {
-    g_autoptr(GError) error = NULL;
-    forward_drop(c);
-    error_set(&error, REASON_GATEWAY_FULL, "what", "request bodies", "limit", "memory", NULL);
-    respond_error(c, error);
     return;
   }
   c->keep_alive = keep_alive;

@@ -27,7 +27,6 @@ typedef struct {
   const Origins *origins;
   Registry *registry;
   Addresses *addresses;
-  int64_t bodies_bytes; /* of request bodies in memory */
 } Shared;
 
 typedef struct {
@@ -115,8 +114,10 @@ void respond_file(Conn *c, const HttpRequest *request);
 
 /* ── forward.c ── */
 
-/* Begins to pass a request on; enters BODY or WAIT, or answers. */
+/* Begins to pass a request on; enters BODY or WAIT, or answers. Only what has come of a body takes room. */
 void forward_begin(Conn *c, const HttpRequest *request);
+/* n more bytes of the body. false: there is no room for them, and the answer says so. */
+bool forward_body(Conn *c, const uint8_t *bytes, size_t n);
 /* The body is whole. */
 void forward_send(Conn *c);
 /* Pulls the answer. true: the phase has changed. */

@@ -308,8 +308,12 @@ static bool shared_open(Gateway *g, GError **err)
   g_auto(GStrv) own = listener_default_origins((const char *const *)g->addresses, c->plain);
   g->origins = origins_new((const char *const *)(*c->origins ? c->origins : own), err);
   RegistryConfig registry = { c->relays, c->relays_per_user, news_tell, relay_cut, g };
+  /* a share of a quarter, in which one body always has room; behind a proxy all come from one address */
+  int64_t bodies = c->bodies_mib << 20, share = MAX(bodies / 4, c->body_kib << 10);
+  AddressLimits limits = { .all = c->connections, .each = c->connections_per_address, .all_bytes = bodies,
+                           .each_bytes = c->connections_per_address ? share : 0 };
   g->shared = (Shared){ .config = c, .origins = g->origins, .registry = registry_new(&registry),
-                        .addresses = addresses_new(c->connections, c->connections_per_address) };
+                        .addresses = addresses_new(&limits) };
   return g->origins;
 }
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The gateway's public port as a web server: files, the API behind it, and whoever means it harm."""
 import os
+import select
 import signal
 import socket
 import ssl
@@ -93,17 +94,55 @@ def bodies_have_limits():
         assert whole.status == 200 and len(whole.json()["body"]) == 1 << 20
         assert ask(g, f"POST /api/v1/x HTTP/1.1\r\nHost: {g.host}\r\nContent-Length: 1048577\r\n\r\n").status == 413
         assert get(g, "/api/v1/x", method="POST", headers="Expect: 100-continue\r\n", body=b"z").status == 100
-        held = []
-        for _ in range(2):
-            s = g.connect()
-            s.sendall(f"POST /api/v1/x HTTP/1.1\r\nHost: {g.host}\r\nContent-Length: 1048576\r\n\r\nhalf".encode())
-            held.append(s)
+        long = b"z" * 4097
+        assert get(g, "/api/v1/login", method="POST", body=long[1:]).status == 200
+        assert get(g, "/api/v1/login", method="POST", body=long).status == 413, "no login is so long"
+
+
+def post_begun(g, source, body):
+    """A request that says it has 1 MiB, and sends less."""
+    s = g.connect(source=source)
+    s.sendall(f"POST /api/v1/x HTTP/1.1\r\nHost: {g.host}\r\nContent-Length: 1048576\r\n\r\n".encode() + body)
+    return s
+
+
+@test
+def what_is_announced_takes_no_room():
+    with Lab("--set", "limits.bodies=2", "--set", "timeouts.body=2") as lab:
+        g = lab.gateway
+        held = [post_begun(g, "127.0.0.1", b"half") for _ in range(70)]
         time.sleep(0.1)
-        third = get(g, "/api/v1/x", method="POST", body=b"w")
-        assert third.status == 503 and third.json()["code"] == "gateway-full"
+        assert get(g, "/api/v1/x", method="POST", body=b"w" * 1000).status == 200
         for s in held:
             assert Reply(s).status == 408, "a body that does not come is not waited for"
-        assert get(g, "/api/v1/x", method="POST", body=b"w").status == 200, "and its room is free again"
+
+
+@test
+def bodies_of_one_address_leave_room_for_others():
+    with Lab("--set", "limits.bodies=4", "--set", "timeouts.body=4") as lab:
+        g = lab.gateway
+        held = [post_begun(g, "127.0.0.2", b"x" * 500_000) for _ in range(12)]
+        refused = eventually(lambda: select.select(held, [], [], 0)[0], what="one address has had its share")
+        reply = Reply(refused[0])
+        assert reply.status == 503 and reply.json()["code"] == "gateway-full"
+        assert reply.headers["connection"] == "close", "the rest of the body is no request"
+        whole = get(g, "/api/v1/x", method="POST", body=b"y" * (1 << 20))
+        assert whole.status == 200, "another address has room"
+        for s in held:
+            s.close()
+        with g.connect(source="127.0.0.2") as s:
+            s.sendall(f"POST /api/v1/x HTTP/1.1\r\nHost: {g.host}\r\nContent-Length: 1\r\n\r\nw".encode())
+            assert Reply(s).status == 200, "and so has this one again"
+
+
+@test
+def behind_a_proxy_all_share():
+    with Lab("--set", "limits.bodies=4", "--set", "timeouts.body=4", "--set", "limits.connections-per-address=0") as lab:
+        held = [post_begun(lab.gateway, "127.0.0.2", b"x" * 500_000) for _ in range(6)]
+        time.sleep(0.3)
+        assert not select.select(held, [], [], 0)[0]
+        for s in held:
+            s.close()
 
 
 @test

@@ -275,11 +275,13 @@ class Gateway:
         with open(self.log_path) as f:
             return f.read()
 
-    def connect(self, timeout=10.0, receive_bytes=None):
+    def connect(self, timeout=10.0, receive_bytes=None, source=None):
         s = socket.socket()
         if receive_bytes:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         s.settimeout(timeout * SLOW)
+        if source:
+            s.bind((source, 0))
         s.connect(("127.0.0.1", self.port))
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.plain:

@@ -138,7 +138,7 @@ static Address address(const char *text)
 
 static void an_ipv6_host_counts_by_its_net(void **state)
 {
-  Addresses *a = addresses_new(5, 2);
+  Addresses *a = addresses_new(&(AddressLimits){ .all = 5, .each = 2 });
   Address v4 = address("10.0.0.1"), mapped = address("::ffff:10.0.0.1"), other = address("10.0.0.2");
   Address first = address("2001:db8::1"), second = address("2001:db8::ffff:2"), far = address("2001:db8:0:1::1");
   assert_string_equal(mapped.text, "10.0.0.1");
@@ -151,6 +151,23 @@ static void an_ipv6_host_counts_by_its_net(void **state)
   addresses_leave(a, &mapped);
   assert_true(addresses_enter(a, &other));
   assert_int_equal(addresses_count(a), 5);
+  addresses_free(a);
+}
+
+static void bytes_of_an_address_leave_room_for_others(void **state)
+{
+  Addresses *a = addresses_new(&(AddressLimits){ .all = 9, .each = 9, .all_bytes = 100, .each_bytes = 60 });
+  Address one = address("2001:db8::1"), same = address("2001:db8::2"), other = address("10.0.0.1");
+  assert_true(addresses_enter(a, &one) && addresses_enter(a, &same) && addresses_enter(a, &other));
+  assert_true(addresses_hold(a, &one, 40));
+  assert_false(addresses_hold(a, &same, 21));
+  assert_true(addresses_hold(a, &same, 20));
+  assert_false(addresses_hold(a, &other, 41)); /* hundred in all */
+  assert_true(addresses_hold(a, &other, 40));
+  addresses_release(a, &one, 40);
+  addresses_leave(a, &one);
+  assert_true(addresses_hold(a, &same, 20));
+  assert_false(addresses_hold(a, &same, 21));
   addresses_free(a);
 }
 
@@ -301,6 +318,7 @@ int main(void)
     cmocka_unit_test(a_gateway_that_was_told_no_names_answers_to_its_addresses),
     cmocka_unit_test(files_are_found_by_their_path_alone),
     cmocka_unit_test(an_ipv6_host_counts_by_its_net),
+    cmocka_unit_test(bytes_of_an_address_leave_room_for_others),
     cmocka_unit_test(nothing_is_lost_when_a_report_does_not_arrive),
     cmocka_unit_test(a_console_used_and_over_between_reports_is_told_as_used),
     cmocka_unit_test(consoles_are_counted_by_user_and_in_all),
