@@ -75,7 +75,9 @@ static bool body_set(json_t *body, ApiVerb verb, const char *name, const char *v
     return false;
   bool names_file = verb == API_IMAGE_IMPORT && !strcmp(name, "source");
   g_autofree char *absolute = names_file && *text ? g_canonicalize_filename(text, NULL) : NULL;
-  json_object_set_new(body, name, f ? typed_value(f, absolute ? absolute : text) : !value ? json_true() : plain_value(text));
+  bool counts = flag && !g_strcmp0(flag->value, "N");
+  json_t *typed = f ? typed_value(f, absolute ? absolute : text) : !value ? json_true() : counts ? plain_value(text) : json_string(text);
+  json_object_set_new(body, name, typed);
   return true;
 }
 
@@ -169,7 +171,7 @@ bool command_ask_list(Command *c, ApiVerb verb, json_t *filters, json_t **ret_li
     next = one_page || (history && json_array_size(all) >= HISTORY_MOST) ? NULL : json_object_get(page, "next");
     next = json_is_string(next) ? next : NULL;
     if (next)
-      json_object_set(filters, history ? "before" : "after", next);
+      json_object_set(filters, "after", next);
   }
   *ret_list = json_incref(all);
   return true;

@@ -136,6 +136,7 @@ char *verb_usage(ApiVerb verb)
 /* What verbs take beside fields. */
 static const CommandFlag arguments[] = {
   { "force", NULL, "also those that people hold" },
+  { "reason", "TEXT", "why, kept with the event" },
   { "ticket", NULL, "a ticket to connect with, too" },
   { "origin", "URL", "the page a ticket is for; absent = a native viewer" },
   { "protocol", "TEXT", "what the ticket opens (default vnc)" },
@@ -144,7 +145,6 @@ static const CommandFlag arguments[] = {
   { "old_password", NULL, "read the old password first, to change your own" },
   { "limit", "N", "at most so many" },
   { "after", "NAME", "those behind that one" },
-  { "before", "NAME", "those before that one" },
 };
 
 static const char *field_value(const Field *f)
@@ -166,8 +166,11 @@ static void add_arguments(GArray *flags, ApiVerb verb)
   g_auto(GStrv) names = g_strsplit(api_rows[verb].args, " ", -1);
   for (char **name = names; *name; name++)
     for (size_t i = 0; i < G_N_ELEMENTS(arguments); i++)
-      if (argument_is(*name, arguments[i].name))
-        g_array_append_val(flags, arguments[i]);
+      if (argument_is(*name, arguments[i].name)) {
+        CommandFlag flag = arguments[i];
+        flag.needed = flag.value && !g_str_has_suffix(*name, "?");
+        g_array_append_val(flags, flag);
+      }
 }
 
 static void add_argument(GArray *flags, const char *name)
@@ -197,7 +200,7 @@ GArray *verb_flags(ApiVerb verb)
   add_arguments(flags, verb);
   if (list) {
     add_argument(flags, "limit");
-    add_argument(flags, row->how == HOW_LIST ? "after" : "before");
+    add_argument(flags, "after");
   }
   return flags;
 }

@@ -159,6 +159,28 @@ static void limits_are_said_in_korean(void **state)
   }
 }
 
+/* ── arguments ────────────────────────────────────────────────────────────── */
+
+static bool is_typed(ApiVerb verb, const char *argument)
+{
+  bool name = !strcmp(argument, "name") && verb_takes_name(verb);
+  return name || g_strv_contains(verb_positions(verb), argument) || verb_flag(verb, argument);
+}
+
+static void every_argument_of_a_verb_can_be_typed(void **state)
+{
+  int looked = 0;
+  for (ApiVerb v = 0; v < N_API_VERBS; v++) {
+    g_auto(GStrv) arguments = g_strsplit_set(api_rows[v].args, " ?", -1);
+    for (char **a = arguments; verb_is_shown(v) && *a; a++)
+      if (**a && looked++ >= 0 && !is_typed(v, *a))
+        fail_msg("sarang %s %s has no way to say %s", schemas[api_rows[v].noun].noun, api_rows[v].verb, *a);
+  }
+  assert_true(looked > 10);
+  assert_true(verb_flag(API_DESKTOP_RELEASE, "reason")->needed);
+  assert_false(verb_flag(API_DESKTOP_RETIRE, "reason")->needed);
+}
+
 /* ── states ───────────────────────────────────────────────────────────────── */
 
 static void every_state_is_explained(void **state)
@@ -202,6 +224,7 @@ int main(void)
     cmocka_unit_test(every_text_in_the_code_has_korean),
     cmocka_unit_test(korean_keeps_the_places_of_values),
     cmocka_unit_test(limits_are_said_in_korean),
+    cmocka_unit_test(every_argument_of_a_verb_can_be_typed),
     cmocka_unit_test(every_state_is_explained),
     cmocka_unit_test(texts_of_states_name_fields),
   };
