@@ -13,39 +13,46 @@
 ENUM_DEFINE(OutputForm, output_form, OUTPUTS, N_OUTPUTS)
 ENUM_DEFINE(OutputColor, output_color, COLORS, N_COLORS)
 
-enum { CELL_CHARACTERS = 60 };
+/* A table on a screen keeps its lines short; everything else says all of a value. */
+enum { CELL_CHARACTERS = 60, WHOLE_CHARACTERS = 4096 };
 
-static char *list_cell(json_t *list)
+static char *cell_of(json_t *value, int most);
+
+static char *list_cell(json_t *list, int most)
 {
   g_autoptr(GString) all = g_string_new(NULL);
   size_t i;
   json_t *item;
   json_array_foreach(list, i, item) {
-    g_autofree char *one = output_cell(item);
+    g_autofree char *one = cell_of(item, most);
     g_string_append_printf(all, "%s%s", i ? "," : "", one);
   }
-  return text_dup_visible(all->str, CELL_CHARACTERS);
+  return text_dup_visible(all->str, most);
 }
 
-char *output_cell(json_t *value)
+static char *cell_of(json_t *value, int most)
 {
   if (json_is_string(value))
-    return text_dup_visible(json_string_value(value), CELL_CHARACTERS);
+    return text_dup_visible(json_string_value(value), most);
   if (json_is_integer(value))
     return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
   if (json_is_boolean(value))
     return g_strdup(json_boolean_value(value) ? "yes" : "no");
   if (json_is_array(value))
-    return list_cell(value);
+    return list_cell(value, most);
   const char *text = json_string_value(json_object_get(value, "text"));  /* an error */
-  return text ? text_dup_visible(text, CELL_CHARACTERS) : g_strdup("-");
+  return text ? text_dup_visible(text, most) : g_strdup("-");
 }
+
+char *output_cell(json_t *value) { return cell_of(value, WHOLE_CHARACTERS); }
 
 /* ── columns ──────────────────────────────────────────────────────────────── */
 
-static bool field_shown(const Field *f, OutputForm form)
+/* An event's number is its name, and its time is what people look for. */
+static bool field_shown(const Schema *schema, const Field *f, OutputForm form)
 {
-  return f->flags & F_COL || (form != OUTPUT_TABLE && f->flags & F_WIDE);
+  bool repeats = schema == &schemas[NOUN_EVENT] && !strcmp(f->name, "number");
+  return !repeats && (f->flags & F_COL || (form != OUTPUT_TABLE && f->flags & F_WIDE));
 }
 
 /* What every object has beside its fields. */
@@ -60,8 +67,10 @@ static GPtrArray *columns_of(const Schema *schema, OutputForm form, char **wante
   if (columns->len)
     return columns;
   g_ptr_array_add(columns, (char *)heads[0]);
+  if (schema == &schemas[NOUN_EVENT])
+    g_ptr_array_add(columns, (char *)"created");
   for (int i = 0; i < schema->n_fields; i++)
-    if (field_shown(&schema->fields[i], form))
+    if (field_shown(schema, &schema->fields[i], form))
       g_ptr_array_add(columns, (char *)schema->fields[i].name);
   return columns;
 }
@@ -104,7 +113,10 @@ typedef struct {
   GPtrArray *columns;   /* of char *, borrowed */
   size_t *widths;       /* least widths, of each column */
   bool headers, colored;
+  int cell_characters;
 } TableForm;
+
+static int cell_most(const OutputStyle *style) { return style->form == OUTPUT_TABLE ? CELL_CHARACTERS : WHOLE_CHARACTERS; }
 
 static struct libscols_table *table_new(const TableForm *form)
 {
@@ -126,7 +138,7 @@ static void table_add_line(struct libscols_table *table, const TableForm *form, 
   for (guint i = 0; i < form->columns->len; i++) {
     const char *column = form->columns->pdata[i];
     bool state = !strcmp(column, "state");
-    g_autofree char *cell = output_cell(json_object_get(object, column));
+    g_autofree char *cell = cell_of(json_object_get(object, column), form->cell_characters);
     scols_line_set_data(line, i, gone && state ? "gone" : cell);
     if (state && form->colored)
       scols_cell_set_color(scols_line_get_cell(line, i), gone ? "darkgray" : color_of_state(cell));
@@ -135,7 +147,8 @@ static void table_add_line(struct libscols_table *table, const TableForm *form, 
 
 static void print_table(const OutputStyle *style, const Schema *schema, json_t *list)
 {
-  TableForm form = { schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color) };
+  TableForm form = { schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color),
+                     cell_most(style) };
   struct libscols_table *table = table_new(&form);
   size_t i;
   json_t *object;
@@ -156,7 +169,7 @@ static char *field_text(json_t *value)
   if (text && strchr(text, '\n'))
     return g_strdup_printf("(%zu bytes; -o json shows it)", json_string_length(value));
   if (text)
-    return text_dup_visible(text, 4096);
+    return text_dup_visible(text, WHOLE_CHARACTERS);
   return json_is_object(value) && !json_object_get(value, "text") ? json_dumps(value, JSON_COMPACT) : output_cell(value);
 }
 
@@ -354,7 +367,8 @@ OutputStream *output_stream_new(const OutputStyle *style, Noun noun)
   OutputStream *s = g_new0(OutputStream, 1);
   const Schema *schema = &schemas[noun];
   s->style = *style;
-  s->form = (TableForm){ schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color) };
+  s->form = (TableForm){ schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color),
+                        cell_most(style) };
   s->form.widths = g_new(size_t, s->form.columns->len);
   for (guint i = 0; i < s->form.columns->len; i++)
     s->form.widths[i] = width_of(schema, s->form.columns->pdata[i]);
