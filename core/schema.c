@@ -100,8 +100,8 @@ Object *object_dup(const Schema *schema, const Object *object)
 {
   Object *copy = object_alloc(schema, object->name);
   char *name = copy->name;
-  memcpy(copy, object, schema->size);
-  copy->refs = 1;
+  size_t counted = offsetof(Object, noun); /* other threads may be counting the original's references meanwhile */
+  memcpy((char *)copy + counted, (const char *)object + counted, schema->size - counted);
   copy->name = name;
   for (int i = 0; i < schema->n_fields; i++)
     field_own(copy, &schema->fields[i]);
