@@ -1,5 +1,6 @@
 #include "core/brain_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { NUMBERS_AT_ONCE = 256 };
@@ -7,6 +8,7 @@ enum { NUMBERS_AT_ONCE = 256 };
 static void pending_call_free(void *call)
 {
   g_free(((PendingCall *)call)->object);
+  g_free(((PendingCall *)call)->host);
   g_free(((PendingCall *)call)->session);
   g_free(call);
 }
@@ -96,7 +98,7 @@ void brain_event(Brain *b, const char *kind, Noun noun, const char *object, cons
   ref_set(&event->kind, kind);
   ref_set(&event->noun, schemas[noun].noun);
   text_set(&event->object, object);
-  ref_set(&event->user, user);
+  ref_set(&event->user, user ? user : b->actor);
   text_set(&event->detail, detail);
 }
 
@@ -119,6 +121,21 @@ char *brain_error_json(const GError *err)
   return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
+GError *brain_error_of(const char *text)
+{
+  json_auto_t *json = text ? json_loads(text, 0, NULL) : NULL;
+  const char *code = json_string_value(json_object_get(json, "code"));
+  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
+  const char *key;
+  json_t *value;
+  json_object_foreach(json_object_get(json, "args"), key, value) {
+    g_ptr_array_add(pairs, (char *)key);
+    g_ptr_array_add(pairs, (char *)json_string_value(value));
+  }
+  g_ptr_array_add(pairs, NULL);
+  return error_new_from_pairs(code ? code : "unknown", (const char *const *)pairs->pdata);
+}
+
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about)
 {
   PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), kind == STEP_REAP ? g_strdup(about) : NULL };
@@ -127,6 +144,7 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
   call->reply = b->reply;
   call->kind = kind;
   call->object = g_strdup(about);
+  call->host = g_strdup(host);
   const Desktop *d = desktop ? GET(b, Desktop, DESKTOP, desktop) : NULL;
   call->session = d ? g_strdup(d->session) : NULL;
   g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
@@ -251,6 +269,53 @@ static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
   text_set(&receipt->object, b->answer_name);
 }
 
+/* ── what was asked is told afterwards ────────────────────────────────────── */
+
+static const char *const asked_events[N_API_VERBS] = {
+  [API_HOST_ADD] = "host.added",          [API_HOST_CHANGE] = "host.changed",       [API_HOST_REMOVE] = "host.removed",
+  [API_STORAGE_ADD] = "storage.added",    [API_STORAGE_CHANGE] = "storage.changed", [API_STORAGE_REMOVE] = "storage.removed",
+  [API_IMAGE_IMPORT] = "image.added",     [API_IMAGE_REMOVE] = "image.removed",
+  [API_TEMPLATE_ADD] = "template.added",  [API_TEMPLATE_REMOVE] = "template.removed",
+  [API_POOL_CREATE] = "pool.added",       [API_POOL_CHANGE] = "pool.changed",       [API_POOL_PAUSE] = "pool.paused",
+  [API_POOL_DELETE] = "pool.deleting",
+  [API_USER_ADD] = "user.added",          [API_USER_CHANGE] = "user.changed",       [API_USER_PASSWORD] = "user.password",
+  [API_USER_REMOVE] = "user.removed",
+  [API_TOKEN_CREATE] = "token.added",     [API_TOKEN_REVOKE] = "token.removed",
+  [API_TASK_CANCEL] = "task.cancelled",
+};
+
+static char *token_user(Brain *b, const char *name)
+{
+  const Token *token = GET(b, Token, TOKEN, name);
+  return token ? g_strdup(token->user) : NULL;
+}
+
+/* Which fields were changed (never to what: some are long), and whose token it is. */
+static char *asked_detail(const Request *r, const char *whose)
+{
+  json_auto_t *detail = json_object();
+  if (whose)
+    json_object_set_new(detail, "user", json_string(whose));
+  if (api_rows[r->verb].how == HOW_CHANGE) {
+    json_t *fields = json_array();
+    const char *key;
+    json_t *value;
+    json_object_foreach(r->body, key, value)
+      json_array_append_new(fields, json_string(key));
+    json_object_set_new(detail, "fields", fields);
+  }
+  return json_object_size(detail) ? json_dumps(detail, JSON_COMPACT) : NULL;
+}
+
+static void asked_event(Brain *b, const Request *r, const char *whose)
+{
+  const char *name = r->name ? r->name : b->answer_name;
+  g_autofree char *owner = whose ? g_strdup(whose) : token_user(b, name);
+  char *detail = asked_detail(r, owner);
+  brain_event(b, asked_events[r->verb], api_rows[r->verb].noun, name, NULL, detail);
+  free(detail);
+}
+
 static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err)
 {
   if (!brain_verbs[r->verb])
@@ -260,7 +325,13 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
   answer->noun = api_rows[r->verb].noun;
   if (r->idempotency_key && receipt_answered(b, r, answer, err))
     return !*err;
-  if (!brain_verbs[r->verb](b, r, answer, err))
+  g_autofree char *whose = token_user(b, r->name);
+  b->actor = r->caller.user;
+  bool done = brain_verbs[r->verb](b, r, answer, err);
+  if (done && asked_events[r->verb])
+    asked_event(b, r, whose);
+  b->actor = NULL; /* what follows follows by itself */
+  if (!done)
     return false;
   if (r->idempotency_key && !b->deferred)
     receipt_keep(b, r, answer);
@@ -325,7 +396,8 @@ static void call_done(Brain *b, StepResult *result)
   } else if (call->kind == STEP_SCREENSHOT) {
     screenshot_done(b, call, result);
   } else if (call->kind == STEP_REAP && !result->error) {
-    brain_event(b, "host.orphan-removed", NOUN_HOST, call->object, NULL, NULL);
+    g_autofree char *detail = g_strdup_printf("{\"domain\":\"%s\"}", call->object); /* a UUID */
+    brain_event(b, "host.orphan-removed", NOUN_HOST, call->host, NULL, detail);
   }
   g_hash_table_remove(b->calls, &result->call);
 }

@@ -11,6 +11,7 @@ typedef struct {
   void *reply;
   StepKind kind;
   char *object;     /* what it is about, by kind: relay, desktop, domain */
+  char *host;       /* or NULL */
   char *session;    /* that held the desktop when it was asked, or NULL: the answer is for nobody else */
 } PendingCall;
 
@@ -52,6 +53,7 @@ struct Brain {
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   void *reply;              /* of the request being handled */
+  const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
   bool deferred;            /* its answer comes later */
   char *answer_name;        /* the object it answers */
 };
@@ -59,10 +61,12 @@ struct Brain {
 /* ── brain.c ── */
 /* The next name of a letter: "d-17". Owned by the caller. */
 char *brain_number(Brain *b, char letter);
-/* An event, kept and numbered. detail: JSON or NULL. */
+/* An event, kept and numbered. user NULL = whoever asked for what is being done. detail: JSON or NULL. */
 void brain_event(Brain *b, const char *kind, Noun noun, const char *object, const char *user, const char *detail);
 /* err as JSON for an object's error field; owned by the caller. */
 char *brain_error_json(const GError *err);
+/* The error that such JSON tells of; owned by the caller. */
+GError *brain_error_of(const char *json);
 /* An order without a task; its result comes to the call's own end. */
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about);
 void brain_dirty(Brain *b, const char *pool);

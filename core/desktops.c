@@ -24,7 +24,8 @@ Desktop *desktop_move(Brain *b, const char *name, DesktopMove move)
     d->since = b->now_us;
   d->state = to;
   g_autofree char *kind = g_strconcat("desktop.", desktop_state_name(to), NULL);
-  brain_event(b, kind, NOUN_DESKTOP, name, NULL, NULL);
+  bool wrong = to == DESKTOP_ERROR || to == DESKTOP_QUARANTINED || to == DESKTOP_LOST;
+  brain_event(b, kind, NOUN_DESKTOP, name, NULL, wrong ? d->error : NULL);
   brain_dirty(b, d->pool);
   return d;
 }
@@ -262,7 +263,8 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
     g_autofree char *host = g_strdup(d->host);
     brain_event(b, "desktop.failed", NOUN_DESKTOP, name, NULL, d->error);
     state_delete(b->state, NOUN_DESKTOP, name);
-    pool_failed(b, pool, err);
+    if (!error_is(err, REASON_CANCELLED))
+      pool_failed(b, pool, err);
     brain_dirty(b, pool);
     host_check_empty(b, host);
     return;

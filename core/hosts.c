@@ -16,7 +16,7 @@ static bool host_move(Brain *b, const char *name, HostMove move, GError **err)
     return true;
   EDIT(b, Host, HOST, name)->state = to;
   g_autofree char *kind = g_strconcat("host.", host_state_name(to), NULL);
-  brain_event(b, kind, NOUN_HOST, name, NULL, NULL);
+  brain_event(b, kind, NOUN_HOST, name, NULL, to == HOST_UNREACHABLE ? GET(b, Host, HOST, name)->error : NULL);
   return true;
 }
 

@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-static Session *session_move(Brain *b, const char *name, SessionMove move)
+/* by: whose doing it is; NULL = whoever asked for what is being done. */
+static Session *session_move_by(Brain *b, const char *name, SessionMove move, const char *by, const char *detail)
 {
   Session *s = EDIT(b, Session, SESSION, name);
   SessionState to;
@@ -11,8 +12,13 @@ static Session *session_move(Brain *b, const char *name, SessionMove move)
     g_error("session %s: a session that is %s cannot %s", name, session_state_name(s->state), session_move_name(move));
   s->state = to;
   g_autofree char *kind = g_strconcat("session.", session_state_name(to), NULL);
-  brain_event(b, kind, NOUN_SESSION, name, s->user, NULL);
+  brain_event(b, kind, NOUN_SESSION, name, by, detail);
   return s;
+}
+
+static Session *session_move(Brain *b, const char *name, SessionMove move)
+{
+  return session_move_by(b, name, move, GET(b, Session, SESSION, name)->user, NULL);
 }
 
 /* The grant: session, desktop, task and event in one batch. */
@@ -93,9 +99,12 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
   const Session *s = GET(b, Session, SESSION, name);
   if (session_state_is_final(s->state))
     return;
-  Session *ended = session_move(b, name, SESSION_END);
+  /* names of people and reasons need no escapes */
+  g_autofree char *detail = g_strdup_printf("{\"reason\":\"%s\",\"user\":\"%s\"}", end_reason_name(reason), s->user);
+  Session *ended = session_move_by(b, name, SESSION_END, user, detail);
   if (ended->state == SESSION_ENDING)
-    ended = session_move(b, name, SESSION_GONE); /* its tickets open nothing from now on, and its relays are cut at the gateway's next sync */
+    /* its tickets open nothing from now on, and its relays are cut at the gateway's next sync */
+    ended = session_move_by(b, name, SESSION_GONE, user, detail);
   ended->reason = reason;
   ended->ended = b->now_us;
   ended->ready = false;
@@ -130,6 +139,13 @@ static const Session *session_of(Brain *b, const char *user, const char *pool)
   return NULL;
 }
 
+static bool refuse_restrained(const Pool *pool, GError **err)
+{
+  g_autoptr(GError) why = brain_error_of(pool->error);
+  g_autofree char *text = pool->error ? error_text(why, LANG_EN) : g_strdup("");
+  return error_false(err, REASON_POOL_RESTRAINED, "pool", pool->head.name, "error", text, NULL);
+}
+
 /* A pool that cannot serve now nor soon: why, in numbers, and what would help first. */
 static bool refuse_full(Brain *b, const Pool *pool, GError **err)
 {
@@ -143,7 +159,7 @@ static bool refuse_full(Brain *b, const Pool *pool, GError **err)
   g_autofree char *coming_text = g_strdup_printf("%d", coming);
   g_autofree char *waiting = g_strdup_printf("%d", use.waiting);
   if (pool->state == POOL_RESTRAINED)
-    return error_false(err, REASON_POOL_RESTRAINED, "pool", pool->head.name, "error", pool->error ? pool->error : "", NULL);
+    return refuse_restrained(pool, err);
   if (standing >= pool->max)
     return error_false(err, REASON_POOL_FULL, "pool", pool->head.name, "max", max, "held", held, "coming", coming_text, "waiting", waiting, NULL);
   const Host *host;

@@ -227,7 +227,6 @@ static bool verb_user_add(Brain *b, const Request *r, Answer *a, GError **err)
   text_set(&user->password_hash, r->secret_hash);
   text_set(&user->guest_hash, r->guest_hash);
   verb_keep(b, NOUN_USER, user);
-  brain_event(b, "user.added", NOUN_USER, name, r->caller.user, NULL);
   answer_object(b, a, 201, name);
   return true;
 }
@@ -238,7 +237,6 @@ static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err
   if (!user)
     return false;
   verb_keep(b, NOUN_USER, user);
-  brain_event(b, "user.changed", NOUN_USER, r->name, r->caller.user, NULL);
   answer_object(b, a, 200, r->name);
   return true;
 }
@@ -265,7 +263,6 @@ static bool verb_user_password(Brain *b, const Request *r, Answer *a, GError **e
   text_set(&user->password_hash, r->secret_hash);
   text_set(&user->guest_hash, r->guest_hash);
   tokens_revoke(b, r->name, TOKEN_LOGIN, r->caller.token);
-  brain_event(b, "user.password", NOUN_USER, r->name, r->caller.user, NULL);
   answer_object(b, a, 200, r->name);
   return true;
 }
@@ -282,7 +279,6 @@ static bool verb_user_remove(Brain *b, const Request *r, Answer *a, GError **err
     session_end(b, names->pdata[i], END_BY_OPERATOR, r->caller.user);
   tokens_revoke(b, r->name, N_TOKEN_KINDS, NULL);
   state_delete(b->state, NOUN_USER, r->name);
-  brain_event(b, "user.removed", NOUN_USER, r->name, r->caller.user, NULL);
   return true;
 }
 

@@ -9,11 +9,17 @@ static void random_bytes(void *data, uint8_t *bytes, size_t n)
     bytes[i] = w->random += 37;
 }
 
+static void event_drop(void *event)
+{
+  object_unref(&schemas[NOUN_EVENT], event);
+}
+
 World *world_new(void)
 {
   World *w = g_new0(World, 1);
   w->now_us = INT64_C(1700000000000000);
   w->held = g_ptr_array_new();
+  w->events = g_ptr_array_new_with_free_func(event_drop);
   BrainOptions options = { .random = random_bytes, .random_data = w };
   w->brain = brain_new(&options);
   brain_start(w->brain, w->now_us);
@@ -26,6 +32,7 @@ void world_free(World *w)
   for (guint i = 0; i < w->held->len; i++)
     step_order_free(w->held->pdata[i]);
   g_ptr_array_unref(w->held);
+  g_ptr_array_unref(w->events);
   answer_free(w->last);
   brain_free(w->brain);
   g_free(w);
@@ -55,10 +62,32 @@ static StepResult *result_of(World *w, const StepOrder *order)
   return result;
 }
 
+static void events_keep(World *w, const Batch *batch)
+{
+  for (guint i = 0; batch && i < batch->changes->len; i++) {
+    const Change *c = &g_array_index(batch->changes, Change, i);
+    if (c->noun != NOUN_EVENT)
+      continue;
+    object_ref(&schemas[NOUN_EVENT], c->object);
+    g_ptr_array_add(w->events, c->object);
+  }
+}
+
+const Event *world_event(World *w, const char *kind)
+{
+  for (guint i = w->events->len; i--;) {
+    const Event *event = w->events->pdata[i];
+    if (!g_strcmp0(event->kind, kind))
+      return event;
+  }
+  return NULL;
+}
+
 static bool settle_once(World *w)
 {
   Output out;
   brain_take_output(w->brain, &out);
+  events_keep(w, out.batch);
   bool some = out.batch || out.replies->len || out.orders->len;
   for (guint i = 0; i < out.replies->len; i++) {
     Reply *reply = &g_array_index(out.replies, Reply, i);

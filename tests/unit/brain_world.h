@@ -14,6 +14,7 @@ struct World {
   GPtrArray *held;    /* orders not answered yet, of StepOrder * */
   WorldFn answer;     /* NULL = every order works */
   bool hold;          /* keep orders for later: world_release */
+  GPtrArray *events;  /* every one so far, of Event * */
   Answer *last;       /* the last answer that came */
   int answers;
   uint8_t random;
@@ -31,5 +32,7 @@ void world_settle(World *world);
 void world_release(World *world);
 void world_pass(World *world, int64_t seconds);
 #define WORLD_GET(world, Type, NOUN, name) ((const Type *)brain_find((world)->brain, NOUN_##NOUN, name))
+/* The newest event of a kind, borrowed; NULL where none came. */
+const Event *world_event(World *world, const char *kind);
 /* How many objects of noun are in a state. */
 int world_count(World *world, Noun noun, int state);

@@ -1,0 +1,146 @@
+/* Who did what, and why: what the events of the brain tell an operator afterwards. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/brain_world.h"
+
+static void host_seen(World *w, ObservationKind kind)
+{
+  Observation *o = observation_new(kind, "h1");
+  if (kind == SAW_SILENT)
+    error_set(&o->error, REASON_TIMEOUT, "what", "h1", "limit", "15 s", NULL);
+  else
+    o->hostname = g_strdup("h1");
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
+static void assert_event(World *w, const char *kind, const char *object, const char *user, const char *detail)
+{
+  const Event *event = world_event(w, kind);
+  if (!event)
+    fail_msg("there is no event %s", kind);
+  assert_string_equal(event->object, object);
+  if (user)
+    assert_string_equal(event->user, user);
+  else
+    assert_null(event->user);
+  if (detail)
+    assert_non_null(strstr(event->detail ? event->detail : "", detail));
+}
+
+static void what_an_administrator_asked_names_them(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  assert_event(w, "host.added", "h1", "root", NULL);
+  assert_event(w, "host.up", "h1", NULL, NULL);
+  assert_event(w, "storage.added", "disk", "root", NULL);
+  assert_event(w, "image.added", "linux@1", "root", NULL);
+  assert_event(w, "template.added", "linux@1", "root", NULL);
+  assert_event(w, "user.added", "minsu", "root", NULL);
+  assert_event(w, "pool.added", "cad", "root", NULL);
+  assert_event(w, "desktop.provisioning", "d-2", NULL, NULL); /* the pool's own doing */
+  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'vcpus':9000}");
+  assert_event(w, "host.changed", "h1", "root", "\"vcpus\"");
+  world_ask(w, API_POOL_PAUSE, NULL, "cad", NULL);
+  assert_event(w, "pool.paused", "cad", "root", NULL);
+  world_ask(w, API_POOL_RESUME, NULL, "cad", NULL);
+  assert_event(w, "pool.ready", "cad", "root", NULL);
+  world_ask(w, API_DESKTOP_MAINTAIN, NULL, "d-2", NULL);
+  assert_event(w, "desktop.maintenance", "d-2", "root", NULL);
+  world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
+  assert_event(w, "host.draining", "h1", "root", NULL);
+  host_seen(w, SAW_SILENT);
+  assert_event(w, "host.unreachable", "h1", NULL, "timeout");
+  world_ask(w, API_HOST_FENCE, NULL, "h1", NULL);
+  assert_event(w, "host.fenced", "h1", "root", NULL);
+  world_ask(w, API_POOL_DELETE, NULL, "cad", NULL);
+  assert_event(w, "pool.deleting", "cad", "root", NULL);
+  world_ask(w, API_USER_REMOVE, NULL, "minsu", NULL);
+  assert_event(w, "user.removed", "minsu", "root", NULL);
+  world_free(w);
+}
+
+static void a_token_names_whose_it_is(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye'}");
+  g_autofree char *token = g_strdup(w->last->object->name);
+  assert_event(w, "token.added", token, "root", "jihye");
+  world_ask(w, API_TOKEN_REVOKE, NULL, token, NULL);
+  assert_event(w, "token.removed", token, "root", "jihye");
+  world_free(w);
+}
+
+static void what_was_refused_is_no_event(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  guint before = w->events->len;
+  assert_non_null(world_ask(w, API_STORAGE_ADD, NULL, NULL, "{'name':'disk','path':'/srv/disk'}")->error);
+  assert_non_null(world_ask(w, API_STORAGE_REMOVE, NULL, "disk", NULL)->error);
+  assert_int_equal(w->events->len, before);
+  world_free(w);
+}
+
+static void a_lost_desktop_says_why(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  host_seen(w, SAW_SILENT);
+  assert_event(w, "desktop.lost", "d-2", NULL, "timeout");
+  world_free(w);
+}
+
+static void an_ended_session_names_who_ended_it(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = g_strdup(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}")->object->name);
+  world_ask(w, API_SESSION_END, NULL, session, NULL);
+  assert_event(w, "session.ended", session, "root", "\"by-operator\"");
+  assert_event(w, "session.ended", session, "root", "\"jihye\"");
+  world_free(w);
+}
+
+static GError *never_starts(World *w, const StepOrder *order)
+{
+  GError *err = NULL;
+  if (order->kind == STEP_START)
+    error_set(&err, REASON_UNSUPPORTED, "what", "kvm", "by", "h1", NULL);
+  return err;
+}
+
+static void a_restrained_pool_refuses_in_words(void **state)
+{
+  World *w = world_new();
+  w->answer = never_starts;
+  world_furnish(w, 1, 0, 4);
+  for (int i = 0; i < 20; i++)
+    world_pass(w, 5);
+  assert_int_equal(WORLD_GET(w, Pool, POOL, "cad")->state, POOL_RESTRAINED);
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}");
+  assert_true(error_is(a->error, REASON_POOL_RESTRAINED));
+  assert_string_equal(error_arg(a->error, "error"), "kvm is not supported by h1");
+  world_free(w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(what_an_administrator_asked_names_them),
+    cmocka_unit_test(a_token_names_whose_it_is),
+    cmocka_unit_test(what_was_refused_is_no_event),
+    cmocka_unit_test(a_lost_desktop_says_why),
+    cmocka_unit_test(an_ended_session_names_who_ended_it),
+    cmocka_unit_test(a_restrained_pool_refuses_in_words),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
