@@ -160,28 +160,12 @@ static void task_finish(Brain *b, const char *name)
 
 static void task_give_up(Brain *b, const char *name, const GError *err)
 {
-  task_end(b, name, TASK_FAILED);
+  task_end(b, name, error_is(err, REASON_CANCELLED) ? TASK_CANCELLED : TASK_FAILED);
   const Task *task = GET(b, Task, TASK, name);
   if (!strcmp(task->noun, "desktop"))
     desktop_task_failed(b, task, err);
   else if (!strcmp(task->noun, "image"))
     image_task_failed(b, task, err);
-}
-
-/* The stored error of a task, for the end of an undoing. */
-static GError *task_error(const Task *task)
-{
-  json_auto_t *json = task->error ? json_loads(task->error, 0, NULL) : NULL;
-  const char *code = json_string_value(json_object_get(json, "code"));
-  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
-  const char *key;
-  json_t *value;
-  json_object_foreach(json_object_get(json, "args"), key, value) {
-    g_ptr_array_add(pairs, (char *)key);
-    g_ptr_array_add(pairs, (char *)json_string_value(value));
-  }
-  g_ptr_array_add(pairs, NULL);
-  return error_new_from_pairs(code ? code : "unknown", (const char *const *)pairs->pdata);
 }
 
 /* Orders the step at hand; past the last one (or before the first, when undoing) the task ends. */
@@ -191,7 +175,7 @@ static void task_advance(Brain *b, const char *name)
   while (task->undoing && task->step_index >= 0 && task_step(task) == STEP_NONE)
     task->step_index--;
   if (task->step_index < 0) {
-    g_autoptr(GError) err = task_error(task);
+    g_autoptr(GError) err = brain_error_of(task->error);
     task_give_up(b, name, err);
     return;
   }
@@ -203,7 +187,8 @@ static void task_advance(Brain *b, const char *name)
   task->state = TASK_RUNNING;
   task->attempt++;
   task->progress_pct = 0;
-  ref_set(&task->step, step_rows[step].name);
+  if (!task->undoing) /* while it is undone it tells where it failed */
+    ref_set(&task->step, step_rows[step].name);
   PendingOrder order = { step, g_strdup(name), 0, NULL, NULL, NULL };
   g_array_append_val(b->orders, order);
   /* a worker answers in time; this is for the answer that never comes */
@@ -250,13 +235,26 @@ static bool error_is_final(const GError *err)
   return c == CLASS_INVALID || c == CLASS_TOO_LARGE || c == CLASS_UNSUPPORTED || c == CLASS_DENIED;
 }
 
+/* A task that is being undone goes on telling why it failed; that undoing fails too is news once a step. */
+static void task_note_error(Brain *b, Task *task, const GError *err)
+{
+  char *why = brain_error_json(err);
+  object_set_error(b, task, err);
+  if (!task->undoing) {
+    g_free(task->error);
+    task->error = why;
+    return;
+  }
+  if (task->attempt == 1)
+    brain_event(b, "task.undo-failed", NOUN_TASK, task->head.name, NULL, why);
+  g_free(why);
+}
+
 static void task_step_failed(Brain *b, const char *name, const GError *err)
 {
   Task *task = EDIT(b, Task, TASK, name);
   StepKind step = task_step(task);
-  g_free(task->error);
-  task->error = brain_error_json(err);
-  object_set_error(b, task, err);
+  task_note_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
   bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
   bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE;

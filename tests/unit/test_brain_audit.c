@@ -132,6 +132,81 @@ static void a_restrained_pool_refuses_in_words(void **state)
   world_free(w);
 }
 
+static const Task *task_of(World *w, TaskKind kind)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_TASK);
+  for (guint i = 0; i < names->len; i++) {
+    const Task *task = WORLD_GET(w, Task, TASK, names->pdata[i]);
+    if (task->kind == (int)kind)
+      return task;
+  }
+  fail_msg("there is no task %s", task_kind_name(kind));
+  return NULL;
+}
+
+static int undo_tries;
+
+static GError *undo_fails_once(World *w, const StepOrder *order)
+{
+  GError *err = never_starts(w, order);
+  if (order->kind == STEP_DELETE_VOLUMES && !undo_tries++)
+    error_set(&err, REASON_IO, "action", "remove", "path", "/srv/disk/d", "detail", "busy", NULL);
+  return err;
+}
+
+static void a_failed_task_keeps_what_failed(void **state)
+{
+  World *w = world_new();
+  undo_tries = 0;
+  w->answer = undo_fails_once;
+  world_furnish(w, 1, 0, 1);
+  const Task *task = task_of(w, TASK_PROVISION);
+  assert_true(task->undoing);
+  assert_string_equal(task->step, "start");
+  assert_non_null(strstr(task->error, "\"unsupported\""));
+  assert_event(w, "task.undo-failed", task->head.name, NULL, "busy");
+  world_ask(w, API_POOL_PAUSE, NULL, "cad", NULL);
+  world_pass(w, 2);
+  task = task_of(w, TASK_PROVISION);
+  assert_int_equal(task->state, TASK_FAILED);
+  assert_string_equal(task->step, "start");
+  assert_non_null(strstr(task->error, "\"unsupported\""));
+  world_free(w);
+}
+
+static void a_cancelled_task_ends_cancelled(void **state)
+{
+  World *w = world_new();
+  w->hold = true;
+  world_furnish(w, 0, 0, 1);
+  g_autofree char *name = g_strdup(task_of(w, TASK_IMPORT)->head.name);
+  assert_int_equal(world_ask(w, API_TASK_CANCEL, NULL, name, NULL)->status, 202);
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  assert_int_equal(WORLD_GET(w, Task, TASK, name)->state, TASK_CANCELLED);
+  assert_event(w, "task.cancelled", name, "root", NULL);
+  world_free(w);
+}
+
+static void a_cancelled_desktop_is_no_error_of_its_pool(void **state)
+{
+  World *w = world_new();
+  w->hold = true;
+  world_furnish(w, 1, 0, 1);
+  world_release(w); /* the import */
+  world_settle(w);
+  g_autofree char *name = g_strdup(task_of(w, TASK_PROVISION)->head.name);
+  world_ask(w, API_POOL_PAUSE, NULL, "cad", NULL);
+  world_ask(w, API_TASK_CANCEL, NULL, name, NULL);
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  assert_int_equal(WORLD_GET(w, Task, TASK, name)->state, TASK_CANCELLED);
+  assert_int_equal(WORLD_GET(w, Pool, POOL, "cad")->errors, 0);
+  world_free(w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -141,6 +216,9 @@ int main(void)
     cmocka_unit_test(a_lost_desktop_says_why),
     cmocka_unit_test(an_ended_session_names_who_ended_it),
     cmocka_unit_test(a_restrained_pool_refuses_in_words),
+    cmocka_unit_test(a_failed_task_keeps_what_failed),
+    cmocka_unit_test(a_cancelled_task_ends_cancelled),
+    cmocka_unit_test(a_cancelled_desktop_is_no_error_of_its_pool),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
