@@ -65,12 +65,14 @@ gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end_time)
   return signalled;
 }
 
-void g_async_queue_push(GAsyncQueue *queue, gpointer data)
-{
-  REAL(g_async_queue_push);
-  __tsan_release(queue);
-  real(queue, data);
-}
+#define PUSHES(name) \
+  { \
+    REAL(name); \
+    __tsan_release(queue); \
+    real(queue, data); \
+  }
+void g_async_queue_push(GAsyncQueue *queue, gpointer data) PUSHES(g_async_queue_push)
+void g_async_queue_push_front(GAsyncQueue *queue, gpointer data) PUSHES(g_async_queue_push_front)
 
 #define POPS(name, ...) \
   { \
