@@ -502,9 +502,11 @@ void brain_start(Brain *b, int64_t now_us)
     self = fresh;
   }
   b->controller = g_strdup(self->uuid);
-  b->next_number = self->numbers;
+  restored_number(b);
+  b->next_number = GET(b, Controller, CONTROLLER, "controller")->numbers;
   tasks_resume(b);
   gateways_start(b);
+  restored_take_up(b);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
   for (guint i = 0; i < pools->len; i++)
     brain_dirty(b, pools->pdata[i]);

@@ -115,6 +115,16 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
 void desktop_lose(Brain *b, const char *name, const GError *err);
 void desktop_find(Brain *b, const char *name);
 
+/* ── restored.c ── */
+/* At start, before anything gets a number: numbers go on far past all that may have been handed out since the backup. */
+void restored_number(Brain *b);
+/* At start, when the tasks have their places again: desktops that the backup calls clean are replaced, or wait for an operator. */
+void restored_take_up(Brain *b);
+/* A domain of that name may be of a desktop made after the backup: it is nobody's to remove. */
+bool restored_doubts(Brain *b, const char *desktop);
+/* Into quarantine, and its session ends. */
+void desktop_suspect(Brain *b, const char *name, const GError *err);
+
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */
 void sessions_serve(Brain *b, const char *pool);

@@ -295,9 +295,25 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
 
 /* ── what is seen on hosts ────────────────────────────────────────────────── */
 
+/* Its host has a generation that we never made: the store is older than the world, and somebody else may be in it. A person's own has one
+ * generation for life. */
+static bool passed_on(Brain *b, const char *name, const DomainSeen *seen)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (!seen || seen->clone <= d->clone || d->task || d->owner || !desktop_can(d, MOVE_SUSPECT))
+    return false;
+  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, seen->clone), *meant = g_strdup_printf("%" G_GINT64_FORMAT, d->clone);
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_DESKTOP_PASSED_ON, "desktop", name, "found", found, "meant", meant, NULL);
+  desktop_suspect(b, name, err);
+  return true;
+}
+
 /* seen is NULL where the host has no such domain. */
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
 {
+  if (passed_on(b, name, seen))
+    return;
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   PowerState power = seen ? seen->power : POWER_OFF;
   if (d->power != (int)power) {

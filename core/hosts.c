@@ -2,6 +2,7 @@
 #include "core/brain_parts.h"
 #include "drivers/hypervisor/hypervisor.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { ORPHAN_GRACE_S = 30 };
@@ -96,14 +97,27 @@ void host_check_empty(Brain *b, const char *name)
 
 /* ── domains ──────────────────────────────────────────────────────────────── */
 
+static void orphan_event(Brain *b, const char *kind, const char *host, const DomainSeen *seen)
+{
+  json_auto_t *detail = json_pack("{ss ss}", "desktop", seen->desktop, "domain", seen->uuid);
+  char *text = json_dumps(detail, JSON_COMPACT);
+  brain_event(b, kind, NOUN_HOST, host, NULL, text);
+  free(text);
+}
+
 /* A domain of ours without a desktop is what a late step left: it goes, after a time in which its desktop might still turn up. */
 static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
 {
   int64_t *since = g_hash_table_lookup(b->orphans, seen->uuid);
+  bool stays = restored_doubts(b, seen->desktop);
   if (!since) {
     g_hash_table_insert(b->orphans, g_strdup(seen->uuid), g_memdup2(&b->now_us, sizeof b->now_us));
+    if (stays)
+      orphan_event(b, "host.orphan-kept", host, seen);
     return;
   }
+  if (stays)
+    return; /* an operator's to look at */
   if (b->now_us - *since < ORPHAN_GRACE_S * SECOND_US)
     return;
   g_hash_table_remove(b->orphans, seen->uuid);

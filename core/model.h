@@ -104,7 +104,9 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 /* The one row about ourselves: who we are to the hosts, and how far each kind of number has been handed out. */
 #define CONTROLLER_FIELDS(F) \
   F(TEXT, uuid, 0, NULL, 0, 36, "marks what is ours on the hosts") \
-  F(INT, numbers, 0, NULL, 0, INT64_MAX, "no object's number at or above this was ever handed out")
+  F(INT, numbers, 0, NULL, 0, INT64_MAX, "no object's number at or above this was ever handed out") \
+  F(BOOL, restored, 0, NULL, 0, 0, "a backup was put in place since the last start: what it says of hosts is old") \
+  F(INT, doubtful, 0, NULL, 0, INT64_MAX, "domains of numbers below may be of desktops that a backup did not know: never removed")
 
 #define HOST_FIELDS(F) \
   F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host, or fake:NAME") \

@@ -83,6 +83,8 @@ static bool run_console(StepRun *run, GError **err)
 {
   enum { VALID_S = 20 };
   g_autofree char *uuid = step_uuid(run->order);
+  if (!step_meant(run, uuid, err))
+    return false;
   run->result->password = password_new();
   ConsoleKey key = { CONSOLE_VNC, run->result->password, VALID_S };
   DomainConsole console = { 0 };
@@ -98,7 +100,7 @@ static bool run_console(StepRun *run, GError **err)
 static bool run_screenshot(StepRun *run, GError **err)
 {
   g_autofree char *uuid = step_uuid(run->order);
-  return hypervisor_screenshot(run->hypervisor, uuid, &run->result->picture, err);
+  return step_meant(run, uuid, err) && hypervisor_screenshot(run->hypervisor, uuid, &run->result->picture, err);
 }
 
 static bool run_reap(StepRun *run, GError **err)

@@ -129,6 +129,36 @@ static bool check_backup(const char *path, GError **err)
   return version == n_migrations ? check_all(db, err) : db_check(db, "PRAGMA integrity_check(1)", err);
 }
 
+static void keep_controller(Object *object, void *data)
+{
+  *(Object **)data = object;
+}
+
+static bool mark_row(sqlite3 *db, GError **err)
+{
+  g_autofree char *all = row_sql_all(NOUN_CONTROLLER, ""), *put = row_sql_put(NOUN_CONTROLLER);
+  Object *self = NULL;
+  g_autoptr(sqlite3_stmt) read = db_prepare(db, all, err);
+  if (!read || !row_read_all(read, NOUN_CONTROLLER, keep_controller, &self, err))
+    return false;
+  if (!self)
+    return true; /* of a store that no brain has seen: nothing was ever made by it */
+  ((Controller *)self)->restored = true;
+  g_autoptr(sqlite3_stmt) write = db_prepare(db, put, err);
+  bool marked = write && row_bind(write, self, row_id(NOUN_CONTROLLER, self->name, ROW_UNNUMBERED), err) && db_step(write, err);
+  store_object_drop(self);
+  return marked;
+}
+
+/* Told in the copy before it is the store: no start can find one without the other. */
+static bool mark_restored(const char *path, GError **err)
+{
+  g_autoptr(sqlite3) db = db_open(path, DB_WRITE, err);
+  if (!db || !schema_migrate(db, err) || !mark_row(db, err))
+    return false;
+  return sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK || db_error(db, "write", err);
+}
+
 /* So that the kept file is whole by itself. A store that can't be opened any more keeps its log beside it. */
 static void fold_log(const char *location, const char *kept)
 {
@@ -184,7 +214,8 @@ static bool restore_locked(const char *location, const char *path, char **ret_ke
   g_autofree char *copy = g_strconcat(location, ".restore-copy", NULL), *coming = coming_path(location), *kept = NULL;
   if (!sqlite_restore_finish(location, err))
     return false;
-  if (!copy_file(path, copy, err) || !check_backup(copy, err) || !keep_aside(location, &kept, err)) {
+  if (!copy_file(path, copy, err) || !check_backup(copy, err) || !mark_restored(copy, err) || !files_sync(copy, err) ||
+      !keep_aside(location, &kept, err)) {
     unlink(copy);
     return false;
   }

@@ -532,6 +532,40 @@ static void a_restore_puts_back_and_keeps_what_was(void **state)
   directory_free(directory);
 }
 
+static void keep_controller(Object *object, void *data)
+{
+  if (object->noun == NOUN_CONTROLLER)
+    *(bool *)data = ((Controller *)object)->restored;
+  store_object_drop(object);
+}
+
+static bool is_restored(const char *directory)
+{
+  Store *store = must_open_sqlite(directory);
+  bool restored = false;
+  int64_t sequence;
+  assert_true(store->driver->load(store, keep_controller, &restored, &sequence, NULL));
+  store_close(store);
+  return restored;
+}
+
+/* The next brain must not take an old store for the world as it is. */
+static void a_restore_says_so_in_the_store(void **state)
+{
+  char *directory = directory_new();
+  g_autofree char *backup = directory_path(directory, "backup");
+  Store *store = must_open_sqlite(directory);
+  Batch *batch = batch_new(1);
+  batch_add(batch, CHANGE_PUT, object_new(&schemas[NOUN_CONTROLLER], NOUN_CONTROLLER, "controller"));
+  must_apply(store, batch);
+  assert_true(store->driver->backup(store, backup, NULL));
+  store_close(store);
+  assert_false(is_restored(directory));
+  assert_true(restore_to(directory, backup, NULL, NULL));
+  assert_true(is_restored(directory));
+  directory_free(directory);
+}
+
 /* What a killed daemon left in its log is in the kept file, too. */
 static void a_restore_after_a_crash_keeps_the_log(void **state)
 {
@@ -745,6 +779,7 @@ int main(void)
     cmocka_unit_test(a_backup_beside_commits_is_one_moment),
     cmocka_unit_test(a_backup_overwrites_nothing),
     cmocka_unit_test(a_restore_puts_back_and_keeps_what_was),
+    cmocka_unit_test(a_restore_says_so_in_the_store),
     cmocka_unit_test(a_restore_after_a_crash_keeps_the_log),
     cmocka_unit_test(a_restore_into_nothing_makes_the_store),
     cmocka_unit_test(a_spoilt_backup_changes_nothing),

@@ -1,0 +1,141 @@
+/* A store older than the world: what a restored backup calls clean may have had somebody in it since. And hosts that show desktops of others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/lifecycle.h"
+#include "tests/unit/brain_world.h"
+
+static void random_bytes(void *data, uint8_t *bytes, size_t n)
+{
+  memset(bytes, 42, n);
+}
+
+/* The brain ends, and one begins with what it had in its store; restored: as a restore marks it. */
+static void again(World *w, bool restored)
+{
+  BrainOptions options = { .random = random_bytes };
+  Brain *next = brain_new(&options);
+  world_settle(w);
+  for (Noun noun = 0; noun < NOUN_EVENT; noun++) {
+    g_autoptr(GPtrArray) names = brain_names(w->brain, noun);
+    for (guint i = 0; i < names->len; i++) {
+      Object *kept = object_dup(&schemas[noun], brain_find(w->brain, noun, names->pdata[i]));
+      if (noun == NOUN_CONTROLLER)
+        ((Controller *)kept)->restored = restored;
+      brain_load(kept, next);
+    }
+  }
+  brain_free(w->brain);
+  w->brain = next;
+  brain_start(next, w->now_us);
+  world_settle(w);
+}
+
+static char *only_desktop(World *w)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
+  assert_int_equal(names->len, 1);
+  return g_strdup(names->pdata[0]);
+}
+
+static void see(World *w, const char *host, const char *desktop, int64_t clone)
+{
+  g_autofree char *uuid = desktop_domain_uuid(brain_controller(w->brain), desktop);
+  Observation *o = observation_new(SAW_DOMAINS, host);
+  DomainSeen *seen = observation_add_domain(o, uuid);
+  seen->desktop = g_strdup(desktop);
+  seen->ours = true;
+  seen->clone = clone;
+  seen->power = POWER_ON;
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
+static bool is_ordered(World *w, StepKind kind)
+{
+  for (guint i = 0; i < w->held->len; i++)
+    if (((StepOrder *)w->held->pdata[i])->kind == kind)
+      return true;
+  return false;
+}
+
+static void a_clean_desktop_of_a_backup_is_replaced(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *before = only_desktop(w);
+  again(w, false);
+  g_autofree char *same = only_desktop(w);
+  assert_string_equal(same, before);
+  again(w, true);
+  g_autofree char *after = only_desktop(w);
+  assert_string_not_equal(after, before);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, after)->state, DESKTOP_AVAILABLE);
+  assert_true(g_ascii_strtoll(after + 2, NULL, 10) > 1 << 24); /* no number of it was ever in the world */
+  again(w, false); /* and that was that */
+  g_autofree char *later = only_desktop(w);
+  assert_string_equal(later, after);
+  world_free(w);
+}
+
+static void a_spare_of_a_dedicated_pool_waits_for_an_operator(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','kind':'dedicated','template':'linux','image':'linux','min':1,'max':2}");
+  g_autofree char *name = only_desktop(w);
+  again(w, true);
+  const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, name);
+  assert_int_equal(d->state, DESKTOP_QUARANTINED);
+  assert_non_null(strstr(d->error, "restored"));
+  world_free(w);
+}
+
+static void a_persons_desktop_outlives_a_restore(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  g_autofree char *session = g_strdup(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}")->object->name);
+  g_autofree char *name = only_desktop(w);
+  again(w, true);
+  assert_true(session_state_is_live(WORLD_GET(w, Session, SESSION, session)->state));
+  /* but its host has passed it on since */
+  see(w, "h1", name, 2);
+  assert_int_equal(WORLD_GET(w, Desktop, DESKTOP, name)->state, DESKTOP_QUARANTINED);
+  assert_int_equal(WORLD_GET(w, Session, SESSION, session)->state, SESSION_ENDED);
+  world_free(w);
+}
+
+static void an_orphan_after_a_restore_is_kept(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  w->hold = true;
+  for (int restored = 0; restored < 2; restored++) {
+    again(w, restored);
+    see(w, "h1", "d-900", 1);
+    world_pass(w, 31);
+    see(w, "h1", "d-900", 1);
+    assert_int_equal(is_ordered(w, STEP_REAP), !restored);
+    w->hold = false;
+    world_release(w);
+    w->hold = true;
+  }
+  world_free(w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_clean_desktop_of_a_backup_is_replaced),
+    cmocka_unit_test(a_spare_of_a_dedicated_pool_waits_for_an_operator),
+    cmocka_unit_test(a_persons_desktop_outlives_a_restore),
+    cmocka_unit_test(an_orphan_after_a_restore_is_kept),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
