@@ -3,7 +3,9 @@
 #include <libxml/tree.h>
 #include <string.h>
 
+#include "drivers/gpu/fake_cards.h"
 #include "drivers/gpu/view.h"
+#include "drivers/hypervisor/fake.h"
 
 const GpuDriver *const gpu_drivers[N_GPU_BACKENDS] = {
   [GPU_MDEV] = &gpu_mdev,
@@ -63,6 +65,15 @@ bool gpu_not_ours(const GpuHost *host, const char *what, const char *detail, GEr
 char *gpu_file(const char *address, const char *name)
 {
   return g_strdup_printf("/sys/bus/pci/devices/%s/%s", address, name);
+}
+
+bool gpu_exec_open(const Hypervisor *hypervisor, const ExecOptions *options, Exec **ret_exec, GError **err)
+{
+  const char *fake = fake_cards_of(hypervisor);
+  if (fake)
+    return fake_exec_open(hypervisor->host, fake, ret_exec, err);
+  *ret_exec = NULL;
+  return !options || exec_open(options, ret_exec, err);
 }
 
 /* ── verbs ──────────────────────────────────────────────────────────────── */

@@ -26,6 +26,11 @@ typedef struct {
   const char *controller;
 } GpuHost;
 
+/* The way to the files of a host, owned by the caller: a fake host's own, or by options (by SSH, or this machine where its address is "").
+ * *ret_exec is NULL where options is NULL and the host is no fake one with cards: then it has mediated devices alone. Nothing is
+ * connected yet. */
+bool gpu_exec_open(const Hypervisor *hypervisor, const ExecOptions *options, Exec **ret_exec, GError **err);
+
 /* One claim, as the brain made it. */
 typedef struct {
   const char *card;         /* PCI address */

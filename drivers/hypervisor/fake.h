@@ -59,6 +59,9 @@ typedef struct {
 /* false for a host that never was. */
 bool fake_figures(const char *host, FakeFigures *ret_figures);
 
+/* The directory of that connection's cards; NULL where the host has none or is no fake. Borrowed from the host. */
+const char *fake_cards_of(const Hypervisor *hypervisor);
+
 /* The console key that was set last, owned by the caller; NULL where none was. For tests that play the viewer. */
 char *fake_console_password(const char *host, const char *uuid);
 

@@ -39,6 +39,11 @@ void fake_devices_let_go(FakeHost *host, FakeDomain *domain)
 
 /* ── the host's ─────────────────────────────────────────────────────────── */
 
+const char *fake_cards_of(const Hypervisor *hypervisor)
+{
+  return hypervisor->driver == &hypervisor_fake ? ((const FakeConnection *)hypervisor)->host->parameters.gpus : NULL;
+}
+
 bool fake_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;

@@ -9,6 +9,7 @@
 
 /* Between two looks at a device that is to go away: events only make us look sooner. */
 enum { LOOK_AGAIN_MS = 2000 };
+enum { GONE_LOOK_US = 20 * 1000, GONE_WITHIN_US = 5 * 1000 * 1000 };
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(virNodeDevice, virNodeDeviceFree)
 
@@ -40,6 +41,9 @@ static void nodes_free(virNodeDevicePtr *nodes, int n)
 static int nodes_list(Libvirt *libvirt, unsigned capabilities, virNodeDevicePtr **ret_nodes, GError **err)
 {
   int n = virConnectListAllNodeDevices(libvirt->conn, ret_nodes, capabilities | VIR_CONNECT_LIST_NODE_DEVICES_ACTIVE);
+  /* a driver that does not tell active devices from defined ones has none that are only defined */
+  if (n < 0 && virGetLastErrorCode() == VIR_ERR_INVALID_ARG)
+    n = virConnectListAllNodeDevices(libvirt->conn, ret_nodes, capabilities);
   if (n < 0)
     libvirt_failed(libvirt, "list devices", NULL, err);
   return n;
@@ -271,29 +275,54 @@ bool libvirt_mdev_create(Hypervisor *hypervisor, const char *parent, const char 
   return true;
 }
 
+/* Whether it is gone by then: the host's list follows the kernel by a moment. */
+static bool mdev_gone(Libvirt *libvirt, const char *uuid, int64_t within_us)
+{
+  int64_t until_us = g_get_monotonic_time() + within_us;
+  for (;;) {
+    g_autoptr(virNodeDevice) node = NULL;
+    if (!mdev_find(libvirt, uuid, &node, NULL))
+      return false;
+    if (!node || g_get_monotonic_time() >= until_us)
+      return !node;
+    g_usleep(GONE_LOOK_US);
+  }
+}
+
+static bool destroy_failed(Libvirt *libvirt, const char *uuid, GError **err)
+{
+  GError *why = NULL;
+  libvirt_failed(libvirt, "end a mediated device", NULL, &why);
+  bool in_use = strstr(why->message, "in use");
+  if (!in_use && !error_is(why, REASON_HOST_UNREACHABLE) && mdev_gone(libvirt, uuid, GONE_WITHIN_US)) {
+    g_error_free(why);
+    return true;
+  }
+  if (!in_use) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  g_error_free(why);
+  return error_false(err, REASON_GPU_IN_USE, "what", uuid, "host", libvirt->base.host, "detail", "a process has it open", NULL);
+}
+
 bool libvirt_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err)
 {
   Libvirt *libvirt = (Libvirt *)hypervisor;
   g_autoptr(virNodeDevice) node = NULL;
-  GError *why = NULL;
-  if (!mdev_find(libvirt, uuid, &node, err) || !node)
-    return node || !err || !*err;
-  g_autofree char *parent = g_strdup(virNodeDeviceGetParent(node));
-  if (virNodeDeviceDestroy(node) >= 0) {
-    if (parent)
-      link_touch_device(libvirt->link, parent);
+  if (!mdev_find(libvirt, uuid, &node, err))
+    return false;
+  if (!node)
     return true;
-  }
-  bool gone = virGetLastErrorCode() == VIR_ERR_NO_NODE_DEVICE;
-  libvirt_failed(libvirt, "end a mediated device", NULL, &why);
-  if (gone || !strstr(why->message, "in use")) {
-    if (!gone)
-      g_propagate_error(err, g_steal_pointer(&why));
-    g_clear_error(&why);
-    return gone;
-  }
-  g_error_free(why);
-  return error_false(err, REASON_GPU_IN_USE, "what", uuid, "host", hypervisor->host, "detail", "a process has it open", NULL);
+  g_autofree char *parent = g_strdup(virNodeDeviceGetParent(node));
+  if (virNodeDeviceDestroy(node) < 0 && !destroy_failed(libvirt, uuid, err))
+    return false;
+  if (parent)
+    link_touch_device(libvirt->link, parent);
+  if (mdev_gone(libvirt, uuid, GONE_WITHIN_US))
+    return true;
+  return error_false(err, REASON_HYPERVISOR_REFUSED, "host", hypervisor->host, "what", "end a mediated device",
+                     "detail", "it said done, and the device is still there", NULL);
 }
 
 /* ── devices of a running domain ────────────────────────────────────────── */

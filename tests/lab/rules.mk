@@ -15,3 +15,11 @@ lab-full: all
 clean: lab-clean
 lab-clean:
 	@for mark in build/lab*/.sarang-lab; do [ ! -e "$$mark" ] || LAB_DIR=$(CURDIR)/$${mark%/*} tests/lab/down --wipe; done
+
+# TARGET lab-gpu      the GPU host (built once, about 90 s, kept in build/gpuhost) and its stories: real mediated devices under emulation
+GPU_HOST := build/gpuhost/built
+$(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name story)
+	@nice -n 5 tests/lab/gpu/build
+.PHONY: lab-gpu
+lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu
+	@MODE=$(MODE) tests/run lab-gpu tests/lab/gpu/story

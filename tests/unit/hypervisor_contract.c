@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include <pthread.h>
 
+#include "core/gpu.h"
+
 enum { EVENT_WITHIN_MS = 5000, OFF_WITHIN_S = 20 };
 
 static const char controller[] = "11111111-2222-4333-8444-555555555555";
@@ -593,6 +595,57 @@ static void serial_line_is_read_from_its_first_byte(void **state)
   serial_text_clear(&text);
 }
 
+/* ── devices of the host ────────────────────────────────────────────────── */
+
+static const char stranger_mdev[] = "11111111-1111-4111-8111-111111111111";
+
+static void devices_are_listed_as_xml(void **state)
+{
+  Stand *stand = *state;
+  g_autoptr(GPtrArray) devices = NULL, again = NULL;
+  assert_ok(hypervisor_devices(stand->hypervisor, &devices, E));
+  assert_ok(hypervisor_devices(stand->hypervisor, &again, E)); /* out of what is remembered */
+  assert_int_equal(devices->len, again->len);
+  for (guint i = 0; i < devices->len; i++) {
+    const HostDevice *device = devices->pdata[i], *same = again->pdata[i];
+    assert_string_equal(device->name, same->name);
+    assert_true(g_str_has_prefix(device->xml, "<device>"));
+  }
+}
+
+static void mediated_devices_are_ours_by_their_mark_alone(void **state)
+{
+  Stand *stand = *state;
+  char ours[GPU_UUID_TEXT_BYTES];
+  gpu_part_uuid(controller, "v-1", 1, ours);
+  if (!can(stand, CAN_MDEV)) {
+    assert_refused(hypervisor_mdev_create(stand->hypervisor, "pci_0000_00_1f_7", "none", ours, E), REASON_UNSUPPORTED);
+    return;
+  }
+  assert_refused(hypervisor_mdev_create(stand->hypervisor, "pci_0000_00_1f_7", "none", stranger_mdev, E), REASON_GPU_NOT_OURS);
+  assert_refused(hypervisor_mdev_destroy(stand->hypervisor, stranger_mdev, E), REASON_GPU_NOT_OURS);
+  assert_refused(hypervisor_mdev_create(stand->hypervisor, "pci_0000_00_1f_7", "none", ours, E), REASON_NOT_FOUND);
+  assert_ok(hypervisor_mdev_destroy(stand->hypervisor, ours, E));
+  assert_refused(hypervisor_mdev_destroy(stand->hypervisor, "nonsense", E), REASON_BAD_VALUE);
+}
+
+static void plugging_is_for_running_domains(void **state)
+{
+  static const char device[] = "<hostdev mode='subsystem' type='mdev' model='vfio-pci'><source><address "
+                               "uuid='11111111-1111-4111-8111-111111111111'/></source><alias name='ua-v-1'/></hostdev>";
+  Stand *stand = *state;
+  define(stand, false);
+  if (!can(stand, CAN_PLUG)) {
+    assert_refused(hypervisor_attach(stand->hypervisor, stand->uuid, device, E), REASON_UNSUPPORTED);
+    return;
+  }
+  assert_refused(hypervisor_attach(stand->hypervisor, stand->uuid, device, E), REASON_DOMAIN_STATE);
+  assert_refused(hypervisor_attach(stand->hypervisor, stand->uuid, "<hostdev/>", E), REASON_BAD_DOMAIN_XML);
+  assert_ok(hypervisor_detach(stand->hypervisor, stand->uuid, "ua-v-1", 1, E));
+  power(stand, DOMAIN_START);
+  assert_ok(hypervisor_detach(stand->hypervisor, stand->uuid, "ua-v-1", 1, E));
+}
+
 /* ── closing ────────────────────────────────────────────────────────────── */
 
 static void no_event_comes_after_close(void **state)
@@ -625,6 +678,7 @@ int contract_run(const Contract *contract)
     T(running_domain_is_not_undefined), T(foreign_domain_is_shown_never_changed), T(change_behind_our_back_is_told),
     T(console_takes_a_password_and_tells_its_place), T(picture_is_png_or_ppm), T(agent_answers_or_is_told_missing),
     T(serial_line_is_read_from_its_first_byte), T(no_event_comes_after_close),
+    T(devices_are_listed_as_xml), T(mediated_devices_are_ours_by_their_mark_alone), T(plugging_is_for_running_domains),
   };
   running = contract;
   return cmocka_run_group_tests_name(contract->uri, tests, NULL, NULL);

@@ -204,7 +204,8 @@ static int rules_up(void **state)
   g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
   HypervisorOptions options = { .uri = uri, .host = "h1", .controller = controller };
   assert_true(hypervisor_open(&options, &rules->hypervisor, NULL));
-  rules->exec = exec_of(NULL);
+  assert_true(gpu_exec_open(rules->hypervisor, NULL, &rules->exec, NULL));
+  assert_non_null(rules->exec);
   rules->host = (GpuHost){ rules->hypervisor, rules->exec, "h1", controller };
   *state = rules;
   return 0;
@@ -356,6 +357,44 @@ static void mig_places_are_kept_apart(void **state)
   assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
 }
 
+/* Through the fake hypervisor, as a desktop has it. */
+static void desktop_starts_only_with_its_devices(void **state)
+{
+  static const char uuid[] = "aaaaaaaa-0000-4000-8000-000000000001";
+  Rules *rules = *state;
+  GpuOrder order = { .card = "0000:08:00.0", .backend = GPU_MDEV, .type = "vgpu_mdpy-hd", .claim = "v-1", .generation = 1, .start = -1 };
+  GpuHandle handle;
+  g_autoptr(GError) missing = NULL, used = NULL, stays = NULL;
+  g_autofree char *device = NULL, *plugged = NULL;
+  gpu_part_uuid(controller, "v-1", 1, handle.uuid);
+  handle.backend = GPU_MDEV;
+  assert_true(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-1", &device, NULL));
+  g_autofree char *xml = g_strdup_printf("<domain><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS
+                                         "' controller='%s' desktop='d-1' generation='1'/></metadata><devices>%s</devices></domain>", uuid,
+                                         controller, device);
+  assert_true(hypervisor_define(rules->hypervisor, xml, false, NULL));
+  assert_false(hypervisor_power(rules->hypervisor, uuid, DOMAIN_START, &missing));
+  assert_true(error_is(missing, REASON_HYPERVISOR_REFUSED));
+  assert_true(gpu_make(&rules->host, &order, &handle, NULL));
+  assert_true(hypervisor_power(rules->hypervisor, uuid, DOMAIN_START, NULL));
+  assert_false(gpu_release(&rules->host, &order, &used));
+  assert_true(error_is(used, REASON_GPU_IN_USE));
+  order.claim = "v-2";
+  assert_true(gpu_make(&rules->host, &order, &handle, NULL));
+  assert_true(gpu_xml(&handle, GPU_DISPLAY_OFF, "ua-v-2", &plugged, NULL));
+  assert_true(hypervisor_attach(rules->hypervisor, uuid, plugged, NULL));
+  assert_true(fake_do("gpu", "sticky d-1 on", NULL));
+  assert_false(hypervisor_detach(rules->hypervisor, uuid, "ua-v-2", 1, &stays));
+  assert_true(error_is(stays, REASON_DEVICE_STAYS));
+  assert_true(fake_do("gpu", "sticky d-1 off", NULL));
+  assert_true(hypervisor_detach(rules->hypervisor, uuid, "ua-v-2", 1, NULL));
+  assert_true(gpu_release(&rules->host, &order, NULL));
+  assert_true(hypervisor_power(rules->hypervisor, uuid, DOMAIN_DESTROY, NULL));
+  order.claim = "v-1";
+  assert_true(gpu_release(&rules->host, &order, NULL));
+  assert_true(hypervisor_undefine(rules->hypervisor, uuid, NULL));
+}
+
 static void lost_card_is_gone(void **state)
 {
   Rules *rules = *state;
@@ -404,7 +443,7 @@ int main(void)
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),
-    R(lost_card_is_gone),
+    R(lost_card_is_gone), R(desktop_starts_only_with_its_devices),
   };
   dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
   g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
