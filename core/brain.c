@@ -450,8 +450,11 @@ static void object_due(Brain *b, Noun noun, const char *name)
   case NOUN_RELAY:
     relay_due(b, name);
     return;
-  case NOUN_TICKET:
   case NOUN_TOKEN:
+    consoles_outlive_token(b, name);
+    state_delete(b->state, noun, name);
+    return;
+  case NOUN_TICKET:
   case NOUN_RECEIPT:
     state_delete(b->state, noun, name);
     return;

@@ -146,8 +146,10 @@ void gateways_start(Brain *b);
 void gateways_look(Brain *b);
 /* When gateways_look has something to do; INT64_MAX for never. */
 int64_t gateways_wake_us(Brain *b);
-/* A ticket for session, as JSON members ("ticket":…) of an answer; owned by the caller. */
-char *ticket_make(Brain *b, const Session *session, const char *user, const char *origin);
+/* A ticket for session and who asks for it, as JSON members ("ticket":…) of an answer; owned by the caller. */
+char *ticket_make(Brain *b, const Session *session, const Request *request);
+/* A token's time is over: unlike one that was revoked it cuts no console. */
+void consoles_outlive_token(Brain *b, const char *token);
 
 /* ── pools.c ── */
 void pool_reconcile(Brain *b, const char *name);

@@ -5,6 +5,33 @@
 
 enum { TICKET_BYTES = 32 };
 
+/* ── who may sit at a console ─────────────────────────────────────────────── */
+
+/* Who may act on its session: the session's own person, as long as its pool is theirs, and operators. Asked anew each time: rights go. */
+static bool user_may_watch(Brain *b, const char *name, const Session *s)
+{
+  const User *user = GET(b, User, USER, name);
+  if (!user)
+    return !g_strcmp0(name, "root");
+  Caller caller = { .user = user->head.name, .role = user->role, .logged_in = true };
+  const Object *pool = state_find(b->state, NOUN_POOL, s->pool);
+  bool own = !g_strcmp0(s->user, name) && object_is_mine(&caller, NOUN_POOL, pool, NULL);
+  return !user->disabled && access_check(API_SESSION_TICKET, &caller, own, NULL);
+}
+
+static bool token_revoked(Brain *b, const char *token)
+{
+  return token && !GET(b, Token, TOKEN, token);
+}
+
+void consoles_outlive_token(Brain *b, const char *token)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_RELAY);
+  for (guint i = 0; i < names->len; i++)
+    if (!g_strcmp0(GET(b, Relay, RELAY, names->pdata[i])->token, token))
+      text_set(&EDIT(b, Relay, RELAY, names->pdata[i])->token, NULL);
+}
+
 /* ── tickets ──────────────────────────────────────────────────────────────── */
 
 /* base64url without padding (RFC 4648, section 5) */
@@ -17,18 +44,19 @@ static char *base64url(const uint8_t *bytes, size_t n)
   return text;
 }
 
-char *ticket_make(Brain *b, const Session *session, const char *user, const char *origin)
+char *ticket_make(Brain *b, const Session *session, const Request *r)
 {
   uint8_t bits[TICKET_BYTES];
   b->options.random(b->options.random_data, bits, sizeof bits);
   g_autofree char *secret = base64url(bits, sizeof bits);
   g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
   Ticket *ticket = state_add(b->state, NOUN_TICKET, name, b->now_us);
-  ref_set(&ticket->user, user);
+  ref_set(&ticket->user, r->caller.user);
   text_set(&ticket->session, session->head.name);
   text_set(&ticket->desktop, session->desktop);
   ref_set(&ticket->protocol, "vnc");
-  ref_set(&ticket->origin, origin);
+  ref_set(&ticket->origin, request_text(r, "origin"));
+  text_set(&ticket->token, r->caller.token);
   ticket->expires = b->now_us + TICKET_LIFE_S * SECOND_US;
   char *json = g_strdup_printf("{\"ticket\":\"%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", secret, TICKET_LIFE_S);
   memset(secret, 0, strlen(secret));
@@ -43,18 +71,14 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
     return error_false(err, REASON_BAD_VALUE, "field", "protocol", "value", protocol, "limit", "vnc", NULL);
   if (!session_state_is_live(s->state) || !s->ready)
     return error_false(err, REASON_SESSION_NOT_READY, "session", r->name, "state", session_state_name(s->state), NULL);
+  if (!r->caller.local && !user_may_watch(b, r->caller.user, s))
+    return error_false(err, REASON_NOT_FOUND, "kind", "pool", "name", s->pool, NULL);
   answer_object(b, a, 201, r->name);
-  a->json = ticket_make(b, s, r->caller.user, request_text(r, "origin"));
+  a->json = ticket_make(b, s, r);
   return true;
 }
 
 /* ── a gateway trades a ticket ────────────────────────────────────────────── */
-
-static bool user_may_watch(Brain *b, const char *name)
-{
-  const User *user = GET(b, User, USER, name);
-  return user ? !user->disabled : !strcmp(name, "root");
-}
 
 static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError **err)
 {
@@ -62,8 +86,8 @@ static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError
   const Desktop *d = s && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
   bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->ready &&
                !g_strcmp0(d->session, s->head.name) && !g_strcmp0(ticket->desktop, s->desktop);
-  if (!known || !user_may_watch(b, ticket->user) || g_strcmp0(ticket->protocol, request_text(r, "protocol")) ||
-      g_strcmp0(ticket->origin, request_text(r, "origin")))
+  if (!known || !user_may_watch(b, ticket->user, s) || token_revoked(b, ticket->token) ||
+      g_strcmp0(ticket->protocol, request_text(r, "protocol")) || g_strcmp0(ticket->origin, request_text(r, "origin")))
     return error_false(err, REASON_BAD_TICKET, NULL);
   if (d->power != POWER_ON || d->state == DESKTOP_LOST)
     return error_false(err, REASON_DESKTOP_OFF, "desktop", d->head.name, "state", power_state_name(d->power), NULL);
@@ -77,6 +101,7 @@ static Relay *relay_add(Brain *b, const Ticket *ticket)
   text_set(&relay->session, ticket->session);
   ref_set(&relay->user, ticket->user);
   text_set(&relay->desktop, ticket->desktop);
+  text_set(&relay->token, ticket->token);
   return relay;
 }
 
@@ -110,7 +135,7 @@ static void relay_closed(Brain *b, const char *name);
 bool relay_must_go(Brain *b, const Relay *relay)
 {
   const Session *s = GET(b, Session, SESSION, relay->session);
-  return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user);
+  return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user, s) || token_revoked(b, relay->token);
 }
 
 Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result)

@@ -253,6 +253,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, desktop, 0, NULL, 0, 63, "what it opens") \
   F(REF, protocol, 0, NULL, 0, 16, "vnc") \
   F(REF, origin, 0, NULL, 0, 255, "the page it was given to; absent = a native viewer") \
+  F(TEXT, token, 0, NULL, 0, 63, "the login or token it was asked for with; absent = at the controller itself") \
   F(TIME, expires, 0, NULL, 0, 0, "after which it opens nothing")
 
 /* A console that a gateway holds open. */
@@ -260,6 +261,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, session, F_COL, NULL, 0, 63, "whose console it is") \
   F(REF, user, F_COL, NULL, 0, 63, "who sits there") \
   F(TEXT, desktop, F_COL, NULL, 0, 63, "what it shows") \
+  F(TEXT, token, 0, NULL, 0, 63, "as its ticket's, until that one ends by itself: where it is revoked, this is cut") \
   F(REF, gateway, F_WIDE, NULL, 0, 63, "which gateway holds it") \
   F(BOOL, open, F_COL, NULL, 0, 0, "the gateway said so") \
   F(TIME, seen, F_WIDE, NULL, 0, 0, "when the gateway said so")

@@ -201,7 +201,7 @@ static void answer_ticket(Brain *b, const Request *r, Answer *a, const char *ses
 {
   const Session *s = GET(b, Session, SESSION, session);
   if (json_is_true(json_object_get(r->body, "ticket")) && s->desktop)
-    a->json = ticket_make(b, s, r->caller.user, request_text(r, "origin"));
+    a->json = ticket_make(b, s, r);
 }
 
 bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)

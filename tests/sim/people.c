@@ -145,6 +145,18 @@ static const Ticket *ticket_known(Sim *s, const char *ticket)
   return s->brain ? (const Ticket *)brain_find(s->brain, NOUN_TICKET, name) : NULL;
 }
 
+static bool disabled(Sim *s, const Person *p)
+{
+  return ((const User *)brain_find(s->brain, NOUN_USER, p->name))->disabled;
+}
+
+static bool off_pool(Sim *s, const Person *p, const char *session)
+{
+  const Session *held = (const Session *)brain_find(s->brain, NOUN_SESSION, session);
+  const Pool *pool = held ? (const Pool *)brain_find(s->brain, NOUN_POOL, held->pool) : NULL;
+  return pool && pool->users && !g_strv_contains((const char *const *)pool->users, p->name);
+}
+
 /* As the brain knows it at this moment, which is when it decides. */
 static const char *never_opens(Sim *s, const Person *p, const char *ticket, const char *page)
 {
@@ -153,8 +165,10 @@ static const char *never_opens(Sim *s, const Person *p, const char *ticket, cons
     return s->brain ? "a ticket that is no more opens nothing" : NULL;
   if (known->expires <= s->now_us)
     return "a ticket opens nothing once its time is over";
-  if (((const User *)brain_find(s->brain, NOUN_USER, p->name))->disabled)
+  if (disabled(s, p))
     return "a ticket of a disabled user opens nothing";
+  if (off_pool(s, p, known->session))
+    return "who is taken off a pool opens nothing of it";
   return g_strcmp0(page, page_of(p)) ? "a ticket opens nothing for another page" : NULL;
 }
 
@@ -351,7 +365,8 @@ static json_t *names_json(GPtrArray *names)
 
 static bool shut_out(Sim *s, const GatewayRelay *relay)
 {
-  return s->brain && ((const User *)brain_find(s->brain, NOUN_USER, s->people[relay->person].name))->disabled;
+  const Person *p = &s->people[relay->person];
+  return s->brain && (disabled(s, p) || off_pool(s, p, relay->session));
 }
 
 static Request *sync_request(Sim *s, Sync *sync)

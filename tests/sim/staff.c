@@ -60,7 +60,7 @@ static void some_order(Sim *s)
 {
   static const ApiVerb simple[] = { API_HOST_DRAIN, API_HOST_ACTIVATE, API_HOST_ACTIVATE, API_POOL_PAUSE, API_POOL_RESUME, API_POOL_RESUME,
                                     API_DESKTOP_RETIRE, API_DESKTOP_MAINTAIN, API_DESKTOP_MAINTAIN, API_TASK_CANCEL, API_TASK_RETRY, API_SESSION_END };
-  int64_t what = chance_below(s, G_N_ELEMENTS(simple) + 3);
+  int64_t what = chance_below(s, G_N_ELEMENTS(simple) + 4);
   if (what < (int64_t)G_N_ELEMENTS(simple)) {
     const char *name = some(s, api_rows[simple[what]].noun);
     if (name)
@@ -69,6 +69,8 @@ static void some_order(Sim *s)
     pool_resized(s, some(s, NOUN_POOL));
   } else if (what == G_N_ELEMENTS(simple) + 1) {
     order(s, API_USER_CHANGE, some(s, NOUN_USER), chance(s, 400) ? "{'disabled':true}" : "{'disabled':false}");
+  } else if (what == G_N_ELEMENTS(simple) + 2) {
+    order(s, API_POOL_CHANGE, some(s, NOUN_POOL), chance(s, 400) ? "{'users':['jihye','minsu','yuna']}" : "{'users':[]}");
   }
 }
 
@@ -101,6 +103,13 @@ void staff_start(Sim *s)
   sim_after(s, chance_ms(s, 30000, 90000), staff_act, NULL);
 }
 
+static void pool_mended(Sim *s, const char *pool)
+{
+  order(s, API_POOL_RESUME, pool, NULL);
+  if (STORED(s, Pool, POOL, pool)->users)
+    order(s, API_POOL_CHANGE, pool, "{'users':[]}");
+}
+
 /* Everything is put right: what is away comes back, what was taken out is put back. */
 static void mend(Sim *s, void *unused)
 {
@@ -112,7 +121,7 @@ static void mend(Sim *s, void *unused)
   }
   g_autoptr(GPtrArray) pools = sorted_names(s->store.live[NOUN_POOL]);
   for (guint i = 0; i < pools->len; i++)
-    order(s, API_POOL_RESUME, pools->pdata[i], NULL);
+    pool_mended(s, pools->pdata[i]);
   for (int i = 0; i < PEOPLE; i++)
     if (STORED(s, User, USER, s->people[i].name)->disabled)
       order(s, API_USER_CHANGE, s->people[i].name, "{'disabled':false}");

@@ -18,6 +18,7 @@ struct World {
   Answer *last;       /* the last answer that came */
   int answers;
   uint8_t random;
+  const char *token;  /* that users come with; borrowed, NULL = none */
 };
 
 World *world_new(void);

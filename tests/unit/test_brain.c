@@ -184,6 +184,87 @@ static void consoles_of_a_gateway_that_fell_silent_are_closed(void **state)
   ticketed_clear(&t);
 }
 
+static char *ticket_body(World *w, const char *user, const char *session)
+{
+  g_autofree char *ticket = ticket_of(w, user, session);
+  return g_strdup_printf("{'ticket':'%s','protocol':'vnc'}", ticket);
+}
+
+static void assert_cut(Ticketed *t, const char *relay, bool cut)
+{
+  gateway_says(t->w, "'opened':[]");
+  g_autofree char *named = g_strdup_printf("\"%s\"", relay);
+  assert_int_equal(strstr(t->w->last->json, named) != NULL, cut);
+}
+
+static void an_operator_who_is_one_no_more_opens_nothing(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  world_ask(t.w, API_USER_ADD, NULL, NULL, "{'name':'oper','role':'operator'}");
+  g_autofree char *body = ticket_body(t.w, "oper", t.session);
+  world_ask(t.w, API_USER_CHANGE, NULL, "oper", "{'role':'viewer'}");
+  assert_opens_nothing(&t, body);
+  world_ask(t.w, API_USER_CHANGE, NULL, "oper", "{'role':'operator'}");
+  g_free(t.body);
+  t.body = g_steal_pointer(&body);
+  g_autofree char *relay = console_open(&t);
+  assert_cut(&t, relay, false);
+  world_ask(t.w, API_USER_CHANGE, NULL, "oper", "{'role':'user'}");
+  assert_cut(&t, relay, true);
+  ticketed_clear(&t);
+}
+
+static void who_is_taken_off_a_pool_opens_nothing_of_it(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  world_ask(t.w, API_POOL_CHANGE, NULL, "cad", "{'users':['minsu']}");
+  assert_opens_nothing(&t, t.body);
+  assert_refused(world_ask(t.w, API_SESSION_TICKET, "jihye", t.session, "{}"), REASON_NOT_FOUND);
+  world_ask(t.w, API_POOL_CHANGE, NULL, "cad", "{'users':['minsu','jihye']}");
+  g_autofree char *relay = console_open(&t);
+  assert_cut(&t, relay, false);
+  world_ask(t.w, API_POOL_CHANGE, NULL, "cad", "{'users':['minsu']}");
+  assert_cut(&t, relay, true);
+  ticketed_clear(&t);
+}
+
+/* A token of jihye's, and a ticket asked for with it; borrowed, the world's. */
+static char *token_use(Ticketed *t)
+{
+  char *token = g_strdup(world_ask(t->w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}")->object->name);
+  t->w->token = token;
+  g_free(t->body);
+  t->body = ticket_body(t->w, "jihye", t->session);
+  t->w->token = NULL;
+  return token;
+}
+
+static void what_a_token_opened_is_cut_when_it_is_revoked(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autofree char *first = token_use(&t);
+  world_ask(t.w, API_TOKEN_REVOKE, "jihye", first, NULL);
+  assert_opens_nothing(&t, t.body);
+  g_autofree char *second = token_use(&t);
+  g_autofree char *relay = console_open(&t);
+  assert_cut(&t, relay, false);
+  world_ask(t.w, API_TOKEN_REVOKE, "jihye", second, NULL);
+  assert_cut(&t, relay, true);
+  ticketed_clear(&t);
+}
+
+static void a_console_outlives_a_login_that_ran_out(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autofree char *token = token_use(&t);
+  g_autofree char *relay = console_open(&t);
+  t.w->now_us = WORLD_GET(t.w, Token, TOKEN, token)->expires;
+  world_pass(t.w, 0);
+  assert_null(WORLD_GET(t.w, Token, TOKEN, token));
+  assert_cut(&t, relay, false);
+  ticketed_clear(&t);
+}
+
 static GError *prove_fails(World *w, const StepOrder *order)
 {
   GError *err = NULL;
@@ -315,6 +396,10 @@ int main(void)
     cmocka_unit_test(a_ticket_of_a_disabled_user_opens_nothing),
     cmocka_unit_test(a_ticket_opens_nothing_for_another_page),
     cmocka_unit_test(consoles_of_a_gateway_that_fell_silent_are_closed),
+    cmocka_unit_test(an_operator_who_is_one_no_more_opens_nothing),
+    cmocka_unit_test(who_is_taken_off_a_pool_opens_nothing_of_it),
+    cmocka_unit_test(what_a_token_opened_is_cut_when_it_is_revoked),
+    cmocka_unit_test(a_console_outlives_a_login_that_ran_out),
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
