@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { TICKET_BYTES = 32 };
+enum { TICKET_BYTES = 32, CLIENT_MAX_BYTES = 64 };
 
 /* ── who may sit at a console ─────────────────────────────────────────────── */
 
@@ -105,6 +105,16 @@ static Relay *relay_add(Brain *b, const Ticket *ticket)
   return relay;
 }
 
+/* Who got in, from where and to whose desktop stays on record, before anything is shown. */
+static void redeem_tell(Brain *b, const Ticket *ticket, const char *relay, const char *client)
+{
+  const Session *s = GET(b, Session, SESSION, ticket->session);
+  json_auto_t *detail = json_pack("{ss ss ss ss*}", "relay", relay, "desktop", ticket->desktop, "of", s->user, "client",
+                                  client && strlen(client) <= CLIENT_MAX_BYTES ? client : NULL);
+  g_autofree char *text = json_dumps(detail, JSON_COMPACT);
+  brain_event(b, "session.console", NOUN_SESSION, ticket->session, ticket->user, text);
+}
+
 bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *secret = request_text(r, "ticket");
@@ -113,6 +123,7 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
   if (!ticket_fits(b, ticket, r, err))
     return false;
   Relay *relay = relay_add(b, ticket);
+  redeem_tell(b, ticket, relay->head.name, request_text(r, "client"));
   g_autofree char *session = g_strdup(ticket->session);
   g_autofree char *desktop = g_strdup(ticket->desktop);
   state_delete(b->state, NOUN_TICKET, name); /* single use, whatever comes of it */

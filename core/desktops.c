@@ -465,9 +465,22 @@ bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err)
   return true;
 }
 
+/* A look at somebody else's screen stays on record. */
+static void screenshot_tell(Brain *b, const Desktop *d, const char *user)
+{
+  const Session *s = d->session ? GET(b, Session, SESSION, d->session) : NULL;
+  const char *of = s ? s->user : d->owner;
+  if (!of || !g_strcmp0(of, user))
+    return;
+  json_auto_t *detail = json_pack("{ss ss*}", "of", of, "session", d->session);
+  g_autofree char *text = json_dumps(detail, JSON_COMPACT);
+  brain_event(b, "desktop.screenshot", NOUN_DESKTOP, d->head.name, user, text);
+}
+
 bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  screenshot_tell(b, d, r->caller.user);
   brain_call(b, STEP_SCREENSHOT, r->name, d->host, r->name);
   b->deferred = true;
   return true;

@@ -265,6 +265,41 @@ static void a_console_outlives_a_login_that_ran_out(void **state)
   ticketed_clear(&t);
 }
 
+static void assert_event(World *w, const char *kind, const char *object, const char *detail)
+{
+  const Event *event = world_event(w, kind);
+  assert_non_null(event);
+  assert_string_equal(event->object, object);
+  assert_string_equal(event->user, "oper");
+  assert_string_equal(event->detail, detail);
+}
+
+static void who_entered_whose_desktop_is_on_record(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  world_ask(t.w, API_USER_ADD, NULL, NULL, "{'name':'oper','role':'operator'}");
+  g_autofree char *body = ticket_body(t.w, "oper", t.session);
+  body[strlen(body) - 1] = 0;
+  g_autofree char *told = g_strconcat(body, ",'client':'192.0.2.7'}", NULL);
+  json_auto_t *json = json_loads(world_ask(t.w, API_GATEWAY_REDEEM, NULL, NULL, told)->json, 0, NULL);
+  g_autofree char *detail = g_strdup_printf("{\"relay\":\"%s\",\"desktop\":\"%s\",\"of\":\"jihye\",\"client\":\"192.0.2.7\"}",
+                                           json_string_value(json_object_get(json, "relay")), t.desktop);
+  assert_event(t.w, "session.console", t.session, detail);
+  ticketed_clear(&t);
+}
+
+static void a_look_at_anothers_screen_is_on_record(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  world_ask(t.w, API_DESKTOP_SCREENSHOT, "jihye", t.desktop, NULL);
+  assert_null(world_event(t.w, "desktop.screenshot"));
+  world_ask(t.w, API_USER_ADD, NULL, NULL, "{'name':'oper','role':'operator'}");
+  world_ask(t.w, API_DESKTOP_SCREENSHOT, "oper", t.desktop, NULL);
+  g_autofree char *detail = g_strdup_printf("{\"of\":\"jihye\",\"session\":\"%s\"}", t.session);
+  assert_event(t.w, "desktop.screenshot", t.desktop, detail);
+  ticketed_clear(&t);
+}
+
 static GError *prove_fails(World *w, const StepOrder *order)
 {
   GError *err = NULL;
@@ -400,6 +435,8 @@ int main(void)
     cmocka_unit_test(who_is_taken_off_a_pool_opens_nothing_of_it),
     cmocka_unit_test(what_a_token_opened_is_cut_when_it_is_revoked),
     cmocka_unit_test(a_console_outlives_a_login_that_ran_out),
+    cmocka_unit_test(who_entered_whose_desktop_is_on_record),
+    cmocka_unit_test(a_look_at_anothers_screen_is_on_record),
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
