@@ -259,6 +259,13 @@ static bool receipt_answered(Brain *b, const Request *r, Answer *answer, GError 
   return true;
 }
 
+/* Of two requests that set different passwords the brain sees the same text: the second would be answered as if it were done. */
+static bool key_fits(const Request *r, GError **err)
+{
+  return !r->idempotency_key || !r->guest_hash ||
+         error_false(err, REASON_BAD_REQUEST, "detail", "a request with a new password takes no Idempotency-Key: to send it again does no harm", NULL);
+}
+
 static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
 {
   g_autofree char *name = receipt_name(r);
@@ -320,7 +327,7 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
 {
   if (!brain_verbs[r->verb])
     return error_false(err, REASON_UNSUPPORTED, "what", api_rows[r->verb].verb, "by", "the controller", NULL);
-  if (!request_checked(b, r, err))
+  if (!request_checked(b, r, err) || !key_fits(r, err))
     return false;
   answer->noun = api_rows[r->verb].noun;
   if (r->idempotency_key && receipt_answered(b, r, answer, err))

@@ -241,14 +241,14 @@ static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err
   return true;
 }
 
-/* Revokes the user's tokens of a kind (N_TOKEN_KINDS: of every kind) but the one called keep. */
-static void tokens_revoke(Brain *b, const char *user, TokenKind kind, const char *keep)
+/* Revokes the user's logins and tokens but the one called keep. */
+static void tokens_revoke(Brain *b, const char *user, const char *keep)
 {
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TOKEN);
   g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
   for (guint i = 0; i < names->len; i++) {
     const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
-    if (!g_strcmp0(token->user, user) && (kind == N_TOKEN_KINDS || token->kind == (int)kind) && g_strcmp0(token->head.name, keep))
+    if (!g_strcmp0(token->user, user) && g_strcmp0(token->head.name, keep))
       g_ptr_array_add(gone, g_strdup(token->head.name));
   }
   for (guint i = 0; i < gone->len; i++)
@@ -262,7 +262,7 @@ static bool verb_user_password(Brain *b, const Request *r, Answer *a, GError **e
   User *user = EDIT(b, User, USER, r->name);
   text_set(&user->password_hash, r->secret_hash);
   text_set(&user->guest_hash, r->guest_hash);
-  tokens_revoke(b, r->name, TOKEN_LOGIN, r->caller.token);
+  tokens_revoke(b, r->name, r->caller.token);
   answer_object(b, a, 200, r->name);
   return true;
 }
@@ -277,7 +277,7 @@ static bool verb_user_remove(Brain *b, const Request *r, Answer *a, GError **err
     g_ptr_array_add(names, g_strdup(sessions->pdata[i]));
   for (guint i = 0; i < names->len; i++)
     session_end(b, names->pdata[i], END_BY_OPERATOR, r->caller.user);
-  tokens_revoke(b, r->name, N_TOKEN_KINDS, NULL);
+  tokens_revoke(b, r->name, NULL);
   state_delete(b->state, NOUN_USER, r->name);
   return true;
 }
@@ -322,8 +322,13 @@ static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
   return true;
 }
 
+/* Operators log people out, but nobody who may do more than they. */
 static bool verb_token_revoke(Brain *b, const Request *r, Answer *a, GError **err)
 {
+  const char *name = GET(b, Token, TOKEN, r->name)->user;
+  const User *user = GET(b, User, USER, name);
+  if (user && user->role > (int)r->caller.role && g_strcmp0(name, r->caller.user))
+    return error_false(err, REASON_DENIED, "verb", "revoke", "noun", "token", "role", role_name(r->caller.role), NULL);
   state_delete(b->state, NOUN_TOKEN, r->name);
   return true;
 }

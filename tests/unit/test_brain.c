@@ -228,7 +228,7 @@ static void who_is_taken_off_a_pool_opens_nothing_of_it(void **state)
   ticketed_clear(&t);
 }
 
-/* A token of jihye's, and a ticket asked for with it; borrowed, the world's. */
+/* A new token of jihye's, owned by the caller; t's ticket is one asked for with it. */
 static char *token_use(Ticketed *t)
 {
   char *token = g_strdup(world_ask(t->w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}")->object->name);
@@ -297,6 +297,59 @@ static void a_look_at_anothers_screen_is_on_record(void **state)
   world_ask(t.w, API_DESKTOP_SCREENSHOT, "oper", t.desktop, NULL);
   g_autofree char *detail = g_strdup_printf("{\"of\":\"jihye\",\"session\":\"%s\"}", t.session);
   assert_event(t.w, "desktop.screenshot", t.desktop, detail);
+  ticketed_clear(&t);
+}
+
+static Request *password_new(const char *hash, const char *token)
+{
+  Request *r = request_new(API_USER_PASSWORD);
+  r->caller = (Caller){ .user = g_strdup("jihye"), .role = ROLE_USER, .logged_in = true, .token = g_strdup(token) };
+  r->name = g_strdup("jihye");
+  r->body = json_object();
+  r->secret_hash = g_strdup(hash);
+  r->guest_hash = g_strdup(hash);
+  return r;
+}
+
+/* The server takes passwords out of the body: with a key, a second one would be answered by the first one's receipt and change nothing. */
+static void a_new_password_takes_no_key(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  Request *keyed = password_new("first", NULL);
+  keyed->idempotency_key = g_strdup("once");
+  brain_request(w->brain, keyed, w, w->now_us);
+  world_settle(w);
+  assert_refused(w->last, REASON_BAD_REQUEST);
+  assert_null(WORLD_GET(w, User, USER, "jihye")->password_hash);
+  brain_request(w->brain, password_new("second", NULL), w, w->now_us);
+  world_settle(w);
+  assert_null(w->last->error);
+  assert_string_equal(WORLD_GET(w, User, USER, "jihye")->password_hash, "second");
+  world_free(w);
+}
+
+static void a_new_password_ends_tokens_too(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autofree char *stolen = token_use(&t), *own = token_use(&t);
+  brain_request(t.w->brain, password_new("new", own), t.w, t.w->now_us);
+  world_settle(t.w);
+  assert_null(WORLD_GET(t.w, Token, TOKEN, stolen));
+  assert_non_null(WORLD_GET(t.w, Token, TOKEN, own));
+  ticketed_clear(&t);
+}
+
+static void nobody_revokes_tokens_of_a_higher_role(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  g_autofree char *token = token_use(&t);
+  world_ask(t.w, API_USER_ADD, NULL, NULL, "{'name':'oper','role':'operator'}");
+  world_ask(t.w, API_USER_CHANGE, NULL, "jihye", "{'role':'administrator'}");
+  assert_refused(world_ask(t.w, API_TOKEN_REVOKE, "oper", token, NULL), REASON_DENIED);
+  world_ask(t.w, API_USER_CHANGE, NULL, "jihye", "{'role':'operator'}");
+  assert_null(world_ask(t.w, API_TOKEN_REVOKE, "oper", token, NULL)->error);
+  assert_null(WORLD_GET(t.w, Token, TOKEN, token));
   ticketed_clear(&t);
 }
 
@@ -437,6 +490,9 @@ int main(void)
     cmocka_unit_test(a_console_outlives_a_login_that_ran_out),
     cmocka_unit_test(who_entered_whose_desktop_is_on_record),
     cmocka_unit_test(a_look_at_anothers_screen_is_on_record),
+    cmocka_unit_test(a_new_password_takes_no_key),
+    cmocka_unit_test(a_new_password_ends_tokens_too),
+    cmocka_unit_test(nobody_revokes_tokens_of_a_higher_role),
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
