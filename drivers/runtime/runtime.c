@@ -3,6 +3,7 @@
 #include "core/brain.h"
 #include "core/log.h"
 #include "drivers/runtime/runtime_parts.h"
+#include "drivers/runtime/told.h"
 
 /* ── messages to the brain ────────────────────────────────────────────────── */
 
@@ -167,6 +168,7 @@ static void decision_release(Runtime *rt, Decision *d)
   if (d->output.batch) {
     published_apply(rt->published, d->output.batch);
     dispatch_apply(rt->dispatch, d->output.batch);
+    told_log(d->output.batch);
   }
   for (guint i = 0; i < d->output.replies->len; i++) {
     Reply *reply = &g_array_index(d->output.replies, Reply, i);

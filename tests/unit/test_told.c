@@ -1,0 +1,91 @@
+/* What the daemon's log tells an operator. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "drivers/runtime/told.h"
+
+static void add(Batch *batch, Noun noun, void *object)
+{
+  Change change = { .noun = noun, .how = CHANGE_PUT, .object = object };
+  g_array_append_val(batch->changes, change);
+}
+
+static void event_add(Batch *batch, const char *kind, const char *noun, const char *object, const char *user, const char *detail)
+{
+  Event *event = (Event *)object_new(&schemas[NOUN_EVENT], NOUN_EVENT, "e-1");
+  ref_set(&event->kind, kind);
+  ref_set(&event->noun, noun);
+  text_set(&event->object, object);
+  ref_set(&event->user, user);
+  text_set(&event->detail, detail);
+  add(batch, NOUN_EVENT, event);
+}
+
+/* What told_log writes, owned by the caller. */
+static char *logged(const Batch *batch)
+{
+  FILE *file = tmpfile();
+  fflush(stderr);
+  int kept = dup(STDERR_FILENO);
+  dup2(fileno(file), STDERR_FILENO);
+  told_log(batch);
+  fflush(stderr);
+  dup2(kept, STDERR_FILENO);
+  close(kept);
+  char *text = g_malloc0(4096);
+  rewind(file);
+  size_t n = fread(text, 1, 4095, file);
+  text[n] = 0;
+  fclose(file);
+  return text;
+}
+
+static void a_lost_host_is_a_warning_with_its_reason(void **state)
+{
+  g_autoptr(Batch) batch = batch_new(1);
+  event_add(batch, "host.unreachable", "host", "h1", NULL, "{\"code\":\"timeout\"}");
+  event_add(batch, "storage.added", "storage", "disk", "jihye", NULL);
+  event_add(batch, "desktop.available", "desktop", "d-1", NULL, NULL);
+  g_autofree char *text = logged(batch);
+  assert_string_equal(text, "<4>host: host.unreachable host=\"h1\" by=\"sarang\" detail=\"{\\\"code\\\":\\\"timeout\\\"}\"\n"
+                            "<6>storage: storage.added storage=\"disk\" by=\"jihye\"\n");
+}
+
+static void a_failed_task_is_told_with_its_step(void **state)
+{
+  g_autoptr(Batch) batch = batch_new(1);
+  Task *task = (Task *)object_new(&schemas[NOUN_TASK], NOUN_TASK, "t-9");
+  task->kind = TASK_IMPORT;
+  task->state = TASK_FAILED;
+  ref_set(&task->noun, "image");
+  text_set(&task->object, "linux@1");
+  ref_set(&task->step, "import");
+  add(batch, NOUN_TASK, task);
+  g_autofree char *text = logged(batch);
+  assert_string_equal(text, "<4>task: task.failed task=\"t-9\" kind=\"import\" image=\"linux@1\" step=\"import\"\n");
+}
+
+static void levels_are_an_operators(void **state)
+{
+  assert_int_equal(told_level("pool.restrained"), LOG_WARNING);
+  assert_int_equal(told_level("user.login-refused"), LOG_WARNING);
+  assert_int_equal(told_level("host.removed"), LOG_INFO);
+  assert_int_equal(told_level("session.ready"), LOG_DEBUG);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_lost_host_is_a_warning_with_its_reason),
+    cmocka_unit_test(a_failed_task_is_told_with_its_step),
+    cmocka_unit_test(levels_are_an_operators),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
