@@ -69,6 +69,7 @@ typedef struct {
   char *secret_hash;        /* made by the server from what must not travel further: of a new token or a password */
   char *guest_hash;         /* crypt(3) hash of a new password */
   char *old_hash, *fresh_hash; /* of a login: of the same password, as it was kept and as it is made today; NULL where it is kept like that */
+  bool refused;             /* of a login: the password was wrong; only to be noted, the caller has its answer */
   char *idempotency_key;    /* or NULL */
   int64_t expect_generation; /* 0 = any */
 } Request;

@@ -48,6 +48,7 @@ Brain *brain_new(const BrainOptions *options)
   b->dirty_pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   b->running = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   b->gates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, gate_free);
+  b->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return b;
@@ -65,6 +66,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->running);
   g_hash_table_unref(b->gates);
   g_hash_table_unref(b->orphans);
+  g_hash_table_unref(b->refused);
   g_hash_table_unref(b->gateways);
   g_free(b->controller);
   g_free(b->answer_name);

@@ -69,6 +69,11 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
   const char *protocol = request_text(r, "protocol");
   if (protocol && strcmp(protocol, "vnc"))
     return error_false(err, REASON_BAD_VALUE, "field", "protocol", "value", protocol, "limit", "vnc", NULL);
+  const Desktop *d = session_state_is_live(s->state) && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
+  if (d && d->state == DESKTOP_LOST)
+    return error_false(err, REASON_DESKTOP_AWAY, "desktop", s->desktop, "state", desktop_state_name(d->state), "host", d->host, NULL);
+  if (d && s->ready && d->power != POWER_ON)
+    return error_false(err, REASON_DESKTOP_OFF, "desktop", s->desktop, "state", power_state_name(d->power), NULL);
   if (!session_state_is_live(s->state) || !s->ready)
     return error_false(err, REASON_SESSION_NOT_READY, "session", r->name, "state", session_state_name(s->state), NULL);
   if (!r->caller.local && !user_may_watch(b, r->caller.user, s))

@@ -1,9 +1,12 @@
 /* The brain's handlers, by verb, and those of nouns that only keep what people gave: storages, images, templates, users, tokens, tasks. */
 #include "core/brain_parts.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/text.h"
+
+enum { REFUSED_EVERY_S = 60 };
 
 /* ── objects made from requests ───────────────────────────────────────────── */
 
@@ -308,9 +311,27 @@ static bool verb_token_create(Brain *b, const Request *r, Answer *a, GError **er
   return true;
 }
 
+/* One event a user and minute. A name that no user has may be a password typed into the wrong field: it is not told. */
+static bool login_refused(Brain *b, const Request *r, GError **err)
+{
+  const char *name = request_text(r, "name");
+  const char *user = GET(b, User, USER, name) ? name : "";
+  const int64_t *last = g_hash_table_lookup(b->refused, user);
+  if (last && b->now_us - *last < REFUSED_EVERY_S * SECOND_US)
+    return error_false(err, REASON_BAD_LOGIN, NULL);
+  g_hash_table_replace(b->refused, g_strdup(user), g_memdup2(&b->now_us, sizeof b->now_us));
+  json_auto_t *detail = json_pack("{ss?}", "from", request_text(r, "from"));
+  char *text = json_dumps(detail, JSON_COMPACT);
+  brain_event(b, "user.login-refused", NOUN_USER, user, NULL, text);
+  free(text);
+  return error_false(err, REASON_BAD_LOGIN, NULL);
+}
+
 /* The server has checked the password. */
 static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
 {
+  if (r->refused)
+    return login_refused(b, r, err);
   const User *user = NEED(b, User, USER, r->caller.user, err);
   if (!user)
     return false;

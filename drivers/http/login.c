@@ -33,12 +33,28 @@ static void login_job(Exchange *x)
     l->fresh = password_hash(l->password, NULL); /* without memory for it: the next time */
 }
 
+static void refused_noted(Answer *answer, void *data)
+{
+  answer_free(answer);
+}
+
+/* Nobody waits for it: how long it takes would tell whether there is such a user. */
+static void refused_note(Exchange *x, const char *name, const char *place)
+{
+  Request *r = request_new(API_LOGIN);
+  r->refused = true;
+  r->body = json_pack("{ss ss}", "name", name, "from", place);
+  runtime_submit(x->server->runtime, r, refused_noted, NULL);
+}
+
 static bool login_checked(Exchange *x, GError **err)
 {
   Login *l = x->work;
-  if (!l->fits)
-    return error_false(err, REASON_BAD_LOGIN, NULL);
   g_autofree char *place = secrets_place(x);
+  if (!l->fits) {
+    refused_note(x, l->name, place);
+    return error_false(err, REASON_BAD_LOGIN, NULL);
+  }
   throttle_right(x->server->throttle, l->name, place);
   g_free(x->caller.user);
   x->caller.user = g_strdup(l->name);

@@ -207,6 +207,50 @@ static void a_cancelled_desktop_is_no_error_of_its_pool(void **state)
   world_free(w);
 }
 
+static void login_refused(World *w, const char *name)
+{
+  Request *r = request_new(API_LOGIN);
+  r->refused = true;
+  r->body = json_pack("{ss ss}", "name", name, "from", "10.0.0.9");
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  assert_true(error_is(w->last->error, REASON_BAD_LOGIN));
+}
+
+static void a_refused_login_is_told_once_a_minute(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  login_refused(w, "jihye");
+  assert_event(w, "user.login-refused", "jihye", NULL, "10.0.0.9");
+  guint events = w->events->len;
+  login_refused(w, "jihye");
+  assert_int_equal(w->events->len, events);
+  login_refused(w, "hunter2"); /* a password in the wrong field */
+  login_refused(w, "hunter3");
+  assert_int_equal(w->events->len, events + 1);
+  assert_event(w, "user.login-refused", "", NULL, NULL);
+  world_pass(w, 61);
+  login_refused(w, "jihye");
+  assert_event(w, "user.login-refused", "jihye", NULL, NULL);
+  world_free(w);
+}
+
+static void a_desktop_that_is_away_gives_no_ticket(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = g_strdup(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}")->object->name);
+  assert_null(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error);
+  Observation *gone = observation_new(SAW_DOMAINS, "h1");
+  brain_observe(w->brain, gone, w->now_us);
+  world_settle(w);
+  assert_true(error_is(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error, REASON_DESKTOP_OFF));
+  host_seen(w, SAW_SILENT);
+  assert_true(error_is(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error, REASON_DESKTOP_AWAY));
+  world_free(w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -216,6 +260,8 @@ int main(void)
     cmocka_unit_test(a_lost_desktop_says_why),
     cmocka_unit_test(an_ended_session_names_who_ended_it),
     cmocka_unit_test(a_restrained_pool_refuses_in_words),
+    cmocka_unit_test(a_refused_login_is_told_once_a_minute),
+    cmocka_unit_test(a_desktop_that_is_away_gives_no_ticket),
     cmocka_unit_test(a_failed_task_keeps_what_failed),
     cmocka_unit_test(a_cancelled_task_ends_cancelled),
     cmocka_unit_test(a_cancelled_desktop_is_no_error_of_its_pool),
