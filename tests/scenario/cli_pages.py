@@ -58,6 +58,7 @@ def units_are_what_systemd_takes():
     with tempfile.TemporaryDirectory() as folder:
         for name in ("sarangd.service", "sarang-gateway.service"):
             text = (PROJECT / "examples/systemd" / name).read_text()
+            assert "network-online.target" in text and (name != "sarangd.service" or "CAP_LINUX_IMMUTABLE" in text), "images are made immutable"
             assert "StateDirectoryMode=0700" in text and "NoNewPrivileges=yes" in text
             with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
                 f.write(re.sub(r"^Documentation=.*\n", "", text.replace("/usr/local/sbin", str(BUILD)), flags=re.M))
