@@ -16,5 +16,5 @@ CHECK_DEPS  += $(SIM)
 CHECK_STEPS += $(SIM)
 -include $(SIM_SRC:%.c=$B/%.d)
 
-# TARGET sim-planted  each defect of tests/sim/planted/ in a copy of core: the simulator must find it within 60 seeds
+# TARGET sim-planted  each defect of tests/sim/planted/ in a copy of core: the simulator must find it within SEEDS_PLANTED=400 seeds
 # TARGET sim          seeds of the simulator: SEEDS=1000 SEED0=1, STORY=1 tells all of it
