@@ -112,17 +112,17 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host, or fake:NAME") \
   F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
   F(TEXT, console_address, F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
-  F(INT, vcpus, F_IN | F_CHANGE | F_COL, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
-  F(INT, memory_mib, F_IN | F_CHANGE | F_COL, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
+  F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
+  F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
   F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
   F(INT, starts, F_IN | F_CHANGE | F_WIDE, NULL, 1, 64, "desktops that may be starting at the same time (default 4)") \
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "as the host tells it") \
   F(TEXT, hostname, F_WIDE, NULL, 0, 255, "as the host tells it") \
   F(TEXT, virt_type, F_COL, NULL, 0, 16, "kvm, qemu (no acceleration), xen or test") \
   F(TEXT, hypervisor, F_WIDE, NULL, 0, 64, "hypervisor and version") \
-  F(INT, host_cpus, F_WIDE, NULL, 0, INT64_MAX, "CPUs of the machine") \
-  F(INT, host_memory_mib, F_WIDE, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
-  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is not up") \
+  F(INT, host_cpus, F_COL, NULL, 0, INT64_MAX, "CPUs of the machine") \
+  F(INT, host_memory_mib, F_COL, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
+  F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
   F(TIME, seen, F_WIDE, NULL, 0, 0, "when it answered last")
 
 #define STORAGE_FIELDS(F) \
