@@ -57,8 +57,7 @@ static char *filled(const char *template, json_t *object)
   return g_string_free(out, FALSE);
 }
 
-/* An error that stands on an object, as it was made. NULL where there is none. */
-static GError *error_of(json_t *object)
+GError *error_of_object(json_t *object)
 {
   json_t *error = json_object_get(object, "error");
   g_autoptr(GPtrArray) pairs = g_ptr_array_new();
@@ -115,7 +114,7 @@ static char *age_of(const char *time, Lang lang)
 static json_t *summary(Noun noun, json_t *object, Lang lang)
 {
   const StateText *text = state_text_find(noun, member(object, "state"));
-  g_autoptr(GError) error = error_of(object);
+  g_autoptr(GError) error = error_of_object(object);
   g_autofree char *means = filled(text ? text->means[lang] : "", object), *next = filled(text ? text->next[lang] : "", object);
   g_autofree char *own_fix = filled(text ? text->fix[lang] : "", object);
   g_autofree char *why = error ? error_said(error, lang) : NULL, *fix = error ? error_fix(error, lang) : NULL;

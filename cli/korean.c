@@ -91,7 +91,7 @@ char *error_said(const GError *err, Lang lang)
   g_autoptr(GPtrArray) pairs = g_ptr_array_new_with_free_func(g_free);
   for (const char *const *p = error_args(err); p[0]; p += 2) {
     g_ptr_array_add(pairs, g_strdup(p[0]));
-    g_ptr_array_add(pairs, strcmp(p[0], "limit") ? g_strdup(p[1]) : argument_said(p[1]));
+    g_ptr_array_add(pairs, strcmp(p[0], "limit") && strcmp(p[0], "action") ? g_strdup(p[1]) : argument_said(p[1]));
   }
   g_ptr_array_add(pairs, NULL);
   g_autoptr(GError) korean = error_new_from_pairs(reason_wire(error_reason(err)), (const char *const *)pairs->pdata);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/explain.h"
 #include "cli/interrupt.h"
 #include "core/step.h"
 #include "core/text.h"
@@ -202,9 +203,21 @@ static void tell_no_more(Wait *w)
 
 /* ── waiting ──────────────────────────────────────────────────────────────── */
 
+/* What the object's own error says of it, in the person's language. */
+static bool refuse_bad_end(const Wait *w, json_t *json, GError **err)
+{
+  Lang lang = w->command->place.lang;
+  g_autoptr(GError) cause = error_of_object(json);
+  g_autofree char *why = cause ? error_said(cause, lang) : g_strdup("no reason was given"), *fix = cause ? error_fix(cause, lang) : NULL;
+  return error_false(err, REASON_WAIT_FAILED, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, "fix",
+                     fix ? fix : "", NULL);
+}
+
 static bool left(const Wait *w, Reason reason, json_t *json, GError **err)
 {
-  return error_false(err, reason, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), NULL);
+  const char *text = member(json_object_get(json, "error"), "text");
+  g_autofree char *why = *text ? g_strdup_printf(" (%s)", text) : g_strdup("");
+  return error_false(err, reason, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, NULL);
 }
 
 static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)
@@ -213,10 +226,8 @@ static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)
   g_autofree char *path = client_path(api_find_words(schemas[w->noun].noun, "show"), w->name);
   for (int pause_ms = ASK_FIRST_MS;; pause_ms = MIN(pause_ms * 3 / 2, ASK_MOST_MS)) {
     Ended how = ended(w->noun, *json);
-    const char *why = member(json_object_get(*json, "error"), "text");
     if (how == BAD)
-      return error_false(err, REASON_WAIT_FAILED, "kind", schemas[w->noun].noun, "name", w->name, "state", member(*json, "state"), "why",
-                         *why ? why : "no reason was given", NULL);
+      return refuse_bad_end(w, *json, err);
     if (how == GOOD)
       return true;
     if (*stop || g_get_monotonic_time() >= end_us)

@@ -14,7 +14,11 @@ static bool enum_value(const Field *f, const char *text, int64_t *ret_value, GEr
   for (*ret_value = 0; *ret_value < f->names->n; ++*ret_value)
     if (!strcmp(f->names->names[*ret_value], text))
       return true;
-  return bad_value(f->name, text, f->help, err);
+  g_autofree char **words = g_new0(char *, f->names->n + 1);
+  for (int i = 0; i < f->names->n; i++)
+    words[i] = (char *)f->names->names[i];
+  g_autofree char *all = g_strjoinv(", ", words), *limit = g_strconcat("one of ", all, NULL);
+  return bad_value(f->name, text, limit, err);
 }
 
 /* Whether a field can be asked for, and the value it must have. */

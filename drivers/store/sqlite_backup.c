@@ -46,9 +46,12 @@ bool sqlite_check(Store *store, GError **err)
 
 /* ── backup ───────────────────────────────────────────────────────────────── */
 
-static bool make_file(const char *path, GError **err)
+/* A folder that is not there is said of the backup that was asked for, not of the name it has meanwhile. */
+static bool make_file(const char *path, const char *wanted, GError **err)
 {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd < 0 && errno == ENOENT)
+    return error_false(err, REASON_BAD_VALUE, "field", "path", "value", wanted, "limit", "in a folder that is there", NULL);
   if (fd < 0)
     return files_error("make", path, err);
   close(fd);
@@ -77,7 +80,7 @@ bool sqlite_backup(Store *store, const char *path, GError **err)
     return error_false(err, REASON_EXISTS, "kind", "file", "name", path, NULL);
   g_autoptr(sqlite3) db = db_open(((SqliteStore *)store)->path, DB_READ, err);
   g_autofree char *partial = g_strconcat(path, ".partial", NULL);
-  if (!db || !make_file(partial, err))
+  if (!db || !make_file(partial, path, err))
     return false;
   bool made = vacuum_into(db, partial, err) && files_sync(partial, err) && rename_new(partial, path, err);
   if (!made)

@@ -504,7 +504,7 @@ static void a_backup_overwrites_nothing(void **state)
   assert_string_equal(content, "precious");
   g_clear_error(&err);
   assert_false(store->driver->backup(store, "/nonexistent/backup", &err));
-  assert_int_equal(error_reason(err), REASON_NOT_FOUND);
+  assert_int_equal(error_reason(err), REASON_BAD_VALUE);
   store_close(store);
   directory_free(directory);
 }
