@@ -258,6 +258,18 @@ static bool run_list(Command *c, json_t *filters, GError **err)
   return true;
 }
 
+/* Numbers that are taken, and do not mean what they seem to. */
+static void warn_of_pool(const Command *c, json_t *pool)
+{
+  json_int_t max = json_integer_value(json_object_get(pool, "max"));
+  static const char *const fields[] = { "min", "spare" };
+  for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+    json_int_t wanted = json_integer_value(json_object_get(pool, fields[i]));
+    if (wanted > max)
+      fprintf(stderr, say(c->place.lang, "sarang: %s is %d, but max keeps the pool at %d\n"), fields[i], (int)wanted, (int)max);
+  }
+}
+
 static bool run_one(Command *c, const char *name, json_t *body, GError **err)
 {
   json_t *answer = NULL;
@@ -266,6 +278,8 @@ static bool run_one(Command *c, const char *name, json_t *body, GError **err)
   if (!ask_one(c, name, body, &answer, err))
     return false;
   bool ok = !answer || !c->wait || command_wait(c, answer_noun(c, answer), &answer, err);
+  if (answer && !c->quiet && (c->verb == API_POOL_CREATE || c->verb == API_POOL_CHANGE))
+    warn_of_pool(c, answer);
   OutputStyle style = style_of(c);
   bool told = answer && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
   if (told)
@@ -279,7 +293,7 @@ bool command_run_api(Command *c, GError **err)
   const ApiRow *row = &api_rows[c->verb];
   json_auto_t *body = json_object();
   g_autofree char *name = NULL;
-  if (!take_words(c, body, &name, err) || !take_flags(c, body, err))
+  if (!take_words(c, body, &name, err) || !take_flags(c, body, err) || (c->verb == API_TEMPLATE_ADD && !template_add_check(c, body, err)))
     return false;
   if (c->dry_run && row->method != METHOD_GET)
     return dry_run(c, name, body, err);

@@ -171,6 +171,8 @@ static char *fix_of(Command *c, const GError *err)
   if (!error_is(err, REASON_NOT_FOUND))
     return error_fix(err, c->place.lang);
   const char *kind = error_arg(err, "kind"), *name = error_arg(err, "name");
+  if (c->verb == API_TOKEN_CREATE && !g_strcmp0(kind, "user") && !command_flag(c, "user"))
+    return g_strdup(say(c->place.lang, "say whose token it is: --user NAME"));
   g_autofree char *meant = kind && name ? meant_name(c, kind, name) : NULL;
   if (meant)
     return g_strdup_printf(say(c->place.lang, "did you mean \"%s\"?"), meant);

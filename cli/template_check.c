@@ -27,6 +27,28 @@ static bool directories_check(char **directories, GError **err)
   return true;
 }
 
+/* What the file calls itself, and that libvirt's schema takes it: the controller checks all else, and says it better. */
+bool template_add_check(const Command *c, json_t *body, GError **err)
+{
+  const char *xml = json_string_value(json_object_get(body, "xml")), *family = json_string_value(json_object_get(body, "family"));
+  g_autoptr(DomainTemplate) t = NULL;
+  g_autoptr(DomainSchema) schema = NULL;
+  if (!xml || !template_parse(xml, strlen(xml), &t, NULL))
+    return true;
+  if (t->name && g_strcmp0(t->name, family) && !c->quiet)
+    fprintf(stderr, say(c->place.lang, "sarang: the file calls itself \"%s\"; it becomes a version of \"%s\"\n"), t->name, family);
+  const LintPolicy policy = { .waived = (const char *const[]){ NULL } };
+  g_autoptr(GPtrArray) findings = domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL) ? template_check(xml, strlen(xml), &policy, schema) : NULL;
+  int n = 0;
+  for (guint i = 0; findings && i < findings->len; i++) {
+    const TemplateFinding *f = findings->pdata[i];
+    if (!strcmp(f->rule, "schema") && ++n)
+      fprintf(stderr, "%d: %s: %s\n", f->line, f->rule, f->text[c->place.lang]);
+  }
+  g_autofree char *count = g_strdup_printf("%d", n);
+  return !n || error_false(err, REASON_TEMPLATE_FINDINGS, "n", count, NULL);
+}
+
 bool command_template_check(Command *c, GError **err)
 {
   const char *waive = command_flag(c, "waive"), *storage = command_flag(c, "storage");

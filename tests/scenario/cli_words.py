@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What people read: help, refusals with the nearest word, tables, colours, Korean; and the exit statuses that programs read."""
 import json
+import pathlib
 import unicodedata
 
-from clilab import Place
+from clilab import PROJECT, Place
 from gatewaylab import main, test
 
 
@@ -32,6 +33,8 @@ def a_mistyped_word_is_told_what_was_meant():
                 ("pool list -c name,stat", 2, ["--columns", '"stat"', "state"]),
                 ("pool list --wait=0", 2, ["from 1 to 31536000"]),
                 ("restore", 2, ["usage: sarang restore FILE"]),
+                ("desktop list --state availabel", 2, ["must be one of defined, provisioning", "available"]),
+                ("backup /nonexistent/b.db", 2, ['"/nonexistent/b.db"', "in a folder that is there"]),
                 ("user show nobody", 3, ['no user "nobody"', "sarang user list"]),
                 ("", 2, ["usage: sarang NOUN VERB"])):
             answer = sarang.type(line)
@@ -41,6 +44,50 @@ def a_mistyped_word_is_told_what_was_meant():
             assert not answer.out or line == "", (line, answer.out)
         sarang.ok("user add minsu")
         assert 'did you mean "minsu"?' in sarang.type("user show minus").err
+
+
+@test
+def what_cannot_be_done_is_refused_in_whole_sentences():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        for line, english, korean in (
+                ("host fence h1", 'there is no "fence" for a host that is up', 'up 상태의 host에는 "fence" 동작이 없습니다'),
+                ("plan replay none.csv x.csv", 'cannot read "none.csv"', '"none.csv" 읽기 실패')):
+            assert english in sarang.type(line).err, sarang.type(line)
+            assert korean in sarang.type(line, LANG="ko_KR.UTF-8").err, sarang.type(line, LANG="ko_KR.UTF-8")
+        (sarang.folder / "bad.xml").write_text("<domain foo='1'>")
+        assert "what is wrong: 1" in sarang.type("template check bad.xml").err
+        (sarang.folder / "bad.qcow2").write_bytes(b"not a disk" * 1000)
+        failed = sarang.type("image import bad ./bad.qcow2 --format qcow2 --storages disk --wait=30")
+        assert "not a qcow2 file" in failed.err and "convert it: qemu-img convert" in failed.err, failed
+
+
+@test
+def what_is_taken_with_a_doubt_says_so():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        answer = sarang.ok("pool create tight --template linux-cli --image linux --spare 5 --max 2")
+        assert "spare is 5, but max keeps the pool at 2" in answer.err, answer
+        assert not sarang.ok("pool change tight --max 5").err
+        answer = sarang.ok(f"template add other {PROJECT}/templates/linux-cli.xml")
+        assert 'calls itself "linux-cli"' in answer.err and 'a version of "other"' in answer.err, answer
+        if pathlib.Path("/usr/share/libvirt/schemas/domain.rng").exists():
+            xml = (PROJECT / "templates/linux-cli.xml").read_text().replace("<vcpu>1</vcpu>", "<vcpu>1</vcpu><nonsense/>")
+            (sarang.folder / "bad.xml").write_text(xml)
+            assert sarang.type("template add linux-cli bad.xml").status == 1
+            assert sarang.ok("template list -o name").out.split() == ["linux-cli@1", "other@1"]
+        assert "--user NAME" in sarang.type("token create ci").err
+        head, line = sarang.ok("host list").out.splitlines()
+        assert head.split() == ["NAME", "URI", "STATE", "VIRT", "TYPE", "HOST", "CPUS", "HOST", "MEMORY", "MIB", "ERROR"], head
+        assert line.split()[-3:] == ["16", "65536", "-"], line
+
+
+@test
+def a_task_that_ended_is_in_the_history():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        kinds = sarang.ok("task history -o csv -c kind,state --no-headers").out.split()
+        assert '"import","done"' in kinds, kinds
 
 
 @test
