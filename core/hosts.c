@@ -56,9 +56,30 @@ static void facts_keep(Brain *b, const Observation *seen)
   g_clear_pointer(&h->error, g_free);
 }
 
+/* Another host that is this very machine, and was here first; NULL where there is none. */
+static const Host *twin_of(Brain *b, const Host *h, const char *uuid)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
+  for (guint i = 0; uuid && *uuid && i < names->len; i++) {
+    const Host *other = GET(b, Host, HOST, names->pdata[i]);
+    bool first = other->head.created_us != h->head.created_us ? other->head.created_us < h->head.created_us
+                                                              : strcmp(other->head.name, h->head.name) < 0;
+    if (first && !g_strcmp0(other->uuid, uuid))
+      return other;
+  }
+  return NULL;
+}
+
 void host_seen(Brain *b, const Observation *seen)
 {
   const Host *h = GET(b, Host, HOST, seen->host);
+  const Host *twin = twin_of(b, h, seen->uuid);
+  if (twin) {
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_EXISTS, "kind", "the same machine as host", "name", twin->head.name, NULL);
+    host_silent(b, seen->host, err);
+    return;
+  }
   bool back = !host_state_is_reachable(h->state) && h->state != HOST_MAINTENANCE;
   if (!facts_same(h, seen))
     facts_keep(b, seen);
@@ -125,13 +146,26 @@ static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
   brain_call(b, STEP_REAP, NULL, host, seen->uuid);
 }
 
+/* The domain of a desktop that we know, on a host where we did not put it: one machine was enrolled twice, or somebody moved it by hand. A person may
+ * be in it: it is told, once, and never touched. */
+static void elsewhere_seen(Brain *b, const char *host, const DomainSeen *seen)
+{
+  g_autofree char *key = g_strconcat(host, "/", seen->uuid, NULL);
+  if (g_hash_table_contains(b->orphans, key))
+    return;
+  g_hash_table_insert(b->orphans, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
+  orphan_event(b, "host.desktop-elsewhere", host, seen);
+}
+
 static void domain_seen(Brain *b, const char *host, const DomainSeen *seen)
 {
   if (!seen->ours || !seen->desktop)
     return; /* foreign */
   const Desktop *d = GET(b, Desktop, DESKTOP, seen->desktop);
-  if (!d || g_strcmp0(d->host, host))
+  if (!d)
     orphan_seen(b, host, seen);
+  else if (g_strcmp0(d->host, host))
+    elsewhere_seen(b, host, seen);
   else
     desktop_seen(b, seen->desktop, seen);
 }

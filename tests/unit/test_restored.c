@@ -56,6 +56,17 @@ static void see(World *w, const char *host, const char *desktop, int64_t clone)
   world_settle(w);
 }
 
+static void host_tells(World *w, const char *host, const char *uuid)
+{
+  Observation *o = observation_new(SAW_HOST, host);
+  o->hostname = g_strdup(host);
+  o->uuid = g_strdup(uuid);
+  o->cpus = 4;
+  o->memory_mib = 4096;
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
 static bool is_ordered(World *w, StepKind kind)
 {
   for (guint i = 0; i < w->held->len; i++)
@@ -129,6 +140,43 @@ static void an_orphan_after_a_restore_is_kept(void **state)
   world_free(w);
 }
 
+/* One machine enrolled twice, or a desktop moved by hand: its person was thrown out after half a minute. */
+static void a_desktop_seen_on_another_host_is_not_touched(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *name = only_desktop(w);
+  world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h2','uri':'fake:h1'}");
+  host_tells(w, "h2", NULL);
+  w->hold = true;
+  for (int i = 0; i < 3; i++) {
+    see(w, "h2", name, 1);
+    world_pass(w, 31);
+  }
+  assert_false(is_ordered(w, STEP_REAP));
+  see(w, "h2", "d-900", 1);
+  world_pass(w, 31);
+  see(w, "h2", "d-900", 1);
+  assert_true(is_ordered(w, STEP_REAP)); /* so it would have been seen */
+  world_free(w);
+}
+
+static void one_machine_is_one_host(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  host_tells(w, "h1", "6f1c6f5e-6a1b-4b86-9d8e-0c1f9a6f2a11");
+  world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h2','uri':'fake:same'}");
+  host_tells(w, "h2", "6f1c6f5e-6a1b-4b86-9d8e-0c1f9a6f2a11");
+  host_tells(w, "h1", "6f1c6f5e-6a1b-4b86-9d8e-0c1f9a6f2a11");
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h1")->state, HOST_UP);
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h2")->state, HOST_UNREACHABLE);
+  assert_non_null(strstr(WORLD_GET(w, Host, HOST, "h2")->error, "exists"));
+  host_tells(w, "h2", "6f1c6f5e-6a1b-4b86-9d8e-0c1f9a6f2a12");
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h2")->state, HOST_UP);
+  world_free(w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -136,6 +184,8 @@ int main(void)
     cmocka_unit_test(a_spare_of_a_dedicated_pool_waits_for_an_operator),
     cmocka_unit_test(a_persons_desktop_outlives_a_restore),
     cmocka_unit_test(an_orphan_after_a_restore_is_kept),
+    cmocka_unit_test(a_desktop_seen_on_another_host_is_not_touched),
+    cmocka_unit_test(one_machine_is_one_host),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
