@@ -57,6 +57,19 @@ static bool clone_copy(StepRun *run, Volumes *volumes, const VolumeCall *call, c
   return true;
 }
 
+char *step_volume_owner(const char *controller, const char *desktop)
+{
+  g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, controller, -1);
+  return g_strdup_printf("%s-%.8s", desktop, sum);
+}
+
+/* Never another controller's: every name that we make, open or delete has ours in it. */
+static char *own_volume(const StepOrder *o, VolumeRole role)
+{
+  g_autofree char *owner = step_volume_owner(o->controller, o->desktop->head.name);
+  return volume_name(role, owner, o->desktop->clone);
+}
+
 /* A full copy has its image's format; an overlay is always qcow2. */
 static VolumeRole disk_role(const StepOrder *o)
 {
@@ -73,7 +86,7 @@ bool run_clone(StepRun *run, GError **err)
   if (!volumes)
     return false;
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  g_autofree char *name = volume_name(disk_role(o), o->desktop->head.name, o->desktop->clone);
+  g_autofree char *name = own_volume(o, disk_role(o));
   bool copy = o->pool && o->pool->disk == DISK_COPY;
   return copy ? clone_copy(run, volumes, &call, name, err) : clone_overlay(run, volumes, &call, name, err);
 }
@@ -94,7 +107,7 @@ bool run_seed(StepRun *run, GError **err)
   if (!volumes)
     return false;
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  g_autofree char *name = volume_name(VOLUME_SEED, o->desktop->head.name, o->desktop->clone);
+  g_autofree char *name = own_volume(o, VOLUME_SEED);
   return volume_put_bytes(volumes, &call, name, bytes, g_bytes_get_size(bytes), VOLUME_REPLACE, err);
 }
 
@@ -103,7 +116,8 @@ static bool delete_but(StepRun *run, int64_t keep, GError **err)
 {
   g_autoptr(Volumes) volumes = desktop_storage(run, err);
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  return volumes && volume_delete_desktop(volumes, &call, run->order->desktop->head.name, keep, err);
+  g_autofree char *owner = step_volume_owner(run->order->controller, run->order->desktop->head.name);
+  return volumes && volume_delete_desktop(volumes, &call, owner, keep, err);
 }
 
 bool run_delete_old(StepRun *run, GError **err)
@@ -195,8 +209,8 @@ bool run_define(StepRun *run, GError **err)
     return false;
   VolumeRole role = disk_role(o);
   g_autofree char *uuid = step_uuid(o), *name = domain_name(o);
-  g_autofree char *disk_name = volume_name(role, o->desktop->head.name, o->desktop->clone);
-  g_autofree char *seed_name = volume_name(VOLUME_SEED, o->desktop->head.name, o->desktop->clone);
+  g_autofree char *disk_name = own_volume(o, role);
+  g_autofree char *seed_name = own_volume(o, VOLUME_SEED);
   g_autofree char *disk = g_build_filename(o->storage->path, disk_name, NULL);
   g_autofree char *seed = g_build_filename(o->storage->path, seed_name, NULL);
   DomainSpec spec = {

@@ -39,9 +39,16 @@ def check_pool(s, lab, sarang, pool, storages, directory):
             require(d["name"] in lab.virsh(d["host"], "dumpxml", domain, "--xpath", "//metadata"), f"{domain} has no mark of ours")
     with s.check(f"{pool}: each disk is an overlay of its own on the image"):
         for d in desktops:
-            disk = f"{directory}/{d['name']}.g1.qcow2"
+            disk = f"{directory}/{volume(lab, d, directory, '.g1.qcow2')}"
             equal(backing(lab, d["host"], disk), f"{directory}/img-micro-v1.raw", f"what {disk} stands on")
     return desktops
+
+
+def volume(lab, desktop, directory, end):
+    """The one volume of a desktop: its name holds the controller's hash."""
+    found = [v for v in volumes(lab, desktop["host"], directory) if v.startswith(desktop["name"] + "-") and v.endswith(end)]
+    equal(len(found), 1, f"the volumes {desktop['name']}-*{end}")
+    return found[0]
 
 
 def check_shared(s, lab, sarang):
@@ -54,7 +61,7 @@ def check_shared(s, lab, sarang):
         for d in desktops:
             domain = sarang.domain(d["name"])
             lab.virsh(d["host"], "reset", domain)  # micro writes its disk at each boot
-        until(lambda: all((lab.shared / "sarang" / f"{d['name']}.g1.qcow2").stat().st_size > 200 << 10 for d in desktops),
+        until(lambda: all((lab.shared / "sarang" / volume(lab, d, SHARED, ".g1.qcow2")).stat().st_size > 200 << 10 for d in desktops),
               "each overlay has grown")
         equal(file_hash(image), before, "the image's hash")
         require(image.stat().st_mode & 0o222 == 0, "the image can be written")
@@ -67,7 +74,7 @@ def check_local(s, lab, sarang):
     desktops = check_pool(s, lab, sarang, "on-local", ["host1-local", "host2-local"], LOCAL)
     with s.check("each has its disk on its own host alone"):
         for d in desktops:
-            disk = f"{d['name']}.g1.qcow2"
+            disk = volume(lab, d, LOCAL, ".g1.qcow2")
             equal([h for h in HOSTS if disk in volumes(lab, h, LOCAL)], [d["host"]], f"the hosts that have {disk}")
 
 
@@ -76,7 +83,7 @@ def check_copy(s, lab, sarang):
         sarang("pool", "create", "copies", template="micro", image="micro", storages=["shared"], personalise="none", disk="copy",
                min=1, max=1)
         d = sarang.wait_count("desktop", 1, pool="copies", state="available")[0]
-        equal(backing(lab, d["host"], f"{SHARED}/{d['name']}.g1.raw"), None, "what it stands on")
+        equal(backing(lab, d["host"], f"{SHARED}/{volume(lab, d, SHARED, '.g1.raw')}"), None, "what it stands on")
 
 
 def check_end(s, lab, sarang):

@@ -100,7 +100,7 @@ def check_end(s, sarang, session, guest):
         require(not guest.has("/home/jihye"), "her home is still there")
         require("jihye" not in guest.run("/bin/cat", "/etc/passwd", "/etc/shadow"), "her account is still there")
         equal(guest.boots(), 1, "the number of boots of this disk")
-        files = {f.name for f in (sarang.lab.shared / "sarang").iterdir() if f.name.startswith(desktop + ".")}
+        files = {f.name for f in (sarang.lab.shared / "sarang").iterdir() if f.name.startswith(desktop + "-")}
         require(all(".g2." in name for name in files), f"volumes of the generation before are left: {files}")
 
 

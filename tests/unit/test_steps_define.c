@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <libvirt/libvirt.h>
 
-#include "drivers/runtime/steps.h"
+#include "drivers/runtime/steps_parts.h"
 
 static const char controller[] = "11111111-2222-4333-8444-555555555555";
 
@@ -51,8 +51,9 @@ static void place_free(Place *p)
   g_free(p);
 }
 
-static StepResult *define(Place *p)
+static StepResult *run(Place *p, StepKind kind)
 {
+  p->order.kind = kind;
   static const StepOptions plain = { 0 };
   StepRun step = { .order = &p->order, .result = step_result_new(&p->order), .hypervisor = p->hypervisor, .options = &plain,
                    .deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC };
@@ -87,7 +88,7 @@ static void a_desktop_keeps_its_network_address(void **state)
   g_autofree char *xml = template_text("</devices>", "</devices>");
   Place *p = place_new(xml);
   for (p->desktop.clone = 1; p->desktop.clone < 3; p->desktop.clone++) {
-    g_autoptr(StepResult) result = define(p);
+    g_autoptr(StepResult) result = run(p, STEP_DEFINE);
     if (result->error)
       fail_msg("%s", result->error->message);
     g_autofree char *defined = defined_xml(p);
@@ -101,7 +102,7 @@ static void a_template_the_host_finds_invalid_was_taken(void **state)
 {
   g_autofree char *xml = template_text("<clock offset=\"utc\"/>", "<clock offset='utc' warp='9'/>");
   Place *p = place_new(xml);
-  g_autoptr(StepResult) result = define(p);
+  g_autoptr(StepResult) result = run(p, STEP_DEFINE);
   assert_non_null(result->error);
   assert_string_equal(reason_wire(error_reason(result->error)), "template-refused");
   assert_non_null(strstr(result->error->message, "linux@1"));
@@ -122,12 +123,40 @@ static void network_addresses_are_one_a_desktop(void **state)
   assert_int_equal(one[1], '2'); /* locally administered, of one card */
 }
 
+static char *file_put(const char *directory, const char *owner)
+{
+  g_autofree char *name = g_strconcat(owner, ".g1.qcow2", NULL);
+  char *path = g_build_filename(directory, name, NULL);
+  assert_true(g_file_set_contents(path, "precious", -1, NULL));
+  return path;
+}
+
+/* Two controllers on one storage, or one installed anew: what was refused was then undone, by name. */
+static void a_disk_of_another_controller_was_deleted(void **state)
+{
+  Place *p = place_new(NULL);
+  g_autofree char *directory = g_dir_make_tmp("sarang-steps-XXXXXX", NULL);
+  g_autofree char *ours = step_volume_owner(controller, "d-1");
+  g_autofree char *theirs = step_volume_owner("22222222-2222-4333-8444-555555555555", "d-1");
+  g_autofree char *mine = file_put(directory, ours), *other = file_put(directory, theirs), *plain = file_put(directory, "d-1");
+  p->host.uri = (char *)"test:///default";
+  p->storage.path = p->storage.controller_path = directory;
+  g_autoptr(StepResult) deleted = run(p, STEP_DELETE_VOLUMES);
+  assert_null(deleted->error);
+  assert_false(g_file_test(mine, G_FILE_TEST_EXISTS));
+  assert_int_equal(remove(other), 0);
+  assert_int_equal(remove(plain), 0);
+  assert_int_equal(remove(directory), 0);
+  place_free(p);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_desktop_keeps_its_network_address),
     cmocka_unit_test(a_template_the_host_finds_invalid_was_taken),
     cmocka_unit_test(network_addresses_are_one_a_desktop),
+    cmocka_unit_test(a_disk_of_another_controller_was_deleted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
