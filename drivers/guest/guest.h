@@ -117,8 +117,8 @@ typedef struct {
 /* Makes the guest the person's own. Where the template has /usr/local/sbin/sarang-personalise that program does it: started
  * without arguments, it reads from its standard input lines of NAME=VALUE, in this order, and must exit with 0:
  *   version=1 · name=jihye · gecos=Kim Jihye · password=$6$… · ssh_key=ssh-ed25519 … (one a key) · locale=ko_KR.UTF-8 · end=1
- * absent values have no line; `end` says that the list is whole. Else useradd or usermod, chpasswd -e and authorized_keys by
- * exec (Linux). Idempotent. BAD_VALUE for a person that does not fit, GUEST_COMMAND. */
+ * absent values have no line; `end` says that the list is whole. Else useradd or usermod, chpasswd -e and, as the person (su),
+ * ~/.ssh/authorized_keys by exec (Linux). Idempotent. BAD_VALUE for a person that does not fit, GUEST_COMMAND. */
 bool guest_personalise(const Guest *guest, const GuestPerson *person, GError **err);
 
 /* Proves that no person is in the guest: the agent answers, reports nobody but autologin (NULL = nobody at all), and

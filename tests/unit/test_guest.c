@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
+#include <stdlib.h>
 
 #include "drivers/guest/guest.h"
 #include "drivers/hypervisor/fake.h"
@@ -121,6 +123,42 @@ static void somebody_logged_in_is_no_proof(void **state)
   g_clear_error(&err);
 }
 
+/* A Linux guest without a program of its own: every program works, and is written down. */
+static bool plain_guest(void *owner, const char *json, int timeout_s, char **ret_json, GError **err)
+{
+  json_auto_t *asked = json_loads(json, 0, NULL);
+  const char *verb = json_string_value(json_object_get(asked, "execute"));
+  if (!strcmp(verb, "guest-file-open"))
+    return error_false(err, REASON_AGENT_REFUSED, "domain", "d1", "command", verb, "detail", "no such file", NULL);
+  json_t *arguments = json_object_get(asked, "arguments");
+  if (!strcmp(verb, "guest-exec")) {
+    char *line = json_dumps(arguments, JSON_COMPACT);
+    g_ptr_array_add(owner, g_strdup(line));
+    free(line);
+  }
+  *ret_json = g_strdup(strcmp(verb, "guest-exec") ? "{\"return\":{\"exited\":true,\"exitcode\":0}}" : "{\"return\":{\"pid\":7}}");
+  return true;
+}
+
+/* Root followed ~/.ssh -> /root/.ssh, and gave it to the person. */
+static void root_touches_nothing_in_a_home(void **state)
+{
+  const char *const keys[] = { "ssh-ed25519 AAAA jihye", NULL };
+  const GuestPerson person = { .name = "jihye", .ssh_keys = keys };
+  g_autoptr(GPtrArray) ran = g_ptr_array_new_with_free_func(g_free);
+  GuestWire wire = { plain_guest, ran };
+  Guest guest = guest_of_wire(wire, "d1", 5 * G_USEC_PER_SEC);
+  GError *err = NULL;
+  assert_true(guest_personalise(&guest, &person, &err));
+  int by_person = 0;
+  for (guint i = 0; i < ran->len; i++) {
+    bool as_person = strstr(ran->pdata[i], "\"/bin/su\"") && strstr(ran->pdata[i], "\"jihye\"");
+    assert_true(as_person || !(strstr(ran->pdata[i], "/home") || strstr(ran->pdata[i], ".ssh")));
+    by_person += as_person;
+  }
+  assert_int_equal(by_person, 1);
+}
+
 static void person_that_does_not_fit_is_refused(void **state)
 {
   const GuestPerson bad[] = {
@@ -201,6 +239,7 @@ int main(void)
     T(programs_run_and_say_how_they_ended), T(files_and_addresses_are_read),
     T(person_moves_in_and_is_seen), T(somebody_logged_in_is_no_proof),
     T(person_that_does_not_fit_is_refused), T(silent_agent_is_told), T(guest_that_goes_down_was_asked_well),
+    cmocka_unit_test(root_touches_nothing_in_a_home),
     cmocka_unit_test(answers_that_cannot_be_right_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
