@@ -265,7 +265,8 @@ static bool receipt_answered(Brain *b, const Request *r, Answer *answer, GError 
 static bool key_fits(const Request *r, GError **err)
 {
   return !r->idempotency_key || !r->guest_hash ||
-         error_false(err, REASON_BAD_REQUEST, "detail", "a request with a new password takes no Idempotency-Key: to send it again does no harm", NULL);
+         error_false(err, REASON_BAD_REQUEST, "detail",
+                     "a request with a new password takes no Idempotency-Key: to send it again does no harm", NULL);
 }
 
 static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
