@@ -23,6 +23,8 @@ typedef struct {
 
 static void disconnect(Ssh *ssh)
 {
+  if (ssh->fd >= 0)
+    shutdown(ssh->fd, SHUT_RDWR); /* else freeing would like to take leave, be told to wait, and free nothing */
   if (ssh->session)
     libssh2_session_free(ssh->session);
   if (ssh->fd >= 0)

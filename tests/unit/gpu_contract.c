@@ -236,7 +236,8 @@ static void missing_card_and_type_are_refused(void **state)
   other.type = "nvidia-9999";
   if (running->backend != GPU_SRIOV && running->backend != GPU_WHOLE)
     assert_refused(gpu_make(&stand->host, &other, &handle, E), REASON_GPU_FULL);
-  assert_int_equal(look(stand)->parts->len, 0);
+  g_autoptr(GpuCard) card = look(stand);
+  assert_int_equal(card->parts->len, 0);
 }
 
 static void files_out_of_reach_are_told(void **state)
