@@ -190,7 +190,7 @@ static bool ask_one(Command *c, const char *name, json_t *body, json_t **ret_jso
   g_autoptr(GBytes) bytes = NULL;
   if (!client_ask(&c->place, api_rows[c->verb].method, path, api_rows[c->verb].method == METHOD_GET ? NULL : body, ret_json, &bytes, err))
     return false;
-  if (bytes)
+  if (bytes && g_bytes_get_size(bytes)) /* what is done without a word has none */
     fwrite(g_bytes_get_data(bytes, NULL), 1, g_bytes_get_size(bytes), stdout);
   return true;
 }
