@@ -36,6 +36,14 @@ typedef struct {
   gboolean dump, check, version;
 } Arguments;
 
+static void arguments_clear(Arguments *a)
+{
+  g_free(a->config_file);
+  g_strfreev(a->sets);
+  g_free(a->restore);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
+
 static bool arguments_parse(int *argc, char ***argv, Arguments *a, GError **err)
 {
   const GOptionEntry entries[] = {
@@ -154,7 +162,7 @@ int main(int argc, char **argv)
   setlocale(LC_ALL, "");
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write, and the store says so */
-  Arguments a = { 0 };
+  g_auto(Arguments) a = { 0 };
   g_autoptr(GError) err = NULL;
   if (!arguments_parse(&argc, &argv, &a, &err)) {
     fprintf(stderr, "sarangd: %s\n", err->message);
