@@ -333,18 +333,24 @@ static void a_copy_of_the_store_is_made(void **state)
 
 /* ── beginning and end ────────────────────────────────────────────────────── */
 
+/* The least a server needs, on two sockets; borrows the paths. */
+static HttpConfig config_on(char *local, char *gateway)
+{
+  return (HttpConfig){ .http_socket = local,
+                       .http_gateway_socket = gateway,
+                       .http_threads = 1,
+                       .http_connections = 8,
+                       .http_idle_s = 5,
+                       .http_head_s = 5,
+                       .http_body_s = 5,
+                       .http_watchers = 1,
+                       .http_logins = 1,
+                       .http_watcher_bytes = 65536 };
+}
+
 static void a_second_server_does_not_take_the_sockets(void **state)
 {
-  HttpConfig config = { .http_socket = scene->local,
-                        .http_gateway_socket = scene->gateway,
-                        .http_threads = 1,
-                        .http_connections = 8,
-                        .http_idle_s = 5,
-                        .http_head_s = 5,
-                        .http_body_s = 5,
-                        .http_watchers = 1,
-                        .http_logins = 1,
-                        .http_watcher_bytes = 65536 };
+  HttpConfig config = config_on(scene->local, scene->gateway);
   g_autoptr(GError) err = NULL;
   assert_null(server_open(&config, scene->runtime, &err));
   assert_true(error_is(err, REASON_EXISTS));
@@ -365,16 +371,7 @@ static void leave_stale(const char *path)
 static void stale_sockets_are_replaced_and_files_are_not(void **state)
 {
   g_autofree char *stale = g_build_filename(scene->dir, "stale", NULL), *file = g_build_filename(scene->dir, "file", NULL);
-  HttpConfig config = { .http_socket = stale,
-                        .http_gateway_socket = file,
-                        .http_threads = 1,
-                        .http_connections = 8,
-                        .http_idle_s = 5,
-                        .http_head_s = 5,
-                        .http_body_s = 5,
-                        .http_watchers = 1,
-                        .http_logins = 1,
-                        .http_watcher_bytes = 65536 };
+  HttpConfig config = config_on(stale, file);
   leave_stale(stale);
   g_file_set_contents(file, "mine", -1, NULL);
   g_autoptr(GError) err = NULL;
