@@ -128,9 +128,9 @@ class Story:
         print(f"skip {title}: {why}", flush=True)
 
 
-def _is_in(process, names):
+def _is_in(process, numbers):
     with contextlib.suppress(OSError):  # it ended meanwhile
-        return any(os.readlink(process / "ns" / kind) in names for kind in NAMESPACES)
+        return any(os.stat(process / "ns" / kind).st_ino in numbers for kind in NAMESPACES)
 
 
 class Lab:
@@ -169,24 +169,33 @@ class Lab:
             raise Failure(f"{self.dir} is in use by another run of this story") from None
 
     def __exit__(self, *_):
-        names = self.namespaces()
         keep = os.environ.get("LAB_KEEP") == "1"
-        self.script("down", *([] if keep else ["--wipe"]))
+        with self.namespaces() as numbers:
+            self.script("down", *([] if keep else ["--wipe"]))
+            left = self.traces(numbers)
         self.lock.close()
-        self.over.append((self.dir.name, [t for t in self.traces(names) if not keep or t != str(self.dir)]))
+        self.over.append((self.dir.name, [t for t in left if not keep or t != str(self.dir)]))
 
+    @contextlib.contextmanager
     def namespaces(self):
-        """The namespaces that its processes are in."""
-        own = {os.readlink(f"/proc/self/ns/{kind}") for kind in NAMESPACES}
+        """The numbers of the namespaces that its processes are in. They are held open meanwhile: the kernel gives the number of
+        one that is gone to the next that is made, and that may be another lab's."""
+        own = {os.stat(f"/proc/self/ns/{kind}").st_ino for kind in NAMESPACES}
         records = [*self.dir.glob("ctl.pid"), *self.dir.glob("hosts/*/init.pid")]
-        links = [f"/proc/{r.read_text().split()[0]}/ns/{kind}" for r in records for kind in NAMESPACES]
-        return {os.readlink(link) for link in links if os.path.lexists(link)} - own
+        with contextlib.ExitStack() as held:
+            files = []
+            for record in records:
+                for kind in NAMESPACES:
+                    with contextlib.suppress(OSError):  # that process has ended
+                        files.append(held.enter_context(open(f"/proc/{record.read_text().split()[0]}/ns/{kind}", "rb")))
+            yield {os.fstat(f.fileno()).st_ino for f in files} - own
 
-    def traces(self, names):
-        """What is still to be seen of it on this machine, once it is down: names are the namespaces its processes were in."""
+    def traces(self, numbers):
+        """What is still to be seen of it on this machine, once it is down: numbers are those of the namespaces its processes
+        were in."""
         found = [line for line in pathlib.Path("/proc/self/mounts").read_text().splitlines() if str(self.dir) in line]
         found += [f"{top}/{d}" for top, dirs, _ in os.walk("/sys/fs/cgroup") for d in dirs if d.startswith(f"sarang-{self.tag}-")]
-        found += [f"process {p.name}" for p in pathlib.Path("/proc").glob("[0-9]*") if _is_in(p, names)]
+        found += [f"process {p.name}" for p in pathlib.Path("/proc").glob("[0-9]*") if _is_in(p, numbers)]
         return found + [str(self.dir)] * self.dir.exists()
 
     def exec(self, where, *argv, seconds=30, text_in=None):
