@@ -53,6 +53,7 @@ struct Brain {
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
+  GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
   void *reply;              /* of the request being handled */
   const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
   bool deferred;            /* its answer comes later */

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { DENIAL_S = 60 };
+
 /* by: whose doing it is; NULL = whoever asked for what is being done. */
 static Session *session_move_by(Brain *b, const char *name, SessionMove move, const char *by, const char *detail)
 {
@@ -204,6 +206,23 @@ static void answer_ticket(Brain *b, const Request *r, Answer *a, const char *ses
     a->json = ticket_make(b, s, r);
 }
 
+static gboolean denial_is_old(void *key, void *written_us, void *now_us)
+{
+  return *(int64_t *)now_us - *(int64_t *)written_us >= DENIAL_S * SECOND_US;
+}
+
+/* Once a minute for a person and a pool: who asks in a loop must not fill the history. */
+static void denied(Brain *b, const char *pool, const char *user, const GError *why)
+{
+  g_autofree char *key = g_strconcat(pool, " ", user, NULL);
+  g_hash_table_foreach_remove(b->denials, denial_is_old, &b->now_us);
+  if (g_hash_table_contains(b->denials, key))
+    return;
+  g_hash_table_insert(b->denials, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
+  g_autofree char *detail = brain_error_json(why);
+  brain_event(b, "session.denied", NOUN_POOL, pool, user, detail);
+}
+
 bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
@@ -221,8 +240,7 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   if (owned && !owned_usable(owned, err))
     return false;
   if (!owned && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
-    g_autofree char *why = brain_error_json(*err);
-    brain_event(b, "session.denied", NOUN_POOL, pool->head.name, user, why);
+    denied(b, pool->head.name, user, *err);
     return false;
   }
   g_autofree char *name = brain_number(b, 's');

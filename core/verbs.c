@@ -298,6 +298,19 @@ static void token_add(Brain *b, const Request *r, Answer *a, const char *user, T
   answer_object(b, a, 201, name);
 }
 
+/* As many as anybody needs, so that one who has a token cannot fill the store with more. */
+static bool token_room(Brain *b, const char *user, GError **err)
+{
+  enum { TOKENS_A_USER = 64 };
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TOKEN);
+  int held = 0;
+  for (guint i = 0; i < names->len; i++) {
+    const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
+    held += token->kind == TOKEN_API && token->expires > b->now_us && !g_strcmp0(token->user, user);
+  }
+  return held < TOKENS_A_USER || error_false(err, REASON_TOKENS_HELD, "user", user, "limit", "64", NULL);
+}
+
 static bool verb_token_create(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
@@ -305,7 +318,8 @@ static bool verb_token_create(Brain *b, const Request *r, Answer *a, GError **er
   int64_t n = days ? json_integer_value(days) : 90;
   if (n < 1 || n > 3650)
     return error_false(err, REASON_BAD_VALUE, "field", "days", "value", "out of range", "limit", "from 1 to 3650", NULL);
-  if (!NEED(b, User, USER, user, err) || (request_text(r, "title") && !title_check("title", request_text(r, "title"), err)))
+  if (!NEED(b, User, USER, user, err) || (request_text(r, "title") && !title_check("title", request_text(r, "title"), err)) ||
+      !token_room(b, user, err))
     return false;
   token_add(b, r, a, user, TOKEN_API, n * 86400);
   return true;

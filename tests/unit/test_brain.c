@@ -413,6 +413,46 @@ static void a_full_pool_says_why(void **state)
   world_free(w);
 }
 
+/* Who asks in a loop does not fill the history; each person is in it. */
+static void a_denial_is_an_event_once_a_minute(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  session_asked(w, "jihye");
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bob'}")->error);
+  guint before = w->events->len;
+  for (int i = 0; i < 20; i++)
+    assert_refused(world_ask(w, API_SESSION_REQUEST, "minsu", NULL, "{'pool':'cad'}"), REASON_POOL_FULL);
+  assert_int_equal(w->events->len, before + 1);
+  assert_refused(world_ask(w, API_SESSION_REQUEST, "bob", NULL, "{'pool':'cad'}"), REASON_POOL_FULL);
+  assert_int_equal(w->events->len, before + 2);
+  world_pass(w, 61);
+  before = w->events->len;
+  assert_refused(world_ask(w, API_SESSION_REQUEST, "minsu", NULL, "{'pool':'cad'}"), REASON_POOL_FULL);
+  assert_int_equal(w->events->len, before + 1);
+  world_free(w);
+}
+
+static void a_person_has_so_many_tokens_and_no_more(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *first = NULL;
+  for (int i = 0; i < 64; i++) {
+    const Answer *a = world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}");
+    assert_int_equal(a->status, 201);
+    if (!first)
+      first = g_strdup(a->object->name);
+  }
+  const Answer *a = world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}");
+  assert_refused(a, REASON_TOKENS_HELD);
+  assert_string_equal(error_arg(a->error, "limit"), "64");
+  assert_int_equal(world_ask(w, API_TOKEN_CREATE, "minsu", NULL, NULL)->status, 201);
+  assert_null(world_ask(w, API_TOKEN_REVOKE, "jihye", first, NULL)->error);
+  assert_int_equal(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, NULL)->status, 201);
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -496,6 +536,8 @@ int main(void)
     cmocka_unit_test(a_guest_that_names_a_person_is_quarantined),
     cmocka_unit_test(three_failures_stop_growth_and_leave_nothing),
     cmocka_unit_test(a_full_pool_says_why),
+    cmocka_unit_test(a_denial_is_an_event_once_a_minute),
+    cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
