@@ -315,14 +315,28 @@ static bool next_rung(const GError *why)
          reason == REASON_UNSUPPORTED || reason == REASON_NEEDS_DESTROY;
 }
 
-bool hypervisor_shutdown(Hypervisor *hypervisor, const char *uuid, int64_t patience_us, GError **err)
+static bool of_generation(Hypervisor *hypervisor, const char *uuid, int64_t generation, GError **err)
+{
+  g_autoptr(DomainFacts) facts = NULL;
+  if (!generation)
+    return true;
+  if (!hypervisor_look(hypervisor, uuid, &facts, err))
+    return false;
+  if (facts->owner.ours && facts->owner.generation == generation)
+    return true;
+  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, facts->owner.generation);
+  g_autofree char *meant = g_strdup_printf("%" G_GINT64_FORMAT, generation);
+  return error_false(err, REASON_DESKTOP_PASSED_ON, "desktop", uuid, "found", found, "meant", meant, NULL);
+}
+
+bool hypervisor_shutdown(Hypervisor *hypervisor, const char *uuid, int64_t generation, int64_t patience_us, GError **err)
 {
   static const DomainVerb rungs[] = { DOMAIN_SHUTDOWN, DOMAIN_SHUTDOWN_ACPI };
   int64_t start_us = g_get_monotonic_time();
   for (size_t i = 0; i < G_N_ELEMENTS(rungs); i++) {
     g_autoptr(GError) why = NULL;
     bool off = false;
-    if (!hypervisor_power(hypervisor, uuid, rungs[i], &why)) {
+    if (!of_generation(hypervisor, uuid, generation, &why) || !hypervisor_power(hypervisor, uuid, rungs[i], &why)) {
       if (next_rung(why))
         continue;
       return gone_is_fine(g_steal_pointer(&why), err);

@@ -216,8 +216,9 @@ bool hypervisor_power(Hypervisor *hypervisor, const char *uuid, DomainVerb verb,
 
 /* The whole ladder, blocking for at most patience_us: agent (half of the patience), ACPI (the rest), then NEEDS_DESTROY: a
  * person, or a rule a person made, decides about pulling the plug. Ok where the domain is off. Give it an agent lane: it may
- * wait for minutes. */
-bool hypervisor_shutdown(Hypervisor *hypervisor, const char *uuid, int64_t patience_us, GError **err);
+ * wait for minutes, in which the domain may be reset for somebody else: each way of asking is for generation of its owner
+ * element (0 = any), else DESKTOP_PASSED_ON. */
+bool hypervisor_shutdown(Hypervisor *hypervisor, const char *uuid, int64_t generation, int64_t patience_us, GError **err);
 
 /* Forgets the domain with its managed save, UEFI variables and TPM state. DOMAIN_STATE while it is running. */
 bool hypervisor_undefine(Hypervisor *hypervisor, const char *uuid, GError **err);

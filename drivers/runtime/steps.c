@@ -61,7 +61,8 @@ static bool run_power(StepRun *run, GError **err)
   if (!step_meant(run, uuid, err))
     return false;
   bool ok = run->order->verb == VERB_SHUTDOWN
-              ? hypervisor_shutdown(run->hypervisor, uuid, run->deadline_us - g_get_monotonic_time() - 5 * G_USEC_PER_SEC, err)
+              ? hypervisor_shutdown(run->hypervisor, uuid, run->order->desktop->clone,
+                                    run->deadline_us - g_get_monotonic_time() - 5 * G_USEC_PER_SEC, err)
               : hypervisor_power(run->hypervisor, uuid, verbs[run->order->verb], err);
   return ok && power_seen(run, err);
 }

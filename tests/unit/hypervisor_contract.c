@@ -207,7 +207,7 @@ static void missing_domain_is_not_found_but_off_and_gone(void **state)
   assert_refused(hypervisor_power(stand->hypervisor, stand->uuid, DOMAIN_SUSPEND, E), REASON_NOT_FOUND);
   assert_ok(hypervisor_power(stand->hypervisor, stand->uuid, DOMAIN_DESTROY, E));
   assert_ok(hypervisor_undefine(stand->hypervisor, stand->uuid, E));
-  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 1000, E));
+  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 0, 1000, E));
   assert_refused(hypervisor_look(stand->hypervisor, "not-a-uuid", &facts, E), REASON_BAD_VALUE);
 }
 
@@ -394,9 +394,9 @@ static void shutdown_ladder_ends_in_off(void **state)
   define(stand, false);
   power(stand, DOMAIN_START);
   g_usleep(stand->contract->boot_s ? 1500 * 1000 : 0); /* a real guest must be up far enough to hear the button */
-  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, OFF_WITHIN_S * G_USEC_PER_SEC, E));
+  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 0, OFF_WITHIN_S * G_USEC_PER_SEC, E));
   assert_state(stand, DOMAIN_OFF);
-  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 1000, E));
+  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 0, 1000, E));
 }
 
 static void running_domain_is_not_undefined(void **state)

@@ -154,6 +154,44 @@ static void a_late_shutdown_switched_the_next_ones_desktop_off(void **state)
   }
 }
 
+static void *shut_down(void *stand)
+{
+  return run(stand, STEP_POWER, VERB_SHUTDOWN);
+}
+
+/* The guest was asked by its agent and took its time; the ACPI button was then pressed on the next one's desktop. */
+static void a_shutdown_went_on_in_the_next_ones_desktop(void **state)
+{
+  Stand *s = stand_new(1);
+  FakeFigures figures = { 0 };
+  assert_true(fake_do("steps", "hang shutdown 1", NULL));
+  assert_true(fake_do("steps", "fail shutdown 1 no-agent", NULL));
+  GThread *thread = g_thread_new("shutdown", shut_down, s);
+  for (int64_t end = g_get_monotonic_time() + 5 * G_USEC_PER_SEC; !figures.hung; g_thread_yield()) {
+    assert_true(fake_figures("steps", &figures));
+    assert_true(g_get_monotonic_time() < end);
+  }
+  assert_true(hypervisor_power(s->hypervisor, s->uuid, DOMAIN_DESTROY, NULL));
+  assert_true(hypervisor_undefine(s->hypervisor, s->uuid, NULL));
+  define(s, 2);
+  boot(s);
+  assert_true(fake_do("steps", "release", NULL));
+  assert_passed_on(g_thread_join(thread));
+  assert_true(fake_figures("steps", &figures));
+  assert_int_equal(figures.calls[FAKE_SHUTDOWN_ACPI], 0);
+  assert_int_equal(state_of(s), DOMAIN_ON);
+  stand_free(s);
+}
+
+/* A store older than the world: whoever is in the desktop by now is not shown to the session of then. */
+static void a_console_is_of_the_generation_that_was_meant(void **state)
+{
+  Stand *s = stand_new(2);
+  assert_passed_on(run(s, STEP_CONSOLE, 0));
+  assert_passed_on(run(s, STEP_SCREENSHOT, 0));
+  stand_free(s);
+}
+
 static void a_shutdown_of_the_generation_that_was_meant_works(void **state)
 {
   Stand *s = stand_new(1);
@@ -180,6 +218,8 @@ int main(void)
     cmocka_unit_test(a_late_personalise_put_a_person_into_the_next_ones_desktop),
     cmocka_unit_test(a_personalise_went_on_in_the_next_ones_desktop),
     cmocka_unit_test(a_late_shutdown_switched_the_next_ones_desktop_off),
+    cmocka_unit_test(a_shutdown_went_on_in_the_next_ones_desktop),
+    cmocka_unit_test(a_console_is_of_the_generation_that_was_meant),
     cmocka_unit_test(a_shutdown_of_the_generation_that_was_meant_works),
     cmocka_unit_test(a_proof_is_of_the_generation_that_was_meant),
   };
