@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "drivers/http/server.h"
 #include "drivers/runtime/notify.h"
+#include "drivers/runtime/places.h"
 #include "drivers/runtime/runtime.h"
 #include "core/version.h"
 #include "drivers/store/store.h"
@@ -23,6 +24,8 @@
   X(acceleration, CHOICE, "hosts", "acceleration", 0, 0, "auto", "auto|never", "auto: KVM where a host offers it; never: guests are emulated") \
   X(plain_tcp, BOOL, "hosts", "plain_tcp", 0, 0, "false", "", "take hosts by qemu+tcp, which neither encrypts nor asks who calls: for labs") \
   X(poll_s, INT, "hosts", "poll_s", 1, 3600, "30", "seconds", "between looks at each host beside its events") \
+  X(imports, PATH, "image", "import_directory", 1, 4000, NULL, "", \
+    "where images must lie that are imported over the network; unset: imports in the state directory") \
   X(log_level, CHOICE, "log", "level", 0, 0, "info", "error|warning|info|debug", "what is logged") \
   HTTP_OPTIONS(X)
 
@@ -90,14 +93,19 @@ static void notify_ready(void)
 
 static bool serve(const DaemonConfig *config, const char *store_uri, GError **err)
 {
+  g_auto(Places) places = { 0 };
+  if (!places_prepare(config->state, config->imports, config->http_backups, &places, err))
+    return false;
   RuntimeOptions options = {
     .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
     .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
+    .imports = places.imports,
   };
   Runtime *runtime = runtime_new(&options, err);
   if (!runtime)
     return false;
   HttpConfig http = HTTP_CONFIG_OF_CONFIG();
+  http.http_backups = places.backups;
   bool there = socket_directory(http.http_socket, err) && socket_directory(http.http_gateway_socket, err);
   Server *server = there ? server_open(&http, runtime, err) : NULL;
   if (server) {

@@ -104,3 +104,15 @@ bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_numbe
 {
   return text && *text != '+' && g_ascii_string_to_signed(text, 10, min, max, ret_number, NULL);
 }
+
+bool path_is_below(const char *directory, const char *path)
+{
+  size_t bytes = directory ? strlen(directory) : 0;
+  if (!bytes || !path || strncmp(path, directory, bytes) || path[bytes] != '/')
+    return false;
+  g_auto(GStrv) parts = g_strsplit(path + bytes + 1, "/", -1);
+  for (char **part = parts; *part; part++)
+    if (!**part || !strcmp(*part, ".") || !strcmp(*part, ".."))
+      return false;
+  return parts[0];
+}

@@ -171,6 +171,15 @@ char *version_name(const char *family, int64_t version)
   return g_strdup_printf("%s@%" G_GINT64_FORMAT, family, version);
 }
 
+/* What root imports at the controller root could read anyway; a caller from elsewhere must not get at files of the controller that way. */
+static bool source_may(Brain *b, const Caller *caller, const char *source, GError **err)
+{
+  if (caller->local || path_is_below(b->options.imports, source))
+    return true;
+  const char *directory = b->options.imports ? b->options.imports : "image.import_directory";
+  return error_false(err, REASON_PATH_OUTSIDE, "field", "source", "directory", directory, "path", source, NULL);
+}
+
 static bool image_ok(Brain *b, const ImageVersion *image, GError **err)
 {
   for (char **s = image->storages; s && *s; s++)
@@ -186,7 +195,7 @@ static bool verb_image_import(Brain *b, const Request *r, Answer *a, GError **er
   ImageVersion *image = verb_new_object(b, r, NOUN_IMAGE, NULL, err);
   if (!image)
     return false;
-  if (!image_ok(b, image, err))
+  if (!image_ok(b, image, err) || !source_may(b, &r->caller, image->source, err))
     return verb_drop(NOUN_IMAGE, image);
   image->version = next_version(b, NOUN_IMAGE, image->family);
   image->head.name = version_name(image->family, image->version);

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/text.h"
 #include "core/version.h"
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
@@ -86,11 +87,23 @@ static bool backed_up(Exchange *x, GError **err)
   return true;
 }
 
-static bool check_path(json_t *path, GError **err)
+/* Root at the controller may write wherever root may. Others get a new file right in the one directory, which only root can write to: so there is no
+ * link in it that we could be led through. */
+static bool may_write(const Exchange *x, const char *path, GError **err)
+{
+  const char *directory = x->server->config.http_backups;
+  const Caller *caller = &x->request->caller;
+  if (caller->local || (path_is_below(directory, path) && !strchr(path + strlen(directory) + 1, '/')))
+    return true;
+  return error_false(err, REASON_PATH_OUTSIDE, "field", "path", "directory", directory ? directory : "backup.directory", "path", path, NULL);
+}
+
+static bool check_path(const Exchange *x, json_t *path, GError **err)
 {
   const char *text = json_string_value(path);
-  return (text && text[0] == '/' && strlen(text) == json_string_length(path) && strlen(text) < 4096) ||
-         error_false(err, REASON_BAD_VALUE, "field", "path", "value", text ? text : "…", "limit", "an absolute path", NULL);
+  if (!text || text[0] != '/' || strlen(text) != json_string_length(path) || strlen(text) >= 4096)
+    return error_false(err, REASON_BAD_VALUE, "field", "path", "value", text ? text : "…", "limit", "an absolute path", NULL);
+  return may_write(x, text, err);
 }
 
 bool backup_run(Exchange *x, GError **err)
@@ -98,7 +111,7 @@ bool backup_run(Exchange *x, GError **err)
   exchange_request(x, API_BACKUP)->body = x->body_bytes ? body_parse(x->body, x->body_bytes, err) : NULL;
   json_t *body = x->request->body;
   if ((x->body_bytes && !body) || !caller_may(x, NULL, err) || !body_check(API_BACKUP, body, err) ||
-      !check_path(json_object_get(body, "path"), err))
+      !check_path(x, json_object_get(body, "path"), err))
     return false;
   if (!g_atomic_int_compare_and_exchange(&x->server->backing_up, 0, 1))
     return error_false(err, REASON_SERVER_BUSY, "what", "backups under way", "limit", "1", NULL);

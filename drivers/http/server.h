@@ -28,7 +28,9 @@
     "until the body of a request must be there, and its answer taken") \
   X(http_idle_s, INT, "http", "idle_s", 1, 3600, "75", "seconds", "that a connection may be idle") \
   X(http_logins, INT, "http", "logins", 1, 1024, "32", "requests", \
-    "passwords that may wait for one of the two threads that check them")
+    "passwords that may wait for one of the two threads that check them") \
+  X(http_backups, PATH, "backup", "directory", 1, 4000, NULL, "", \
+    "where backups may be written that are asked for over the network; unset: backups in the state directory")
 
 typedef struct {
   HTTP_OPTIONS(CONFIG_MEMBER_)

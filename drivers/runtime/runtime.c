@@ -283,7 +283,8 @@ static Brain *brain_from_store(Runtime *rt, GError **err)
   int64_t sequence;
   bool ok = rt->store->driver->load(rt->store, collect, objects, &sequence, err);
   BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
-                           .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url };
+                           .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
+                           .imports = rt->options.imports };
   Brain *brain = ok ? brain_new(&options) : NULL;
   for (guint i = 0; i < objects->len; i++) {
     Object *object = objects->pdata[i];

@@ -36,6 +36,7 @@ typedef struct {
   bool never_kvm;              /* guests are emulated even where a host offers KVM */
   bool allow_plain_tcp;        /* hosts by qemu+tcp, which nobody guards */
   int64_t poll_us;             /* between looks at each host beside its events */
+  const char *imports;         /* directory whose files may be imported over the network, see places.h; outlives the runtime; NULL = none may */
 } RuntimeOptions;
 
 /* Opens the store, loads it, starts the threads, connects to the hosts. NULL with the store's reasons. */

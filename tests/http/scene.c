@@ -73,6 +73,8 @@ Scene *scene_new(const char *const *sets)
   s->dir = g_dir_make_tmp("sarang-http-XXXXXX", NULL);
   s->local = g_build_filename(s->dir, "local.sock", NULL);
   s->gateway = g_build_filename(s->dir, "gateway.sock", NULL);
+  s->backups = g_build_filename(s->dir, "backups", NULL);
+  g_assert_true(!g_mkdir(s->backups, 0700));
   put_people(s);
   put_objects(s->runtime);
   SceneConfig *config = NULL;
@@ -82,6 +84,7 @@ Scene *scene_new(const char *const *sets)
   http.http_socket = s->local;
   http.http_gateway_socket = s->gateway;
   http.http_gateway_group = NULL;
+  http.http_backups = s->backups;
   struct group *own = getgrgid(getgid());
   http.http_group = own ? own->gr_name : NULL;
   s->server = server_open(&http, s->runtime, &err);
@@ -95,8 +98,9 @@ void scene_free(Scene *s)
   server_close(s->server);
   fake_runtime_free(s->runtime);
   g_assert_false(g_file_test(s->local, G_FILE_TEST_EXISTS));
+  g_assert_true(!g_rmdir(s->backups));
   g_rmdir(s->dir);
-  char **texts[] = { &s->dir, &s->local, &s->gateway, &s->alice, &s->bob, &s->viewer, &s->operator, &s->administrator,
+  char **texts[] = { &s->dir, &s->local, &s->gateway, &s->backups, &s->alice, &s->bob, &s->viewer, &s->operator, &s->administrator,
                      &s->expired, &s->disabled, &s->unknown, &s->wrong };
   for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
     g_free(*texts[i]);

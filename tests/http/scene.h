@@ -12,6 +12,7 @@ typedef struct {
   Runtime *runtime;
   Server *server;
   char *dir, *local, *gateway;   /* sockets */
+  char *backups;                 /* where those elsewhere may have a copy written */
   char *alice, *bob;             /* tokens of people: alice owns what there is */
   char *viewer, *operator, *administrator;
   char *expired, *disabled, *unknown, *wrong;

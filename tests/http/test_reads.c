@@ -331,6 +331,26 @@ static void a_copy_of_the_store_is_made(void **state)
   assert_int_equal(g_unlink(path), 0);
 }
 
+/* Root wrote a file of root's to any path that an administrator named from afar. */
+static void a_copy_asked_for_from_elsewhere_lies_in_one_directory(void **state)
+{
+  g_autofree char *outside = g_build_filename(scene->dir, "copy", NULL), *beside = g_strconcat(scene->backups, "2", NULL);
+  g_autofree char *up = g_build_filename(scene->backups, "..", "copy", NULL), *below = g_build_filename(scene->backups, "x", "copy", NULL);
+  const char *const refused[] = { outside, beside, up, below, scene->backups, "/etc/cron.d/copy" };
+  for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+    g_autofree char *body = g_strdup_printf("{\"path\":\"%s\"}", refused[i]);
+    g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/api/v1/backup", scene->administrator, NULL, body);
+    assert_int_equal(r->status, 403);
+    assert_string_equal(response_code(r), "path-outside");
+    assert_non_null(strstr(r->body->str, scene->backups));
+  }
+  assert_false(g_file_test(outside, G_FILE_TEST_EXISTS));
+  g_autofree char *path = g_build_filename(scene->backups, "copy", NULL), *body = g_strdup_printf("{\"path\":\"%s\"}", path);
+  g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/api/v1/backup", scene->administrator, NULL, body);
+  assert_int_equal(r->status, 201);
+  assert_int_equal(g_unlink(path), 0);
+}
+
 /* ── beginning and end ────────────────────────────────────────────────────── */
 
 /* The least a server needs, on two sockets; borrows the paths. */
@@ -436,6 +456,7 @@ int main(void)
     cmocka_unit_test(the_state_tells_of_the_store),
     cmocka_unit_test(the_interface_is_described),
     cmocka_unit_test(a_copy_of_the_store_is_made),
+    cmocka_unit_test(a_copy_asked_for_from_elsewhere_lies_in_one_directory),
     cmocka_unit_test(a_second_server_does_not_take_the_sockets),
     cmocka_unit_test(stale_sockets_are_replaced_and_files_are_not),
     cmocka_unit_test(what_is_under_way_is_answered_before_the_end),

@@ -42,12 +42,12 @@ class Connection(http.client.HTTPConnection):
 
 class Daemon:
     def __init__(self, folder):
-        self.folder, self.socket, self.process = folder, os.path.join(folder, "s"), None
+        self.folder, self.socket, self.process, self.more = folder, os.path.join(folder, "s"), None, []
 
     def start(self):
         options = {"state.directory": os.path.join(self.folder, "disk"), "http.socket": self.socket,
                    "http.gateway_socket": os.path.join(self.folder, "g"), "http.group": "root", "http.gateway_group": "root"}
-        words = [f"--set={key}={value}" for key, value in options.items()]
+        words = [f"--set={key}={value}" for key, value in options.items()] + ["--set=" + one for one in self.more]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen([os.path.join(BUILD, "sarangd"), "--config=/dev/null", *words], stdout=log, stderr=log)
         end = time.monotonic() + 20 * SLOW

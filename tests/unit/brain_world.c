@@ -20,7 +20,7 @@ World *world_new(void)
   w->now_us = INT64_C(1700000000000000);
   w->held = g_ptr_array_new();
   w->events = g_ptr_array_new_with_free_func(event_drop);
-  BrainOptions options = { .random = random_bytes, .random_data = w };
+  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS };
   w->brain = brain_new(&options);
   brain_start(w->brain, w->now_us);
   world_settle(w);
@@ -131,7 +131,7 @@ void world_pass(World *w, int64_t seconds)
 const Answer *world_ask(World *w, ApiVerb verb, const char *user, const char *name, const char *body)
 {
   Request *r = request_new(verb);
-  r->caller = (Caller){ .user = g_strdup(user ? user : "root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
+  r->caller = (Caller){ .user = g_strdup(user ? user : "root"), .role = ROLE_ADMINISTRATOR, .logged_in = true, .local = !user };
   const User *known = user ? WORLD_GET(w, User, USER, user) : NULL;
   if (user)
     r->caller.role = known ? (Role)known->role : ROLE_USER;

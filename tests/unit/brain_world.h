@@ -21,12 +21,14 @@ struct World {
   const char *token;  /* that users come with; borrowed, NULL = none */
 };
 
+#define WORLD_IMPORTS "/srv/imports" /* whose files may be imported over the network */
+
 World *world_new(void);
 void world_free(World *world);
 /* A host, a storage, an image and a template, all ready; and a pool with these sizes. */
 void world_furnish(World *world, int min, int spare, int max);
 
-/* Asks as an administrator, or as user where it is not NULL; body is JSON with single quotes. The answer is world->last. */
+/* Asks as root at the controller, or over the network as user where it is not NULL; body is JSON with single quotes. The answer is world->last. */
 const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char *name, const char *body);
 /* Takes what the brain put out, answers its orders, until nothing comes any more. */
 void world_settle(World *world);

@@ -453,6 +453,31 @@ static void a_person_has_so_many_tokens_and_no_more(void **state)
   world_free(w);
 }
 
+/* The store itself was imported as a raw image, booted, and every hash in it read. */
+static void an_administrator_elsewhere_imports_from_one_directory(void **state)
+{
+  static const char *const refused[] = { "/var/lib/sarang/sarang.db", WORLD_IMPORTS "/../sarang.db", WORLD_IMPORTS "/x/../../sarang.db",
+                                         WORLD_IMPORTS, WORLD_IMPORTS "2/a.qcow2", "/etc/shadow" };
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ada','role':'administrator'}")->error);
+  for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+    g_autofree char *body = g_strdup_printf("{'family':'stolen','format':'raw','storages':['disk'],'source':'%s'}", refused[i]);
+    const Answer *a = world_ask(w, API_IMAGE_IMPORT, "ada", NULL, body);
+    assert_non_null(a->error);
+    if (error_reason(a->error) != REASON_BAD_VALUE) { /* as for everybody: a path with .. */
+      assert_refused(a, REASON_PATH_OUTSIDE);
+      assert_string_equal(error_arg(a->error, "directory"), WORLD_IMPORTS);
+    }
+  }
+  assert_null(WORLD_GET(w, ImageVersion, IMAGE, "stolen@1"));
+  assert_int_equal(world_ask(w, API_IMAGE_IMPORT, "ada", NULL,
+                             "{'family':'own','format':'raw','storages':['disk'],'source':'" WORLD_IMPORTS "/a.img'}")->status, 202);
+  assert_int_equal(world_ask(w, API_IMAGE_IMPORT, NULL, NULL,
+                             "{'family':'roots','format':'raw','storages':['disk'],'source':'/srv/a.img'}")->status, 202);
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -538,6 +563,7 @@ int main(void)
     cmocka_unit_test(a_full_pool_says_why),
     cmocka_unit_test(a_denial_is_an_event_once_a_minute),
     cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
+    cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),

@@ -152,6 +152,21 @@ static void numbers(void **state)
   }
 }
 
+static void paths_below_a_directory(void **state)
+{
+  static const struct { const char *path; bool below; } rows[] = {
+    { "/srv/in/a.qcow2", true }, { "/srv/in/x/a.qcow2", true }, { "/srv/in/..a", true }, { "/srv/in/a..", true }, { "/srv/in", false },
+    { "/srv/in/", false }, { "/srv/inside", false }, { "/srv/a", false }, { "/srv/in/../a", false }, { "/srv/in/x/../../a", false },
+    { "/srv/in/..", false }, { "/srv/in/./a", false }, { "/srv/in//a", false }, { "srv/in/a", false }, { "//srv/in/a", false }, { "", false },
+    { NULL, false },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+    if (path_is_below("/srv/in", rows[i].path) != rows[i].below)
+      fail_msg("%s", rows[i].path ? rows[i].path : "NULL");
+  assert_false(path_is_below(NULL, "/a"));
+  assert_false(path_is_below("", "/a"));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -160,6 +175,7 @@ int main(void)
     cmocka_unit_test(titles),
     cmocka_unit_test(a_title_has_at_most_200_characters),
     cmocka_unit_test(numbers),
+    cmocka_unit_test(paths_below_a_directory),
     cmocka_unit_test(refusals_speak_korean),
     cmocka_unit_test(shown_text_is_cut),
   };

@@ -1,0 +1,76 @@
+#include "drivers/runtime/places.h"
+
+#include <errno.h>
+#include <glib/gstdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/error.h"
+
+void places_clear(Places *places)
+{
+  g_clear_pointer(&places->imports, g_free);
+  g_clear_pointer(&places->backups, g_free);
+}
+
+static bool refuse(const char *option, const char *detail, GError **err)
+{
+  return error_false(err, REASON_BAD_CONFIG, "path", option, "detail", detail, NULL);
+}
+
+static char *real_path(const char *path, GError **err)
+{
+  char *real = realpath(path, NULL);
+  char *text = g_strdup(real); /* of GLib's own */
+  free(real);
+  return text ? text : error_null(err, REASON_IO, "action", "use", "path", path, "detail", g_strerror(errno), NULL);
+}
+
+static char *place_make(const char *state, const char *wanted, const char *name, GError **err)
+{
+  g_autofree char *path = wanted ? g_strdup(wanted) : g_build_filename(state, name, NULL);
+  if (g_mkdir_with_parents(path, 0700))
+    return error_null(err, REASON_IO, "action", "make", "path", path, "detail", g_strerror(errno), NULL);
+  return real_path(path, err);
+}
+
+/* outer is inner, or somewhere above it. */
+static bool holds(const char *outer, const char *inner)
+{
+  size_t bytes = strlen(outer);
+  return !strcmp(outer, "/") || (!strncmp(outer, inner, bytes) && (!inner[bytes] || inner[bytes] == '/'));
+}
+
+static bool apart(const Places *p, const char *state, GError **err)
+{
+  if (holds(p->imports, state))
+    return refuse("image.import_directory", "it holds the state directory: the store could be imported, and read", err);
+  if (holds(p->backups, state))
+    return refuse("backup.directory", "it holds the state directory", err);
+  if (holds(p->imports, p->backups) || holds(p->backups, p->imports))
+    return refuse("image.import_directory", "it and backup.directory must lie apart: a backup could be imported, and read", err);
+  return true;
+}
+
+static bool ours_alone(const char *path, GError **err)
+{
+  struct stat st;
+  if (stat(path, &st))
+    return error_false(err, REASON_IO, "action", "use", "path", path, "detail", g_strerror(errno), NULL);
+  return (st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH))) ||
+         refuse("backup.directory", "somebody else may write to it: chown it to us, and chmod go-w", err);
+}
+
+bool places_prepare(const char *state, const char *imports, const char *backups, Places *ret, GError **err)
+{
+  g_auto(Places) places = { 0 };
+  g_autofree char *real_state = real_path(state, err);
+  if (!real_state || !(places.imports = place_make(state, imports, "imports", err)) ||
+      !(places.backups = place_make(state, backups, "backups", err)) || !apart(&places, real_state, err) || !ours_alone(places.backups, err))
+    return false;
+  *ret = places;
+  places = (Places){ 0 };
+  return true;
+}

@@ -1,0 +1,18 @@
+/* The two directories of the controller that callers over the network may name files in: images are imported out of one, backups written into the
+ * other. Asked once at start; what lies in them is nobody's business here. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+typedef struct {
+  char *imports, *backups;  /* absolute, without a link on the way */
+} Places;
+
+void places_clear(Places *places);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Places, places_clear)
+
+/* Makes both, readable by us alone, where they are missing; NULL stands for "imports" and "backups" in state, which must be there. *ret is to be cleared
+ * by the caller. BAD_CONFIG where one is or holds the state directory, or lies in the other (what was backed up could be imported, and read), or
+ * where somebody but us may write to that of backups; IO. */
+bool places_prepare(const char *state, const char *imports, const char *backups, Places *ret, GError **err);

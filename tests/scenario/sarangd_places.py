@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""An administrator over the network gets at no file of the controller but in the two directories that are meant for it: no image is imported from
+elsewhere, be it by a link, and no backup written elsewhere. Root at the controller may do both."""
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sarangd_disk import SLOW, Connection, Daemon  # noqa: E402
+
+
+class Ada:
+    """An administrator with a token, at the gateway's door."""
+    def __init__(self, daemon):
+        self.door = os.path.join(daemon.folder, "g")
+        assert daemon.ask("POST", "/users", {"name": "ada", "role": "administrator"})[0] == 201
+        status, made, _ = daemon.ask("POST", "/tokens", {"user": "ada", "title": "a program"})
+        assert status == 201, made
+        self.token = made["token"]
+
+    def ask(self, method, path, body=None):
+        connection = Connection(self.door)
+        connection.request(method, "/api/v1" + path, json.dumps(body) if body else None,
+                           {"Content-Type": "application/json", "Authorization": "Bearer " + self.token})
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, json.loads(text) if text else None
+
+
+def imported(daemon, name):
+    """An image's state, once it is no longer being imported."""
+    end = time.monotonic() + 20 * SLOW
+    while True:
+        image = daemon.ask("GET", "/images/" + name)[1]
+        if image["state"] != "importing":
+            return image
+        assert time.monotonic() < end, image
+        time.sleep(0.02)
+
+
+def import_body(family, source):
+    return {"family": family, "format": "raw", "storages": ["disk"], "source": source}
+
+
+def images(daemon):
+    state, ada = os.path.join(daemon.folder, "disk"), Ada(daemon)
+    store, place = os.path.join(state, "sarang.db"), os.path.join(state, "imports")
+    files = os.path.join(daemon.folder, "volumes")
+    os.mkdir(files)
+    assert daemon.ask("POST", "/storages", {"name": "disk", "path": files, "controller_path": files})[0] == 201
+    with open(os.path.join(place, "good.img"), "wb") as image:
+        image.write(bytes(8192))
+    os.symlink(store, os.path.join(place, "file-link"))
+    os.symlink(state, os.path.join(place, "folder-link"))
+    for path in (store, "/etc/passwd", place, place + "/../sarang.db", place + "2/x", place + "/./good.img"):
+        status, answer = ada.ask("POST", "/images", import_body("bad", path))
+        assert (status, answer["code"]) == (403, "path-outside") or (".." in path and answer["code"] == "bad-value"), (path, answer)
+        assert answer["code"] == "bad-value" or place in answer["detail"], answer
+    for path in (place + "/file-link", place + "/folder-link/sarang.db"):
+        status, made = ada.ask("POST", "/images", import_body("link", path))
+        assert status == 202, made
+        image = imported(daemon, made["name"])
+        assert image["state"] == "failed" and "link" in json.dumps(image["error"]), image
+    assert not [name for name in os.listdir(files) if "link" in name], os.listdir(files)
+    status, made = ada.ask("POST", "/images", import_body("good", place + "/good.img"))
+    assert status == 202 and imported(daemon, made["name"])["state"] == "ready", imported(daemon, made["name"])
+    elsewhere = os.path.join(daemon.folder, "roots.img")
+    shutil.copy(os.path.join(place, "good.img"), elsewhere)
+    assert daemon.ask("POST", "/images", import_body("roots", elsewhere))[0] == 202
+
+
+def backups(daemon):
+    state, ada = os.path.join(daemon.folder, "disk"), Ada(daemon)
+    place = os.path.join(state, "backups")
+    target = os.path.join(daemon.folder, "target")
+    os.symlink(target, os.path.join(place, "link"))
+    os.symlink(daemon.folder, os.path.join(place, "folder"))
+    for path in (target, state + "/imports/b", place + "/../b", place + "/folder/b"):
+        status, answer = ada.ask("POST", "/backup", {"path": path})
+        assert (status, answer["code"]) == (403, "path-outside") and place in answer["detail"], answer
+    status, answer = ada.ask("POST", "/backup", {"path": place + "/link"})
+    assert status >= 400, answer
+    assert not os.path.exists(target) and "b" not in os.listdir(daemon.folder)
+    assert ada.ask("POST", "/backup", {"path": place + "/good"})[0] == 201
+    assert os.stat(os.path.join(place, "good")).st_mode & 0o777 == 0o600
+    assert daemon.ask("POST", "/backup", {"path": target})[0] == 201
+
+
+def places_that_hold_the_store(daemon):
+    """It does not start where a backup could be imported, or the store itself."""
+    daemon.stop()
+    for more in ("image.import_directory=" + daemon.folder, "image.import_directory=" + os.path.join(daemon.folder, "disk", "backups")):
+        daemon.more = [more]
+        try:
+            daemon.start()
+        except AssertionError:
+            assert "image.import_directory" in daemon.words(), daemon.words()
+        else:
+            raise AssertionError("it started with " + more)
+
+
+def tell(function):
+    folder, began = tempfile.mkdtemp(prefix="sarang-places-"), time.monotonic()
+    daemon = Daemon(folder)
+    os.mkdir(os.path.join(folder, "disk"), 0o700)
+    try:
+        daemon.start()
+        function(daemon)
+        print(f"ok    {time.monotonic() - began:5.1f}s {function.__name__}", flush=True)
+        return True
+    except Exception as why:
+        print(f"FAIL  {time.monotonic() - began:5.1f}s {function.__name__}: {why!r} {daemon.words()}", flush=True)
+        return False
+    finally:
+        daemon.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main():
+    stories = [images, backups, places_that_hold_the_store]
+    passed = sum(tell(function) for function in stories)
+    print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
+    sys.exit(passed != len(stories))
+
+
+if __name__ == "__main__":
+    main()
