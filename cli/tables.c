@@ -140,7 +140,7 @@ static const CommandFlag arguments[] = {
   { "ticket", NULL, "a ticket to connect with, too" },
   { "origin", "URL", "the page a ticket is for; absent = a native viewer" },
   { "protocol", "TEXT", "what the ticket opens (default vnc)" },
-  { "days", "N", "how long it is good, 1 to 3650 (default 90)" },
+  { "days", "N", "how long it is good (default 90, at most tokens.max_days of sarangd: 366)" },
   { "password", NULL, "read a password from the terminal or standard input" },
   { "old_password", NULL, "read the old password first, to change your own" },
   { "limit", "N", "at most so many" },

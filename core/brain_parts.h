@@ -148,6 +148,8 @@ void gateways_start(Brain *b);
 void gateways_look(Brain *b);
 /* When gateways_look has something to do; INT64_MAX for never. */
 int64_t gateways_wake_us(Brain *b);
+/* Whether who asks may have one more ticket: TICKETS_HELD. */
+bool ticket_room(Brain *b, const Request *request, GError **err);
 /* A ticket for session and who asks for it, as JSON members ("ticket":…) of an answer; owned by the caller. */
 char *ticket_make(Brain *b, const Session *session, const Request *request);
 /* A token's time is over: unlike one that was revoked it cuts no console. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { TICKET_BYTES = 32, CLIENT_MAX_BYTES = 64 };
+enum { TICKET_BYTES = 32, CLIENT_MAX_BYTES = 64, TICKETS_A_USER = 32 };
 
 /* ── who may sit at a console ─────────────────────────────────────────────── */
 
@@ -44,6 +44,15 @@ static char *base64url(const uint8_t *bytes, size_t n)
   return text;
 }
 
+/* Root at the controller asks for others. */
+bool ticket_room(Brain *b, const Request *r, GError **err)
+{
+  if (r->caller.local || state_user_tickets(b->state, r->caller.user) < TICKETS_A_USER)
+    return true;
+  g_autofree char *limit = g_strdup_printf("%d", TICKETS_A_USER);
+  return error_false(err, REASON_TICKETS_HELD, "user", r->caller.user, "limit", limit, NULL);
+}
+
 char *ticket_make(Brain *b, const Session *session, const Request *r)
 {
   uint8_t bits[TICKET_BYTES];
@@ -78,6 +87,8 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
     return error_false(err, REASON_SESSION_NOT_READY, "session", r->name, "state", session_state_name(s->state), NULL);
   if (!r->caller.local && !user_may_watch(b, r->caller.user, s))
     return error_false(err, REASON_NOT_FOUND, "kind", "pool", "name", s->pool, NULL);
+  if (!ticket_room(b, r, err))
+    return false;
   answer_object(b, a, 201, r->name);
   a->json = ticket_make(b, s, r);
   return true;

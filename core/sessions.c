@@ -199,10 +199,15 @@ static bool owned_usable(const Desktop *owned, GError **err)
   return error_false(err, REASON_DESKTOP_AWAY, "desktop", owned->head.name, "state", desktop_state_name(owned->state), "host", owned->host, NULL);
 }
 
+static bool wants_ticket(const Request *r)
+{
+  return json_is_true(json_object_get(r->body, "ticket"));
+}
+
 static void answer_ticket(Brain *b, const Request *r, Answer *a, const char *session)
 {
   const Session *s = GET(b, Session, SESSION, session);
-  if (json_is_true(json_object_get(r->body, "ticket")) && s->desktop)
+  if (wants_ticket(r) && s->desktop)
     a->json = ticket_make(b, s, r);
 }
 
@@ -227,7 +232,8 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
   const Pool *pool = NEED(b, Pool, POOL, request_text(r, "pool"), err);
-  if (!pool || !user_usable(b, user, &r->caller, err) || !pool_usable(b, pool, &r->caller, user, err))
+  if (!pool || !user_usable(b, user, &r->caller, err) || !pool_usable(b, pool, &r->caller, user, err) ||
+      (wants_ticket(r) && !ticket_room(b, r, err)))
     return false;
   const Session *held = session_of(b, user, pool->head.name);
   if (held) {

@@ -24,7 +24,7 @@ typedef struct {
 struct State {
   GHashTable *slots[N_NOUNS];  /* object's name → Slot */
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
-  GHashTable *user_sessions, *session_relays;  /* name → set of names */
+  GHashTable *user_sessions, *user_tickets, *session_relays;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
   GPtrArray *replaced;         /* objects as they were: whoever borrowed one may read it until the batch is closed */
@@ -77,6 +77,7 @@ State *state_new(void)
   state->pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, pool_index_free);
   state->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_index_free);
   state->user_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+  state->user_tickets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
@@ -93,6 +94,7 @@ void state_free(State *state)
   g_hash_table_unref(state->pools);
   g_hash_table_unref(state->hosts);
   g_hash_table_unref(state->user_sessions);
+  g_hash_table_unref(state->user_tickets);
   g_hash_table_unref(state->session_relays);
   g_ptr_array_unref(state->unsettled);
   g_ptr_array_unref(state->replaced);
@@ -247,6 +249,8 @@ static void slot_index(State *state, Slot *slot, bool in)
     session_index(state, slot, in);
   else if (slot->object->noun == NOUN_RELAY)
     group_change(state->session_relays, ((const Relay *)slot->object)->session, slot->object->name, in);
+  else if (slot->object->noun == NOUN_TICKET)
+    group_change(state->user_tickets, ((const Ticket *)slot->object)->user, slot->object->name, in);
   timer_index(state, slot, in);
 }
 
@@ -470,6 +474,13 @@ GPtrArray *state_user_sessions(State *state, const char *user)
 {
   settle(state);
   return names_of(g_hash_table_lookup(state->user_sessions, user));
+}
+
+int state_user_tickets(State *state, const char *user)
+{
+  settle(state);
+  GHashTable *tickets = user ? g_hash_table_lookup(state->user_tickets, user) : NULL;
+  return tickets ? (int)g_hash_table_size(tickets) : 0;
 }
 
 GPtrArray *state_session_relays(State *state, const char *session)

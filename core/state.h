@@ -58,6 +58,8 @@ GPtrArray *state_host_desktops(State *state, const char *host);
 GPtrArray *state_pool_desktops(State *state, const char *pool);
 GPtrArray *state_user_sessions(State *state, const char *user);
 GPtrArray *state_session_relays(State *state, const char *session);
+/* How many tickets a user holds. */
+int state_user_tickets(State *state, const char *user);
 /* The owner's desktop in a dedicated pool, or NULL; one on its way out is nobody's. */
 const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner);
 

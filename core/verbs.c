@@ -320,13 +320,31 @@ static bool token_room(Brain *b, const char *user, GError **err)
   return held < TOKENS_A_USER || error_false(err, REASON_TOKENS_HELD, "user", user, "limit", "64", NULL);
 }
 
+/* Whoever got hold of a token for programs could otherwise make it last for ever, and outlive its end. */
+static bool token_by_login(Brain *b, const Caller *caller, GError **err)
+{
+  const Token *by = caller->token ? GET(b, Token, TOKEN, caller->token) : NULL;
+  return !caller->token || (by && by->kind == TOKEN_LOGIN) || error_false(err, REASON_TOKEN_BY_TOKEN, NULL);
+}
+
+static bool token_days(Brain *b, const Request *r, int64_t *ret_days, GError **err)
+{
+  enum { DAYS = 90, DAYS_MAX = 366 };
+  json_t *days = json_object_get(r->body, "days");
+  int64_t most = b->options.token_days_max ? b->options.token_days_max : DAYS_MAX;
+  *ret_days = days ? json_integer_value(days) : MIN(DAYS, most);
+  if (*ret_days >= 1 && *ret_days <= most)
+    return true;
+  g_autofree char *value = g_strdup_printf("%" G_GINT64_FORMAT, *ret_days), *limit = g_strdup_printf("from 1 to %" G_GINT64_FORMAT, most);
+  return error_false(err, REASON_BAD_VALUE, "field", "days", "value", value, "limit", limit, NULL);
+}
+
 static bool verb_token_create(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
-  json_t *days = json_object_get(r->body, "days");
-  int64_t n = days ? json_integer_value(days) : 90;
-  if (n < 1 || n > 3650)
-    return error_false(err, REASON_BAD_VALUE, "field", "days", "value", "out of range", "limit", "from 1 to 3650", NULL);
+  int64_t n;
+  if (!token_by_login(b, &r->caller, err) || !token_days(b, r, &n, err))
+    return false;
   if (!NEED(b, User, USER, user, err) || (request_text(r, "title") && !title_check("title", request_text(r, "title"), err)) ||
       !token_room(b, user, err))
     return false;

@@ -284,7 +284,7 @@ static Brain *brain_from_store(Runtime *rt, GError **err)
   bool ok = rt->store->driver->load(rt->store, collect, objects, &sequence, err);
   BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
                            .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
-                           .imports = rt->options.imports };
+                           .imports = rt->options.imports, .token_days_max = rt->options.token_days_max };
   Brain *brain = ok ? brain_new(&options) : NULL;
   for (guint i = 0; i < objects->len; i++) {
     Object *object = objects->pdata[i];

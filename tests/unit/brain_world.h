@@ -17,7 +17,7 @@ struct World {
   GPtrArray *events;  /* every one so far, of Event * */
   Answer *last;       /* the last answer that came */
   int answers;
-  uint8_t random;
+  uint32_t random;
   const char *token;  /* that users come with; borrowed, NULL = none */
 };
 

@@ -478,6 +478,51 @@ static void an_administrator_elsewhere_imports_from_one_directory(void **state)
   world_free(w);
 }
 
+/* A token of ten years was made with one that had been stolen, and outlived its revocation. */
+static void only_a_login_makes_tokens_for_programs(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  g_autofree char *api = g_strdup(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':366}")->object->name);
+  Request *r = request_new(API_LOGIN);
+  r->caller = (Caller){ .user = g_strdup("jihye"), .logged_in = true };
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  assert_int_equal(w->last->status, 201);
+  g_autofree char *login = g_strdup(w->last->object->name);
+  w->token = api;
+  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_TOKEN_BY_TOKEN);
+  w->token = "k-999"; /* one that ended meanwhile */
+  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_TOKEN_BY_TOKEN);
+  w->token = login;
+  assert_int_equal(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':366}")->status, 201);
+  const Answer *a = world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':367}");
+  assert_refused(a, REASON_BAD_VALUE);
+  assert_string_equal(error_arg(a->error, "limit"), "from 1 to 366");
+  assert_refused(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':3650}"), REASON_BAD_VALUE);
+  assert_refused(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':0}"), REASON_BAD_VALUE);
+  world_free(w);
+}
+
+/* Tickets are durable for a minute: one person made thousands. */
+static void a_person_has_so_many_tickets_and_no_more(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 2, 0, 2);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  for (int i = 0; i < 32; i++)
+    assert_int_equal(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->status, 201);
+  const Answer *a = world_ask(w, API_SESSION_TICKET, "jihye", session, NULL);
+  assert_refused(a, REASON_TICKETS_HELD);
+  assert_string_equal(error_arg(a->error, "limit"), "32");
+  assert_refused(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad','ticket':true}"), REASON_TICKETS_HELD);
+  assert_int_equal(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}")->status, 200);
+  assert_int_equal(world_ask(w, API_SESSION_REQUEST, "minsu", NULL, "{'pool':'cad','ticket':true}")->status, 201);
+  world_pass(w, 61);
+  assert_int_equal(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->status, 201);
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -564,6 +609,8 @@ int main(void)
     cmocka_unit_test(a_denial_is_an_event_once_a_minute),
     cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
     cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
+    cmocka_unit_test(only_a_login_makes_tokens_for_programs),
+    cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
