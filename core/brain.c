@@ -517,6 +517,7 @@ void brain_start(Brain *b, int64_t now_us)
     self = fresh;
   }
   b->controller = g_strdup(self->uuid);
+  b->pruned_us = now_us;
   restored_number(b);
   b->next_number = GET(b, Controller, CONTROLLER, "controller")->numbers;
   tasks_resume(b);
@@ -544,6 +545,7 @@ static void reply_finish(Brain *b, PendingReply *pending, GArray *replies)
 
 void brain_take_output(Brain *b, Output *ret_output)
 {
+  past_prune(b);
   Output out = { .replies = g_array_new(FALSE, FALSE, sizeof(Reply)), .orders = g_ptr_array_new() };
   out.batch = state_take_batch(b->state, b->options.sequence + 1);
   if (out.batch)
@@ -557,7 +559,7 @@ void brain_take_output(Brain *b, Output *ret_output)
       g_ptr_array_add(out.orders, order);
   }
   g_array_set_size(b->orders, 0);
-  out.wake_us = MIN(state_wake_us(b->state), gateways_wake_us(b));
+  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), past_wake_us(b));
   *ret_output = out;
 }
 

@@ -54,6 +54,7 @@ struct Brain {
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
+  int64_t pruned_us;        /* when old history was let go last */
   void *reply;              /* of the request being handled */
   const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
   bool deferred;            /* its answer comes later */
@@ -126,6 +127,12 @@ void restored_take_up(Brain *b);
 bool restored_doubts(Brain *b, const char *desktop);
 /* Into quarantine, and its session ends. */
 void desktop_suspect(Brain *b, const char *name, const GError *err);
+
+/* ── past.c ── */
+/* Before a batch is taken: some of the history that is too old goes with it. */
+void past_prune(Brain *b);
+/* When past_prune has something to do, also where nothing else has; INT64_MAX for never. */
+int64_t past_wake_us(Brain *b);
 
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */

@@ -90,6 +90,7 @@ Batch *batch_new(int64_t sequence)
   batch->sequence = sequence;
   batch->changes = g_array_new(FALSE, FALSE, sizeof(Change));
   g_array_set_clear_func(batch->changes, change_clear);
+  batch->prunes = g_array_new(FALSE, FALSE, sizeof(Prune));
   return batch;
 }
 
@@ -98,5 +99,6 @@ void batch_free(Batch *batch)
   if (!batch)
     return;
   g_array_unref(batch->changes);
+  g_array_unref(batch->prunes);
   g_free(batch);
 }

@@ -310,10 +310,19 @@ typedef struct {
   Object *object;  /* for DELETE and ARCHIVE as it last was */
 } Change;
 
+/* History that is too old to be kept: of the noun's oldest rows by number, looked at up to max of them, those go that were last changed before then. Live
+ * objects and the newest row of history stay. */
+typedef struct {
+  Noun noun;           /* one whose objects are archived, or EVENT */
+  int64_t before_us;
+  int64_t max;
+} Prune;
+
 /* What must become durable together. Changes of one object appear once. */
 typedef struct {
   int64_t sequence;    /* 1, 2, 3 …: which batch this is since the store was made */
   GArray *changes;     /* of Change; owns a reference each */
+  GArray *prunes;      /* of Prune; done after the changes */
 } Batch;
 
 Batch *batch_new(int64_t sequence);

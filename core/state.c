@@ -383,11 +383,18 @@ void state_archive(State *state, Noun noun, const char *name)
   slot_remove(state, noun, name, CHANGE_ARCHIVE);
 }
 
+void state_prune(State *state, const Prune *prune)
+{
+  g_array_append_val(state->batch->prunes, *prune);
+}
+
+bool state_changed(const State *state) { return state->batch->changes->len || state->batch->prunes->len; }
+
 Batch *state_take_batch(State *state, int64_t sequence)
 {
   settle(state);
   g_ptr_array_set_size(state->replaced, 0);
-  if (!state->batch->changes->len)
+  if (!state_changed(state))
     return NULL;
   for (guint i = 0; i < state->batch->changes->len; i++) {
     Change *c = &g_array_index(state->batch->changes, Change, i);

@@ -27,6 +27,10 @@ void state_put(State *state, Object *take_object, int64_t now_us);
 void state_delete(State *state, Noun noun, const char *name);
 /* Out of memory, kept in the store as history. */
 void state_archive(State *state, Noun noun, const char *name);
+/* History that goes with the batch. */
+void state_prune(State *state, const Prune *prune);
+/* Whether anything is in the batch yet. */
+bool state_changed(const State *state);
 
 /* Closes the open batch and gives it to the caller; NULL when nothing changed. */
 Batch *state_take_batch(State *state, int64_t sequence);

@@ -285,6 +285,8 @@ static Brain *brain_from_store(Runtime *rt, GError **err)
   BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
                            .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
                            .imports = rt->options.imports, .token_days_max = rt->options.token_days_max };
+  for (Noun noun = 0; noun < N_NOUNS; noun++)
+    options.keep_us[noun] = rt->options.keep_days[noun] * 86400 * G_USEC_PER_SEC;
   Brain *brain = ok ? brain_new(&options) : NULL;
   for (guint i = 0; i < objects->len; i++) {
     Object *object = objects->pdata[i];

@@ -100,10 +100,50 @@ static void write_change(MemoryDisk *disk, const Change *c)
   }
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+  int64_t x = (*(Row *const *)a)->id, y = (*(Row *const *)b)->id;
+  return (x > y) - (x < y);
+}
+
+static GPtrArray *live_rows(MemoryDisk *disk, Noun noun)
+{
+  GPtrArray *rows = g_ptr_array_new();
+  GHashTableIter iter;
+  void *row;
+  g_hash_table_iter_init(&iter, disk->tables[noun].live);
+  while (g_hash_table_iter_next(&iter, NULL, &row))
+    g_ptr_array_add(rows, row);
+  return rows;
+}
+
+static void row_forget(MemoryDisk *disk, Row *row)
+{
+  Table *table = &disk->tables[row->object->noun];
+  if (row->object->noun == NOUN_EVENT)
+    g_hash_table_remove(table->live, row->object->name);
+  else
+    g_ptr_array_remove(table->archive, row);
+}
+
+static void write_prune(MemoryDisk *disk, const Prune *p)
+{
+  const GPtrArray *archive = disk->tables[p->noun].archive;
+  g_autoptr(GPtrArray) rows = p->noun == NOUN_EVENT ? live_rows(disk, p->noun) : g_ptr_array_new();
+  for (guint i = 0; p->noun != NOUN_EVENT && i < archive->len; i++)
+    g_ptr_array_add(rows, archive->pdata[i]);
+  g_ptr_array_sort(rows, compare_ids);
+  for (guint i = 0; i + 1 < rows->len && i < p->max; i++)
+    if (((Row *)rows->pdata[i])->object->changed_us < p->before_us)
+      row_forget(disk, rows->pdata[i]);
+}
+
 static void write_batch(MemoryDisk *disk, const Batch *batch)
 {
   for (guint i = 0; i < batch->changes->len; i++)
     write_change(disk, &g_array_index(batch->changes, Change, i));
+  for (guint i = 0; i < batch->prunes->len; i++)
+    write_prune(disk, &g_array_index(batch->prunes, Prune, i));
   disk->sequence = batch->sequence;
 }
 
@@ -173,6 +213,7 @@ static Batch *batch_dup(const Batch *batch)
     c.object = object_dup(&schemas[c.noun], c.object);
     g_array_append_val(copy->changes, c);
   }
+  g_array_append_vals(copy->prunes, batch->prunes->data, batch->prunes->len);
   return copy;
 }
 
@@ -228,26 +269,9 @@ static void decide(MemoryDisk *disk)
 
 /* ── load, history ────────────────────────────────────────────────────────── */
 
-static int compare_ids(const void *a, const void *b)
-{
-  int64_t x = (*(Row *const *)a)->id, y = (*(Row *const *)b)->id;
-  return (x > y) - (x < y);
-}
-
 static int compare_ids_down(const void *a, const void *b)
 {
   return compare_ids(b, a);
-}
-
-static GPtrArray *live_rows(MemoryDisk *disk, Noun noun)
-{
-  GPtrArray *rows = g_ptr_array_new();
-  GHashTableIter iter;
-  void *row;
-  g_hash_table_iter_init(&iter, disk->tables[noun].live);
-  while (g_hash_table_iter_next(&iter, NULL, &row))
-    g_ptr_array_add(rows, row);
-  return rows;
 }
 
 static void load_noun(MemoryDisk *disk, Noun noun, StoreSink sink, void *data)

@@ -132,6 +132,17 @@ static bool change(SqliteStore *s, const Change *c, int64_t fresh_id, GError **e
   return false;
 }
 
+static bool prune(SqliteStore *s, const Prune *p, GError **err)
+{
+  sqlite3_stmt **slot = &s->nouns[p->noun].prune;
+  sqlite3_stmt *stmt = kept(s, slot, *slot ? NULL : row_sql_prune(p->noun), err);
+  if (!stmt)
+    return false;
+  sqlite3_bind_int64(stmt, 1, p->before_us);
+  sqlite3_bind_int64(stmt, 2, p->max);
+  return db_step(stmt, err);
+}
+
 /* ── batches ──────────────────────────────────────────────────────────────── */
 
 static bool write_batch(SqliteStore *s, const Batch *batch, GError **err)
@@ -140,6 +151,9 @@ static bool write_batch(SqliteStore *s, const Batch *batch, GError **err)
   int64_t fresh_id = ROW_UNNUMBERED | batch->sequence << CHANGE_BITS;
   for (guint i = 0; i < batch->changes->len; i++)
     if (!change(s, &g_array_index(batch->changes, Change, i), fresh_id | i, err))
+      return false;
+  for (guint i = 0; i < batch->prunes->len; i++)
+    if (!prune(s, &g_array_index(batch->prunes, Prune, i), err))
       return false;
   return true;
 }
@@ -320,7 +334,7 @@ static void sqlite_store_close(Store *store)
     sqlite3_finalize(own[i]);
   for (Noun noun = 0; noun < N_NOUNS; noun++) {
     NounStatements *of = &s->nouns[noun];
-    sqlite3_stmt *kept_ones[] = { of->put, of->archive, of->delete_numbered, of->delete_named };
+    sqlite3_stmt *kept_ones[] = { of->put, of->archive, of->delete_numbered, of->delete_named, of->prune };
     for (size_t i = 0; i < G_N_ELEMENTS(kept_ones); i++)
       sqlite3_finalize(kept_ones[i]);
   }

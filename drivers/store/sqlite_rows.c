@@ -70,6 +70,14 @@ char *row_sql_delete(Noun noun, bool numbered)
   return g_strdup_printf("DELETE FROM %s WHERE name=?1 AND id>=%" G_GINT64_FORMAT " RETURNING id", schemas[noun].noun, ROW_UNNUMBERED);
 }
 
+/* The oldest ids alone are looked at, in their order: so it costs the same however much there is. */
+char *row_sql_prune(Noun noun)
+{
+  const char *table = schemas[noun].noun, *suffix = noun == NOUN_EVENT ? "" : "_archive";
+  return g_strdup_printf("DELETE FROM %1$s%2$s WHERE id IN (SELECT id FROM (SELECT id,changed_us FROM %1$s%2$s ORDER BY id LIMIT ?2)"
+                         " WHERE changed_us<?1 AND id<(SELECT max(id) FROM %1$s%2$s))", table, suffix);
+}
+
 char *row_sql_all(Noun noun, const char *suffix)
 {
   GString *sql = g_string_new("SELECT ");

@@ -15,6 +15,8 @@ char *row_sql_put(Noun noun);
 char *row_sql_archive(Noun noun);
 /* Parameter 1: numbered ? id : name. Answers the id of the row that went. */
 char *row_sql_delete(Noun noun, bool numbered);
+/* Parameters 1: of when rows may go, 2: how many of the oldest are looked at. */
+char *row_sql_prune(Noun noun);
 /* "id, name, generation, … every field", as row_read() wants them. */
 void row_append_columns(Noun noun, GString *out);
 /* Every row in the order of ids. */

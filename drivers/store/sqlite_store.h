@@ -7,7 +7,7 @@
 
 /* Kept statements of one noun, made when they are first needed. */
 typedef struct {
-  sqlite3_stmt *put, *archive, *delete_numbered, *delete_named;
+  sqlite3_stmt *put, *archive, *delete_numbered, *delete_named, *prune;
 } NounStatements;
 
 typedef struct {

@@ -14,13 +14,17 @@ static void event_drop(void *event)
   object_unref(&schemas[NOUN_EVENT], event);
 }
 
-World *world_new(void)
+World *world_new(void) { return world_new_keeping(0); }
+
+World *world_new_keeping(int64_t events_s)
 {
   World *w = g_new0(World, 1);
   w->now_us = INT64_C(1700000000000000);
   w->held = g_ptr_array_new();
   w->events = g_ptr_array_new_with_free_func(event_drop);
-  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS };
+  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS,
+                           .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC } };
+  w->prunes = g_array_new(FALSE, FALSE, sizeof(Prune));
   w->brain = brain_new(&options);
   brain_start(w->brain, w->now_us);
   world_settle(w);
@@ -33,6 +37,7 @@ void world_free(World *w)
     step_order_free(w->held->pdata[i]);
   g_ptr_array_unref(w->held);
   g_ptr_array_unref(w->events);
+  g_array_unref(w->prunes);
   answer_free(w->last);
   brain_free(w->brain);
   g_free(w);
@@ -88,6 +93,8 @@ static bool settle_once(World *w)
   Output out;
   brain_take_output(w->brain, &out);
   events_keep(w, out.batch);
+  if (out.batch)
+    g_array_append_vals(w->prunes, out.batch->prunes->data, out.batch->prunes->len);
   bool some = out.batch || out.replies->len || out.orders->len;
   for (guint i = 0; i < out.replies->len; i++) {
     Reply *reply = &g_array_index(out.replies, Reply, i);
@@ -95,11 +102,13 @@ static bool settle_once(World *w)
     w->last = g_steal_pointer(&reply->answer);
     w->answers++;
   }
+  int64_t out_wake_us = out.wake_us;
   g_autoptr(GPtrArray) orders = out.orders;
   out.orders = NULL;
   output_clear(&out);
   for (guint i = 0; i < orders->len; i++)
     g_ptr_array_add(w->held, orders->pdata[i]);
+  w->wake_us = out_wake_us;
   if (!w->hold)
     world_release(w);
   return some;

@@ -15,6 +15,8 @@ struct World {
   WorldFn answer;     /* NULL = every order works */
   bool hold;          /* keep orders for later: world_release */
   GPtrArray *events;  /* every one so far, of Event * */
+  GArray *prunes;     /* every one so far, of Prune */
+  int64_t wake_us;    /* when the brain wants to be told the time next */
   Answer *last;       /* the last answer that came */
   int answers;
   uint32_t random;
@@ -24,6 +26,8 @@ struct World {
 #define WORLD_IMPORTS "/srv/imports" /* whose files may be imported over the network */
 
 World *world_new(void);
+/* The same, whose history of events is kept for so long. */
+World *world_new_keeping(int64_t events_s);
 void world_free(World *world);
 /* A host, a storage, an image and a template, all ready; and a pool with these sizes. */
 void world_furnish(World *world, int min, int spare, int max);

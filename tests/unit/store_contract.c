@@ -208,6 +208,52 @@ static void made_and_ended_in_one_batch(void **state)
   reader->driver->reader_close(reader);
 }
 
+static void put_at(Batch *batch, int how, Noun noun, const char *name, int64_t changed_us)
+{
+  Object *object = make_object(noun, name, 0);
+  object->changed_us = changed_us;
+  batch_add(batch, how, object);
+}
+
+static Batch *prune_of(int64_t sequence, Noun noun, int64_t before_us, int64_t max)
+{
+  Batch *batch = batch_new(sequence);
+  g_array_append_val(batch->prunes, ((Prune){ noun, before_us, max }));
+  return batch;
+}
+
+/* Of the oldest, so many at a time; live ones and the newest stay, and so does one that ended late. */
+static void history_that_is_too_old_goes(void **state)
+{
+  static const Noun nouns[] = { NOUN_SESSION, NOUN_EVENT };
+  int64_t sequence = 0;
+  for (size_t n = 0; n < G_N_ELEMENTS(nouns); n++) {
+    bool events = nouns[n] == NOUN_EVENT;
+    Batch *batch = batch_new(++sequence);
+    for (int i = 1; i <= 6; i++) {
+      g_autofree char *name = g_strdup_printf(events ? "e-%d" : "s-%d", i);
+      put_at(batch, events ? CHANGE_PUT : CHANGE_ARCHIVE, nouns[n], name, i == 2 ? 1000 : i * 10);
+    }
+    if (!events)
+      put_at(batch, CHANGE_PUT, nouns[n], "s-99", 1);
+    must_apply(store_of(state), batch);
+    const char *const wanted[] = { events ? "e-6 e-5 e-4 e-3 e-2" : "s-99 s-6 s-5 s-4 s-3 s-2", events ? "e-6 e-5 e-4 e-2" : "s-99 s-6 s-5 s-4 s-2",
+                                   events ? "e-6 e-5 e-4 e-2" : "s-99 s-6 s-5 s-4 s-2", events ? "e-6 e-2" : "s-99 s-6 s-2" };
+    const struct { int64_t before_us, max; } steps[] = { { 40, 1 }, { 40, 2 }, { 40, 100 }, { 999, 100 } };
+    for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+      must_apply(store_of(state), prune_of(++sequence, nouns[n], steps[i].before_us, steps[i].max));
+      StoreReader *reader = must_read(store_of(state));
+      assert_names(history_names(reader, nouns[n], NULL, 10), wanted[i]);
+      reader->driver->reader_close(reader);
+    }
+  }
+  StoreReader *reader = must_read(reopen(state));
+  assert_names(history_names(reader, NOUN_EVENT, NULL, 10), "e-6 e-2");
+  assert_names(history_names(reader, NOUN_SESSION, "s-6", 10), "s-2");
+  reader->driver->reader_close(reader);
+  assert_true(store_of(state)->driver->check(store_of(state), NULL));
+}
+
 /* A pool's name may be given again: the live one is found, and both are history. */
 static void a_name_lives_again(void **state)
 {
@@ -430,6 +476,7 @@ int store_contract_run(const StoreSubject *subject)
     ROW(a_list_item_with_a_newline_is_refused),
     ROW(what_is_deleted_is_nowhere),
     ROW(what_is_archived_is_history),
+    ROW(history_that_is_too_old_goes),
     ROW(made_and_ended_in_one_batch),
     ROW(a_name_lives_again),
     ROW(load_goes_by_noun_and_number),

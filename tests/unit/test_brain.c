@@ -523,6 +523,36 @@ static void a_person_has_so_many_tickets_and_no_more(void **state)
   world_free(w);
 }
 
+/* Events were kept for ever: the store of a site of some years was mostly those. */
+static void events_that_are_old_enough_go(void **state)
+{
+  enum { KEEP_S = 400 * 86400 };
+  World *w = world_new_keeping(KEEP_S);
+  world_pass(w, 59);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'a'}")->error);
+  assert_int_equal(w->prunes->len, 0);
+  world_pass(w, 2);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'b'}")->error);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'c'}")->error);
+  assert_int_equal(w->prunes->len, 1); /* with what is written anyway, once a minute */
+  const Prune *p = &g_array_index(w->prunes, Prune, 0);
+  assert_int_equal(p->noun, NOUN_EVENT);
+  assert_int_equal(p->before_us, w->now_us - KEEP_S * SECOND_US);
+  assert_true(p->max > 0);
+  int64_t asked_us = w->now_us;
+  assert_int_equal(w->wake_us, asked_us + 3600 * SECOND_US); /* and each hour where nothing happens */
+  world_pass(w, 3599);
+  assert_int_equal(w->prunes->len, 1);
+  world_pass(w, 1);
+  assert_int_equal(w->prunes->len, 2);
+  world_free(w);
+  w = world_new();
+  world_pass(w, 86400);
+  assert_int_equal(w->prunes->len, 0);
+  assert_int_equal(w->wake_us, INT64_MAX);
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -611,6 +641,7 @@ int main(void)
     cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
     cmocka_unit_test(only_a_login_makes_tokens_for_programs),
     cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),
+    cmocka_unit_test(events_that_are_old_enough_go),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
