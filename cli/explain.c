@@ -110,10 +110,37 @@ static char *age_of(const char *time, Lang lang)
 
 /* ── one object ───────────────────────────────────────────────────────────── */
 
+/* States name what was decided, not how it stands at the moment: a desktop that is somebody's may be off, and a session's may be away. */
+static const char *held_word(Noun noun, json_t *object)
+{
+  static const struct { const char *code, *word; } away[] = {
+    { "desktop-away", "lost" }, { "desktop-vanished", "vanished" }, { "desktop-elsewhere", "elsewhere" },
+  };
+  static const char *const held[] = { "assigned", "used", "connecting", "active", "disconnected", "warned", NULL };
+  json_t *error = json_object_get(object, "error");
+  if ((noun != NOUN_SESSION && noun != NOUN_DESKTOP) || !g_strv_contains(held, member(object, "state")))
+    return NULL;
+  for (size_t i = 0; i < G_N_ELEMENTS(away); i++)
+    if (!strcmp(member(error, "code"), away[i].code))
+      return away[i].word;
+  if (noun == NOUN_DESKTOP)
+    return strcmp(member(object, "power"), "on") != 0 ? member(object, "power") : NULL;
+  if (json_is_true(json_object_get(object, "ready")))
+    return NULL;
+  return !strcmp(member(error, "code"), "desktop-off") ? member(json_object_get(error, "args"), "state") : "preparing";
+}
+
+static const StateText *state_text_of(Noun noun, json_t *object)
+{
+  const char *word = held_word(noun, object);
+  const StateText *now = word ? state_text_find(noun, word) : NULL;
+  return now ? now : state_text_find(noun, member(object, "state"));
+}
+
 /* What is known of an object, as JSON: kind, name, state, since, means, why, next, fix; texts in lang. */
 static json_t *summary(Noun noun, json_t *object, Lang lang)
 {
-  const StateText *text = state_text_find(noun, member(object, "state"));
+  const StateText *text = state_text_of(noun, object);
   g_autoptr(GError) error = error_of_object(object);
   g_autofree char *means = filled(text ? text->means[lang] : "", object), *next = filled(text ? text->next[lang] : "", object);
   g_autofree char *own_fix = filled(text ? text->fix[lang] : "", object);

@@ -51,6 +51,7 @@ Brain *brain_new(const BrainOptions *options)
   b->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->denials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return b;
 }
@@ -68,6 +69,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->gates);
   g_hash_table_unref(b->orphans);
   g_hash_table_unref(b->refused);
+  g_hash_table_unref(b->elsewhere);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
   g_free(b->controller);

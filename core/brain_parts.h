@@ -51,6 +51,7 @@ struct Brain {
   GHashTable *running;      /* host → how many of its tasks run that start desktops */
   GHashTable *gates;        /* host → GQueue of task names that wait for such a place */
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
+  GHashTable *elsewhere;    /* desktop → host where its domain was seen, though we did not put it there */
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
@@ -86,6 +87,8 @@ const char *request_text(const Request *request, const char *member);
 /* ── engine.c ── */
 /* Begins a task of kind on an object; its name, borrowed until the task is changed. */
 const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user);
+/* The same on a desktop, some seconds from now; not of a kind that needs a place on its host. */
+void task_begin_in(Brain *b, int64_t seconds, TaskKind kind, const char *desktop);
 void task_due(Brain *b, const char *task);
 void task_result(Brain *b, StepResult *result);
 /* Ends it as cancelled without undoing anything: what follows takes over. */
@@ -115,6 +118,8 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result);
 void desktop_task_done(Brain *b, const Task *task);
 void desktop_task_failed(Brain *b, const Task *task, const GError *err);
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
+/* Its domain runs on a host where we did not put it: it is not made again. */
+void desktop_moved(Brain *b, const char *name);
 void desktop_lose(Brain *b, const char *name, const GError *err);
 void desktop_find(Brain *b, const char *name);
 
@@ -139,6 +144,8 @@ int64_t past_wake_us(Brain *b);
 void sessions_serve(Brain *b, const char *pool);
 /* Its desktop is on and ready: what else it needs. */
 void session_woken(Brain *b, const char *desktop);
+/* What became of its desktop: whether its person may be let in now, and if not, why. */
+void session_refresh(Brain *b, const char *desktop);
 void session_personalised(Brain *b, const char *desktop, const GError *err);
 void session_end(Brain *b, const char *name, EndReason reason, const char *user);
 void session_due(Brain *b, const char *name);

@@ -79,10 +79,10 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err)
   if (protocol && strcmp(protocol, "vnc"))
     return error_false(err, REASON_BAD_VALUE, "field", "protocol", "value", protocol, "limit", "vnc", NULL);
   const Desktop *d = session_state_is_live(s->state) && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
-  if (d && d->state == DESKTOP_LOST)
-    return error_false(err, REASON_DESKTOP_AWAY, "desktop", s->desktop, "state", desktop_state_name(d->state), "host", d->host, NULL);
-  if (d && s->ready && d->power != POWER_ON)
-    return error_false(err, REASON_DESKTOP_OFF, "desktop", s->desktop, "state", power_state_name(d->power), NULL);
+  if (d && !s->ready && s->error) {
+    g_propagate_error(err, brain_error_of(s->error));
+    return false;
+  }
   if (!session_state_is_live(s->state) || !s->ready)
     return error_false(err, REASON_SESSION_NOT_READY, "session", r->name, "state", session_state_name(s->state), NULL);
   if (!r->caller.local && !user_may_watch(b, r->caller.user, s))
@@ -100,12 +100,12 @@ static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError
 {
   const Session *s = ticket ? GET(b, Session, SESSION, ticket->session) : NULL;
   const Desktop *d = s && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
-  bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->ready &&
+  bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->prepared &&
                !g_strcmp0(d->session, s->head.name) && !g_strcmp0(ticket->desktop, s->desktop);
   if (!known || !user_may_watch(b, ticket->user, s) || token_revoked(b, ticket->token) ||
       g_strcmp0(ticket->protocol, request_text(r, "protocol")) || g_strcmp0(ticket->origin, request_text(r, "origin")))
     return error_false(err, REASON_BAD_TICKET, NULL);
-  if (d->power != POWER_ON || d->state == DESKTOP_LOST)
+  if (!s->ready)
     return error_false(err, REASON_DESKTOP_OFF, "desktop", d->head.name, "state", power_state_name(d->power), NULL);
   return true;
 }

@@ -6,6 +6,9 @@
 
 #include "core/text.h"
 
+/* So that a domain which was moved by hand is seen where it went, before anything is made of its disk. */
+enum { HEAL_IN_S = 3 };
+
 bool desktop_can(const Desktop *desktop, DesktopMove move)
 {
   DesktopState to;
@@ -160,13 +163,19 @@ static bool evidence_holds(const Desktop *d)
 
 /* ── what follows from steps and tasks ────────────────────────────────────── */
 
+static void desktop_set_power(Brain *b, const char *name, PowerState power)
+{
+  EDIT(b, Desktop, DESKTOP, name)->power = power;
+  session_refresh(b, name);
+}
+
 void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
 {
   const Desktop *seen = GET(b, Desktop, DESKTOP, task->object);
   if (!seen)
     return;
   if (result->power != POWER_UNKNOWN && (int)result->power != seen->power)
-    EDIT(b, Desktop, DESKTOP, task->object)->power = result->power;
+    desktop_set_power(b, task->object, result->power);
   if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
     desktop_move(b, task->object, MOVE_STARTED);
   if (result->evidence)
@@ -207,11 +216,23 @@ static void reset_done(Brain *b, const char *name)
   desktop_became_free(b, name);
 }
 
+/* There again, as it was: on if that is what was wanted of it. */
+static void desktop_healed(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  const Session *s = d->session ? GET(b, Session, SESSION, d->session) : NULL;
+  if (d->want_power == POWER_ON)
+    task_begin(b, TASK_WAKE, NOUN_DESKTOP, name, s ? s->user : NULL);
+  else
+    g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
+  session_refresh(b, name);
+}
+
 void desktop_task_done(Brain *b, const Task *task)
 {
   g_autofree char *name = g_strdup(task->object);
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (d->error)
+  if (d->error && task->kind != TASK_HEAL)
     g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
   switch ((TaskKind)task->kind) {
   case TASK_PROVISION:
@@ -232,6 +253,9 @@ void desktop_task_done(Brain *b, const Task *task)
   }
   case TASK_WAKE:
     session_woken(b, name);
+    return;
+  case TASK_HEAL:
+    desktop_healed(b, name);
     return;
   case TASK_PERSONALISE:
     session_personalised(b, name, NULL);
@@ -280,6 +304,10 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
     desktop_move(b, name, MOVE_FAIL);
     desktop_retire(b, name);
     return;
+  case TASK_HEAL:
+    /* what is left of it is worth nothing, but to its owner */
+    EDIT(b, Desktop, DESKTOP, name)->retire = d->retire || !d->owner;
+    G_GNUC_FALLTHROUGH;
   case TASK_WAKE:
   case TASK_PERSONALISE:
     session_personalised(b, name, err);
@@ -309,6 +337,69 @@ static bool passed_on(Brain *b, const char *name, const DomainSeen *seen)
   return true;
 }
 
+/* ── a domain that vanished behind our back ──────────────────────────────── */
+
+/* Said once, on the desktop and as an event; false where it was said before. */
+static bool desktop_tell(Brain *b, const char *name, const char *kind, const GError *err)
+{
+  g_autofree char *why = brain_error_json(err);
+  if (!g_strcmp0(GET(b, Desktop, DESKTOP, name)->error, why))
+    return false;
+  text_set(&EDIT(b, Desktop, DESKTOP, name)->error, why);
+  brain_event(b, kind, NOUN_DESKTOP, name, NULL, why);
+  session_refresh(b, name);
+  return true;
+}
+
+static GError *moved_error(Brain *b, const Desktop *d)
+{
+  const char *found = g_hash_table_lookup(b->elsewhere, d->head.name);
+  GError *err = NULL;
+  if (found)
+    error_set(&err, REASON_DESKTOP_ELSEWHERE, "desktop", d->head.name, "host", d->host, "found", found, NULL);
+  return err;
+}
+
+void desktop_moved(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  const Task *task = d->task ? GET(b, Task, TASK, d->task) : NULL;
+  if (!task || task->kind != TASK_HEAL)
+    return; /* where we put it, it still is, or nobody needs it */
+  task_drop(b, d->task);
+  g_autoptr(GError) moved = moved_error(b, d);
+  desktop_tell(b, name, "desktop.elsewhere", moved);
+}
+
+/* Somebody needs it: made again of the disk that it had, the same generation. One that was moved by hand runs elsewhere, and two would be
+ * worse than none. */
+static void desktop_heal(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL, err = moved_error(b, d);
+  if (error_is(known, REASON_DISK_GONE))
+    return; /* its owner's next session tries again */
+  if (err) {
+    desktop_tell(b, name, "desktop.elsewhere", err);
+    return;
+  }
+  g_autofree char *uuid = desktop_domain_uuid(b->controller, name);
+  error_set(&err, REASON_DESKTOP_VANISHED, "domain", uuid, "desktop", name, "host", d->host, NULL);
+  desktop_tell(b, name, "desktop.vanished", err);
+  task_begin_in(b, HEAL_IN_S, TASK_HEAL, name);
+}
+
+/* It was put back by somebody else, or was never gone. */
+static void desktop_came_back(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL;
+  if (!error_is(known, REASON_DESKTOP_ELSEWHERE))
+    return;
+  g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
+  session_refresh(b, name);
+}
+
 /* seen is NULL where the host has no such domain. */
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
 {
@@ -317,13 +408,22 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   PowerState power = seen ? seen->power : POWER_OFF;
   if (d->power != (int)power) {
-    EDIT(b, Desktop, DESKTOP, name)->power = power;
+    desktop_set_power(b, name, power);
     g_autofree char *kind = g_strconcat("desktop.power-", power_state_name(power), NULL);
     brain_event(b, kind, NOUN_DESKTOP, name, NULL, NULL);
     d = GET(b, Desktop, DESKTOP, name);
   }
-  if (d->task || d->state != DESKTOP_AVAILABLE || d->owner)
-    return; /* a task knows better; a person's desktop is theirs to power */
+  if (d->task)
+    return; /* a task knows better */
+  if (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) { /* a person's desktop is theirs to power */
+    if (seen)
+      desktop_came_back(b, name);
+    else
+      desktop_heal(b, name);
+    return;
+  }
+  if (d->state != DESKTOP_AVAILABLE || d->owner)
+    return;
   if (!seen)
     desktop_retire(b, name);
   else if (power != POWER_ON)
@@ -337,8 +437,8 @@ void desktop_lose(Brain *b, const char *name, const GError *err)
   if (!held)
     return; /* a task is at work; it waits for the host */
   desktop_set_error(b, name, err);
-  Desktop *lost = desktop_move(b, name, MOVE_LOSE);
-  lost->power = POWER_UNKNOWN;
+  desktop_move(b, name, MOVE_LOSE);
+  desktop_set_power(b, name, POWER_UNKNOWN);
 }
 
 /* Its host is back: looked at as if the controller had just started. */
@@ -348,14 +448,16 @@ void desktop_find(Brain *b, const char *name)
   if (d->state != DESKTOP_LOST)
     return;
   g_clear_pointer(&d->error, g_free);
-  if (d->session || d->owner)
+  if (d->session || d->owner) {
     desktop_move(b, name, d->touched && d->session ? MOVE_FOUND_USED : MOVE_FOUND_HELD);
-  else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d)))
+    session_refresh(b, name); /* let in once it was seen to be on */
+  } else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d))) {
     desktop_retire(b, name);
-  else if (d->touched)
+  } else if (d->touched) {
     desktop_reset(b, name);
-  else
+  } else {
     desktop_recover(b, name);
+  }
 }
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */

@@ -22,7 +22,7 @@ static bool kind_goes_on_for_ever(TaskKind kind)
 static bool undoes(TaskKind kind, const GError *err)
 {
   bool suspect = kind == TASK_RESET && error_is(err, REASON_GUEST_NOT_CLEAN);
-  return kind != TASK_WAKE && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
+  return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
 }
 
 static const char *task_host(Brain *b, const Task *task)
@@ -195,7 +195,7 @@ static void task_advance(Brain *b, const char *name)
   task->next_try = b->now_us + (step_time_s(b, task, step) + GRACE_S) * SECOND_US;
 }
 
-const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
+static Task *task_make(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
 {
   g_autofree char *name = brain_number(b, 't');
   Task *task = state_add(b->state, NOUN_TASK, name, b->now_us);
@@ -204,9 +204,15 @@ const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, c
   text_set(&task->object, object);
   ref_set(&task->user, user);
   object_set_task(b, task, name);
-  const char *kept = task->head.name;
+  return task;
+}
+
+const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
+{
+  const Task *task = task_make(b, kind, noun, object, user);
+  g_autofree char *name = g_strdup(task->head.name);
   if (gate_pass(b, task))
-    task_advance(b, kept);
+    task_advance(b, name);
   return GET(b, Task, TASK, name)->head.name;
 }
 
@@ -214,6 +220,12 @@ static void task_wait(Brain *b, Task *task, int64_t seconds)
 {
   task->state = TASK_WAITING;
   task->next_try = b->now_us + seconds * SECOND_US;
+}
+
+void task_begin_in(Brain *b, int64_t seconds, TaskKind kind, const char *desktop)
+{
+  g_assert(!kind_starts_desktops(kind));
+  task_wait(b, task_make(b, kind, NOUN_DESKTOP, desktop, NULL), seconds);
 }
 
 static int64_t backoff_s(int64_t attempt)

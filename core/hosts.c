@@ -150,6 +150,8 @@ static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
  * be in it: it is told, once, and never touched. */
 static void elsewhere_seen(Brain *b, const char *host, const DomainSeen *seen)
 {
+  g_hash_table_replace(b->elsewhere, g_strdup(seen->desktop), g_strdup(host));
+  desktop_moved(b, seen->desktop);
   g_autofree char *key = g_strconcat(host, "/", seen->uuid, NULL);
   if (g_hash_table_contains(b->orphans, key))
     return;
@@ -170,6 +172,16 @@ static void domain_seen(Brain *b, const char *host, const DomainSeen *seen)
     desktop_seen(b, seen->desktop, seen);
 }
 
+static void elsewhere_forget(Brain *b, const char *host, GHashTable *there)
+{
+  GHashTableIter i;
+  void *desktop, *found;
+  g_hash_table_iter_init(&i, b->elsewhere);
+  while (g_hash_table_iter_next(&i, &desktop, &found))
+    if (!strcmp(found, host) && !g_hash_table_contains(there, desktop))
+      g_hash_table_iter_remove(&i);
+}
+
 /* Desktops that should be on the host and are in no list of it. */
 static void missing_seen(Brain *b, const Observation *all)
 {
@@ -179,6 +191,7 @@ static void missing_seen(Brain *b, const Observation *all)
     if (seen->ours && seen->desktop)
       g_hash_table_add(there, seen->desktop);
   }
+  elsewhere_forget(b, all->host, there);
   g_autoptr(GPtrArray) names = desktops_on(b, all->host);
   for (guint i = 0; i < names->len; i++)
     if (!g_hash_table_contains(there, names->pdata[i]))

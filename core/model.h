@@ -64,7 +64,7 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
-  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \
@@ -238,13 +238,14 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, host, F_COL, NULL, 0, 63, "the host of that desktop") \
   F(ENUM, reason, F_WIDE, &end_reason_names, 0, 0, "why it ended") \
   F(BOOL, ready, F_COL, NULL, 0, 0, "its desktop may be connected to") \
+  F(BOOL, prepared, 0, NULL, 0, 0, "what its person needs is in the desktop: it is ready whenever that one is on") \
   F(JSON, connect, F_WIDE, NULL, 0, 1024, "where its person goes: url of the page") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
   F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
   F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \
   F(TIME, disconnected, F_WIDE, NULL, 0, 0, "when its person left last") \
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
-  F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong")
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong, or why its desktop cannot be connected to now")
 
 /* Named by the SHA-256 of its 256 random bits, hexadecimal; the bits themselves are never kept. */
 #define TICKET_FIELDS(F) \

@@ -41,11 +41,11 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
   if (personalise)
     d->touched = true; /* from the moment it is wanted: nobody can tell how far it came */
   else
-    s->ready = true;
+    s->prepared = s->ready = true;
   task_drop(b, d->task); /* what an earlier session asked of it is not waited for */
   if (!fresh) { /* its owner may have left it off, or starting again */
     d->want_power = POWER_ON;
-    s->ready = false;
+    s->prepared = s->ready = false;
     text_set(&s->task, task_begin(b, TASK_WAKE, NOUN_DESKTOP, desktop, s->user));
   } else if (personalise) {
     text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
@@ -65,11 +65,48 @@ void sessions_serve(Brain *b, const char *pool)
   }
 }
 
+/* Why nobody can be let in now; NULL = nothing hinders. */
+static GError *hindrance(Brain *b, const Session *s, const Desktop *d)
+{
+  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL;
+  const Task *task = d->task ? GET(b, Task, TASK, d->task) : NULL;
+  bool coming = task && (task->kind == TASK_HEAL || task->kind == TASK_WAKE);
+  GError *err = NULL;
+  if (d->state == DESKTOP_LOST || (s->prepared && d->power == POWER_UNKNOWN)) /* back with its host, it has to be seen first */
+    error_set(&err, REASON_DESKTOP_AWAY, "desktop", d->head.name, "state", desktop_state_name(DESKTOP_LOST), "host", d->host, NULL);
+  else if (s->prepared && (error_is(known, REASON_DESKTOP_VANISHED) || error_is(known, REASON_DESKTOP_ELSEWHERE)))
+    err = g_steal_pointer(&known);
+  else if (s->prepared && coming)
+    error_set(&err, REASON_DESKTOP_BUSY, "desktop", d->head.name, "task", d->task, "kind", task_kind_name(task->kind), NULL);
+  else if (s->prepared && d->power != POWER_ON)
+    error_set(&err, REASON_DESKTOP_OFF, "desktop", d->head.name, "state", power_state_name(d->power), NULL);
+  return err;
+}
+
+void session_refresh(Brain *b, const char *desktop)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  const Session *s = d && d->session ? GET(b, Session, SESSION, d->session) : NULL;
+  if (!s || !session_state_is_live(s->state))
+    return;
+  g_autoptr(GError) err = hindrance(b, s, d);
+  g_autofree char *why = err ? brain_error_json(err) : NULL;
+  bool ready = s->prepared && !err;
+  if (ready == s->ready && !g_strcmp0(why, s->error))
+    return;
+  if (ready != s->ready)
+    brain_event(b, ready ? "session.ready" : "session.away", NOUN_SESSION, s->head.name, ready ? s->user : NULL, why);
+  Session *fresh = EDIT(b, Session, SESSION, d->session);
+  fresh->ready = ready;
+  text_set(&fresh->error, why);
+}
+
 void session_woken(Brain *b, const char *desktop)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   const Pool *pool = GET(b, Pool, POOL, d->pool);
-  if (!d->session || !pool || pool->personalise != PERSONALISE_AGENT) {
+  const Session *held = d->session ? GET(b, Session, SESSION, d->session) : NULL;
+  if (!held || held->prepared || !pool || pool->personalise != PERSONALISE_AGENT) {
     session_personalised(b, desktop, NULL);
     return;
   }
@@ -85,10 +122,10 @@ void session_personalised(Brain *b, const char *desktop, const GError *err)
     return;
   g_autofree char *name = g_strdup(s->head.name);
   if (!err) {
-    Session *ready = EDIT(b, Session, SESSION, name);
-    ready->ready = true;
-    text_set(&ready->task, NULL);
-    brain_event(b, "session.ready", NOUN_SESSION, name, ready->user, NULL);
+    Session *prepared = EDIT(b, Session, SESSION, name);
+    prepared->prepared = true;
+    text_set(&prepared->task, NULL);
+    session_refresh(b, desktop);
     return;
   }
   g_free(EDIT(b, Session, SESSION, name)->error);
@@ -109,7 +146,9 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
     ended = session_move_by(b, name, SESSION_GONE, user, detail);
   ended->reason = reason;
   ended->ended = b->now_us;
-  ended->ready = false;
+  ended->ready = ended->prepared = false;
+  if (reason != END_FAILED && reason != END_HOST_LOST)
+    g_clear_pointer(&ended->error, g_free); /* what hindered it is over with it */
   text_set(&ended->task, NULL);
   if (!ended->desktop || !GET(b, Desktop, DESKTOP, ended->desktop))
     return;

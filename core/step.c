@@ -22,9 +22,10 @@ LIST(provision, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(reset, STEP_POWER_OFF, STEP_UNDEFINE, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_DELETE_OLD, STEP_START, STEP_READY, STEP_PROVE);
 LIST(destroy, STEP_POWER_OFF, STEP_UNDEFINE, STEP_DELETE_VOLUMES);
 LIST(personalise, STEP_PERSONALISE);
-LIST(recover, STEP_START, STEP_READY);
-/* a host may have forgotten the domain; the disk is its owner's, and is not made again */
-LIST(wake, STEP_DEFINE, STEP_START, STEP_READY);
+/* a host may have forgotten the domain; the disk is not made again */
+LIST(recover, STEP_DEFINE, STEP_START, STEP_READY);
+LIST(wake, STEP_FIND_DISK, STEP_DEFINE, STEP_START, STEP_READY);
+LIST(heal, STEP_FIND_DISK, STEP_DEFINE);
 LIST(power, STEP_POWER);
 LIST(import, STEP_IMPORT);
 LIST(image_delete, STEP_DELETE_IMAGE);
@@ -33,7 +34,8 @@ LIST(image_delete, STEP_DELETE_IMAGE);
 static const struct { const StepKind *steps; int n; } task_table[N_TASK_KINDS] = {
 #define ROW(KIND, name) [KIND] = { name##_steps, G_N_ELEMENTS(name##_steps) }
   ROW(TASK_PROVISION, provision), ROW(TASK_RESET, reset), ROW(TASK_DESTROY, destroy), ROW(TASK_PERSONALISE, personalise),
-  ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
+  ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_HEAL, heal),
+  ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
 #undef ROW
 };
 

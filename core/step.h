@@ -12,6 +12,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
 #define STEPS(X) \
   X(CLONE, "clone-disk", HOST, 600, 3, DELETE_VOLUMES)        /* the disk of this generation: overlay or copy */ \
   X(SEED, "seed", HOST, 30, 3, NONE)                     /* NoCloud seed of this generation */ \
+  X(FIND_DISK, "find-disk", HOST, 60, 3, NONE)           /* the disk of this generation is still there */ \
   X(DEFINE, "define", HOST, 30, 3, UNDEFINE) \
   X(START, "start", HOST, 90, 3, POWER_OFF) \
   X(READY, "wait-ready", AGENT, 300, 1, NONE)            /* agent, port or line on the serial console, as the template says */ \

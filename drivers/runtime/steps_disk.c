@@ -91,6 +91,26 @@ bool run_clone(StepRun *run, GError **err)
   return copy ? clone_copy(run, volumes, &call, name, err) : clone_overlay(run, volumes, &call, name, err);
 }
 
+bool run_find_disk(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  if (!o->image)
+    return error_false(err, REASON_NOT_FOUND, "kind", "image", "name", o->desktop->image, NULL);
+  g_autoptr(Volumes) volumes = desktop_storage(run, err);
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  g_autofree char *name = own_volume(o, disk_role(o));
+  g_autoptr(VolumeFacts) facts = NULL;
+  g_autoptr(GError) why = NULL;
+  if (!volumes)
+    return false;
+  if (volume_look(volumes, &call, name, &facts, &why))
+    return true;
+  if (error_is(why, REASON_NOT_FOUND))
+    return error_false(err, REASON_DISK_GONE, "desktop", o->desktop->head.name, "storage", o->storage->head.name, "volume", name, NULL);
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
 /* The seed of this generation: a guest applies one once for each. */
 bool run_seed(StepRun *run, GError **err)
 {

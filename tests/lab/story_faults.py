@@ -79,6 +79,36 @@ def check_behind_our_back(s, lab, sarang):
                        if sarang.domain(d["name"]) in lab.virsh("host2", "list", "--name").split()], "a desktop runs again", 60)
 
 
+def check_vanished_in_use(s, lab, sarang):
+    """Somebody holds the desktop when its domain is destroyed and undefined by hand."""
+    session = None
+    with s.check("a domain that vanished under a person: named, nobody is let in, made again of the same disk"):
+        session = sarang("session", "request", "b", user="jihye")["name"]
+        sarang.wait("session", session, ready=True)
+        desktop = sarang.show("desktop", sarang.show("session", session)["desktop"])
+        domain = sarang.domain(desktop["name"])
+        lab.virsh("host2", "destroy", domain)
+        lab.virsh("host2", "undefine", domain)
+        until(lambda: not sarang.show("session", session)["ready"], "the session says that it is not ready", 5)
+        with refused():
+            sarang("session", "ticket", session)
+        sarang.wait("session", session, seconds=60, ready=True)
+        now = sarang.show("desktop", desktop["name"])
+        equal((now["clone"], now["session"], now["power"]), (desktop["clone"], session, "on"), "the desktop")
+        equal(lab.state("host2", domain), "running", "its domain")
+        require(sarang("event", "list", kind="desktop.vanished", object=desktop["name"]), "no event names it")
+    with s.check("its disk gone too: the session is told why it ends, the pool replaces the desktop"):
+        desktop = sarang.show("desktop", sarang.show("session", session)["desktop"])
+        domain = sarang.domain(desktop["name"])
+        disk = lab.virsh("host2", "domblklist", domain, "--details").split("disk", 1)[1].split()[1]
+        lab.virsh("host2", "destroy", domain)
+        lab.virsh("host2", "undefine", domain)
+        lab.exec("host2", "rm", disk)
+        sarang.wait("session", session, seconds=60, state="ended", reason="failed")
+        equal(sarang.show("session", session)["error"]["code"], "disk-gone", "why it ended")
+        until(lambda: desktop_of(sarang, "b")["name"] != desktop["name"], "another desktop takes its place", 60)
+
+
 def desktop_of_any(sarang, pool):
     return sarang.list("desktop", pool=pool)[0]
 
@@ -135,6 +165,7 @@ def story(s):
         prepare(s, sarang)
         check_libvirtd(s, lab, sarang)
         check_behind_our_back(s, lab, sarang)
+        check_vanished_in_use(s, lab, sarang)
         check_cable(s, lab, sarang)
         check_power_loss(s, lab, sarang)
 

@@ -89,6 +89,10 @@ static void check_session(Sim *s, const Object *object)
   if (!d || g_strcmp0(d->session, session->head.name))
     broken(s, "one live session a desktop, one desktop a session", "%s holds %s, which names %s", session->head.name, session->desktop,
            d ? d->session : "nothing: it is gone");
+  bool there = (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && d->power == POWER_ON;
+  if (session->ready && !there)
+    broken(s, "a session is ready only while its desktop is on", "%s is ready, %s is %s and %s", session->head.name, d->head.name,
+           desktop_state_name(d->state), power_state_name(d->power));
 }
 
 /* ── tasks and places ─────────────────────────────────────────────────────── */
@@ -214,6 +218,27 @@ void check_answer(Sim *s, const Answer *a)
   g_autofree char *kept = there ? object_text(there) : NULL;
   if (!known || (there && there->generation == a->object->generation && strcmp(told, kept)))
     broken(s, "nothing acknowledged is lost", "told %s, kept %s", told, kept);
+}
+
+/* ── the end of the calm time: everybody is at work ───────────────────────── */
+
+static void calm_session(Sim *s, const Object *object)
+{
+  const Session *session = (const Session *)object;
+  const Desktop *d = session_state_is_live(session->state) ? LIVE(s, Desktop, DESKTOP, session->desktop) : NULL;
+  if (!d || d->task)
+    return;
+  const SimDomain *domain = world_domain_of(s, d->head.name, host_index(d->host));
+  if (!domain || domain->clone != d->clone)
+    broken(s, "what somebody has is there, or made again", "%s of %s has no domain on %s", d->head.name, session->head.name, d->host);
+  if (session->prepared && domain->power == POWER_ON && !session->ready && d->since < s->now_us - CALM_AFTER_S * SECOND_US)
+    broken(s, "who can be let in is let in", "%s is on, %s not ready: %s", d->head.name, session->head.name, session->error);
+}
+
+void check_calm(Sim *s)
+{
+  if (s->brain)
+    each(s, NOUN_SESSION, calm_session);
 }
 
 /* ── the end: everybody has left, nothing fails any more ──────────────────── */

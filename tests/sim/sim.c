@@ -184,6 +184,7 @@ static void seed_run(uint64_t seed, bool tells)
   s->quiet_us = s->now_us;
   staff_mend(s);
   run_until(s, s->start_us + (NOISE_S + CALM_S) * SECOND_US);
+  check_calm(s);
   tell(s, "── everybody leaves ──");
   people_leave(s);
   run_until(s, s->start_us + (NOISE_S + CALM_S + TAIL_S) * SECOND_US);

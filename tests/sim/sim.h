@@ -131,6 +131,7 @@ void domain_power(Sim *s, SimDomain *d, PowerState power);
 void world_see_host(Sim *s, int host);
 void world_poll(Sim *s, void *unused);
 void world_host_dies(Sim *s, int host, bool forgets);
+void world_domain_vanishes(Sim *s, SimDomain *domain, bool disk_too);
 bool world_has_volume(Sim *s, const char *name);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
@@ -150,4 +151,6 @@ void check_growth(Sim *s);
 void check_state(Sim *s);
 void check_durable(Sim *s);
 void check_answer(Sim *s, const Answer *answer);
+/* At the end of a time in which nothing went wrong. */
+void check_calm(Sim *s);
 void check_end(Sim *s);

@@ -34,6 +34,21 @@ static void host_suffers(Sim *s)
   sim_after(s, chance_ms(s, 5000, 240000), host_heals, h);
 }
 
+/* Of the desktops that are somebody's: to the others it befalls by way of their host. */
+static void domain_vanishes(Sim *s)
+{
+  g_autoptr(GPtrArray) held = g_ptr_array_new();
+  for (guint i = 0; i < s->domains->len; i++) {
+    SimDomain *domain = s->domains->pdata[i];
+    const Desktop *d = STORED(s, Desktop, DESKTOP, domain->desktop);
+    if (d && d->session && d->clone == domain->clone && s->hosts[domain->host].health == SIM_UP)
+      g_ptr_array_add(held, domain);
+  }
+  bool disk_too = chance(s, 250);
+  if (held->len)
+    world_domain_vanishes(s, held->pdata[chance_below(s, held->len)], disk_too);
+}
+
 /* ── operators ────────────────────────────────────────────────────────────── */
 
 static const char *some(Sim *s, Noun noun)
@@ -90,6 +105,8 @@ static void staff_act(Sim *s, void *unused)
   sim_after(s, chance_ms(s, 3000, 40000), staff_act, NULL);
   if (chance(s, 350))
     host_suffers(s);
+  else if (chance(s, 200))
+    domain_vanishes(s);
   else
     some_order(s);
   release_some(s);
@@ -128,7 +145,9 @@ static void mend(Sim *s, void *unused)
   g_autoptr(GPtrArray) desktops = sorted_names(s->store.live[NOUN_DESKTOP]);
   for (guint i = 0; i < desktops->len; i++) {
     const Desktop *d = STORED(s, Desktop, DESKTOP, desktops->pdata[i]);
-    if (d->state == DESKTOP_MAINTENANCE || d->state == DESKTOP_QUARANTINED)
+    g_autofree char *disk = desktop_disk_volume(d->head.name, d->clone);
+    bool worthless = d->owner && !world_has_volume(s, disk); /* nobody has a copy of what its owner had */
+    if (d->state == DESKTOP_MAINTENANCE || d->state == DESKTOP_QUARANTINED || worthless)
       order(s, API_DESKTOP_RETIRE, d->head.name, NULL);
   }
 }

@@ -153,6 +153,20 @@ void world_host_dies(Sim *s, int host, bool forgets)
   }
 }
 
+/* virsh destroy and undefine, and sometimes rm: by somebody to whom it was in the way. */
+void world_domain_vanishes(Sim *s, SimDomain *d, bool disk_too)
+{
+  Volume *disk = d->next_disk;
+  tell(s, "somebody removes %s of %s from h%d%s", d->uuid, d->desktop, d->host + 1, disk_too && disk ? ", and its disk" : "");
+  d->defined = false;
+  if (d->power == POWER_OFF || d->power == POWER_SAVED)
+    domain_forget(s, d);
+  else
+    domain_power(s, d, POWER_OFF);
+  if (disk_too && disk)
+    g_ptr_array_remove(s->volumes, disk);
+}
+
 /* ── steps ────────────────────────────────────────────────────────────────── */
 
 static GError *refuse(Reason reason, const char *what)
@@ -192,6 +206,12 @@ static GError *do_clone(Sim *s, const StepOrder *o, StepResult *r)
   r->clone = v->of;
   r->evidence = g_strdup_printf("{\"volume\":\"%s\",\"fresh\":true}", v->name);
   return NULL;
+}
+
+static GError *do_find_disk(Sim *s, const StepOrder *o)
+{
+  g_autofree char *name = desktop_disk_volume(o->desktop->head.name, o->desktop->clone);
+  return volume_find(s, name) ? NULL : refuse(REASON_DISK_GONE, name);
 }
 
 static GError *do_seed(Sim *s, const StepOrder *o)
@@ -356,6 +376,8 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
     return do_clone(s, o, r);
   case STEP_SEED:
     return do_seed(s, o);
+  case STEP_FIND_DISK:
+    return do_find_disk(s, o);
   case STEP_DEFINE:
     return do_define(s, o);
   case STEP_START:

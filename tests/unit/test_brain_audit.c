@@ -245,7 +245,7 @@ static void a_desktop_that_is_away_gives_no_ticket(void **state)
   Observation *gone = observation_new(SAW_DOMAINS, "h1");
   brain_observe(w->brain, gone, w->now_us);
   world_settle(w);
-  assert_true(error_is(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error, REASON_DESKTOP_OFF));
+  assert_true(error_is(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error, REASON_DESKTOP_VANISHED));
   host_seen(w, SAW_SILENT);
   assert_true(error_is(world_ask(w, API_SESSION_TICKET, "jihye", session, NULL)->error, REASON_DESKTOP_AWAY));
   world_free(w);
