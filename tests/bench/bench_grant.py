@@ -2,7 +2,7 @@
 """Durable grants from a warm pool over HTTP: session, desktop, ticket, task and event, against one-row commits on the same disk."""
 from bench import Daemon, commits, figure, ratio_of_medians
 
-ROUNDS, ALONE, STORM, CALLERS = 9, 150, 450, 64
+ROUNDS, ALONE, STORM, CALLERS = 5, 250, 1600, 64
 daemon = Daemon()
 try:
     total = ROUNDS * (ALONE + STORM)

@@ -3,12 +3,13 @@
  * Each prints one JSON line: {"p50_us":…,"p99_us":…,"per_s":…,"failed":…}.
  * grant_load first SOCKET PATH BODY              waits until something listens there, posts BODY once, prints {"at_us":…,"failed":…}: when
  *                                                the answer was there, on the monotonic clock */
+#include <errno.h>
 #include <glib.h>
-#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -59,13 +60,6 @@ static void run_commits(const char *file, int n)
 
 /* ── requests ─────────────────────────────────────────────────────────────── */
 
-typedef struct {
-  const char *socket, *path, *body;
-  int first, n;
-  gint next, failed;
-  gint64 *took_us;
-} Load;
-
 /* -1 where nothing listens. */
 static int try_connect(const char *path)
 {
@@ -86,22 +80,11 @@ static int connect_to(const char *path)
   return fd;
 }
 
-/* One answer with a Content-Length; its status. */
-static int read_answer(int fd)
+/* Status of the whole answer in text, by its Content-Length; -1 while it is not all there. */
+static int answer_status(const char *text, size_t n)
 {
-  static _Thread_local char buffer[65536];
-  size_t n = 0;
-  for (char *end = NULL;;) {
-    ssize_t got = read(fd, buffer + n, sizeof buffer - 1 - n);
-    if (got <= 0)
-      return 0;
-    n += got;
-    buffer[n] = 0;
-    end = strstr(buffer, "\r\n\r\n");
-    const char *length = end ? strcasestr(buffer, "content-length:") : NULL;
-    if (end && (!length || n >= (size_t)(end + 4 - buffer) + atoi(length + 15)))
-      return atoi(buffer + 9);
-  }
+  const char *end = strstr(text, "\r\n\r\n"), *length = end ? strcasestr(text, "content-length:") : NULL;
+  return end && (!length || n >= (size_t)(end + 4 - text) + atoi(length + 15)) ? atoi(text + 9) : -1;
 }
 
 static char *request_of(const char *path, const char *body)
@@ -110,42 +93,89 @@ static char *request_of(const char *path, const char *body)
                          strlen(body), body);
 }
 
-/* Status of the answer; 0 where none came. */
-static int ask(int fd, const char *request)
+/* One of those who ask, all on one thread: 64 threads would take the CPU from who is measured. */
+typedef struct {
+  int fd, i; /* i: number of its request, -1 = none under way */
+  gint64 asked_us;
+  size_t have;
+  char text[16384];
+} Caller;
+
+typedef struct {
+  GPtrArray *requests;
+  int next, answered, failed;
+  gint64 *took_us;
+} Load;
+
+static void caller_asks(Caller *caller, Load *load)
 {
-  return write(fd, request, strlen(request)) > 0 ? read_answer(fd) : 0;
+  caller->i = load->next < (int)load->requests->len ? load->next++ : -1;
+  if (caller->i < 0)
+    return;
+  const char *request = load->requests->pdata[caller->i];
+  caller->have = 0;
+  caller->asked_us = g_get_monotonic_time();
+  if (write(caller->fd, request, strlen(request)) != (ssize_t)strlen(request))
+    g_error("write: %s", g_strerror(errno));
 }
 
-static void *caller(void *data)
+static void caller_reads(Caller *caller, Load *load)
 {
-  Load *load = data;
-  int fd = connect_to(load->socket);
-  for (int i; (i = g_atomic_int_add(&load->next, 1)) < load->n;) {
-    g_autofree char *number = g_strdup_printf("%d", load->first + i);
-    g_auto(GStrv) parts = g_strsplit(load->body, "%d", -1);
-    g_autofree char *body = g_strjoinv(number, parts), *request = request_of(load->path, body);
-    gint64 t = g_get_monotonic_time();
-    int status = ask(fd, request);
-    load->took_us[i] = g_get_monotonic_time() - t;
-    if (status < 200 || status > 299)
-      g_atomic_int_inc(&load->failed);
+  ssize_t got = read(caller->fd, caller->text + caller->have, sizeof caller->text - 1 - caller->have);
+  if (got <= 0 || caller->i < 0)
+    g_error("a connection ended: %s", got < 0 ? g_strerror(errno) : "by the server");
+  caller->have += got;
+  caller->text[caller->have] = 0;
+  int status = answer_status(caller->text, caller->have);
+  if (status < 0)
+    return;
+  load->took_us[caller->i] = g_get_monotonic_time() - caller->asked_us;
+  load->failed += status < 200 || status > 299;
+  load->answered++;
+  caller_asks(caller, load);
+}
+
+static void callers_serve(int epoll, Load *load)
+{
+  struct epoll_event events[64];
+  while (load->answered < (int)load->requests->len) {
+    int n = epoll_wait(epoll, events, G_N_ELEMENTS(events), -1);
+    for (int i = 0; i < n; i++)
+      caller_reads(events[i].data.ptr, load);
   }
-  close(fd);
-  return NULL;
 }
 
-static void run_requests(Load *load, int callers)
+static void run_requests(const char *socket, GPtrArray *requests, int n_callers)
 {
-  load->took_us = g_new0(gint64, load->n);
-  pthread_t *threads = g_new(pthread_t, callers);
+  Load load = { .requests = requests, .took_us = g_new0(gint64, requests->len) };
+  Caller *callers = g_new(Caller, n_callers);
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  for (int i = 0; i < n_callers; i++) {
+    callers[i].fd = connect_to(socket);
+    struct epoll_event event = { .events = EPOLLIN, .data.ptr = &callers[i] };
+    epoll_ctl(epoll, EPOLL_CTL_ADD, callers[i].fd, &event);
+  }
   gint64 start = g_get_monotonic_time();
-  for (int i = 0; i < callers; i++)
-    pthread_create(&threads[i], NULL, caller, load);
-  for (int i = 0; i < callers; i++)
-    pthread_join(threads[i], NULL);
-  report(load->took_us, load->n, g_get_monotonic_time() - start, load->failed);
-  g_free(load->took_us);
-  g_free(threads);
+  for (int i = 0; i < n_callers; i++)
+    caller_asks(&callers[i], &load);
+  callers_serve(epoll, &load);
+  report(load.took_us, requests->len, g_get_monotonic_time() - start, load.failed);
+  for (int i = 0; i < n_callers; i++)
+    close(callers[i].fd);
+  close(epoll);
+  g_free(callers);
+  g_free(load.took_us);
+}
+
+static GPtrArray *requests_of(const char *path, const char *body, int first, int n)
+{
+  GPtrArray *requests = g_ptr_array_new_with_free_func(g_free);
+  g_auto(GStrv) parts = g_strsplit(body, "%d", -1);
+  for (int i = 0; i < n; i++) {
+    g_autofree char *number = g_strdup_printf("%d", first + i), *filled = g_strjoinv(number, parts);
+    g_ptr_array_add(requests, request_of(path, filled));
+  }
+  return requests;
 }
 
 static void run_first(const char *socket, const char *path, const char *body)
@@ -154,7 +184,13 @@ static void run_first(const char *socket, const char *path, const char *body)
   while ((fd = try_connect(socket)) < 0)
     g_usleep(500);
   g_autofree char *request = request_of(path, body);
-  int status = ask(fd, request);
+  char text[16384] = "";
+  int status = write(fd, request, strlen(request)) > 0 ? -1 : 0;
+  for (size_t n = 0; status < 0;) {
+    ssize_t got = read(fd, text + n, sizeof text - 1 - n);
+    n += MAX(got, 0);
+    status = got > 0 ? answer_status(text, n) : 0;
+  }
   printf("{\"at_us\":%" G_GINT64_FORMAT ",\"failed\":%d}\n", g_get_monotonic_time(), status < 200 || status > 299);
   close(fd);
 }
@@ -173,7 +209,7 @@ int main(int argc, char **argv)
     fprintf(stderr, "usage: grant_load commit FILE N | post SOCKET PATH BODY FIRST N CALLERS | first SOCKET PATH BODY\n");
     return 2;
   }
-  Load load = { .socket = argv[2], .path = argv[3], .body = argv[4], .first = atoi(argv[5]), .n = atoi(argv[6]) };
-  run_requests(&load, atoi(argv[7]));
+  g_autoptr(GPtrArray) requests = requests_of(argv[3], argv[4], atoi(argv[5]), atoi(argv[6]));
+  run_requests(argv[2], requests, atoi(argv[7]));
   return 0;
 }
