@@ -162,10 +162,10 @@ static bool run(const Arguments *a, GError **err)
 }
 
 /* What the lanes learn of thousands of domains is made on one thread and freed on another: with an arena for every thread, each keeps
- * room for all that ever went through it. */
+ * room for all that ever went through it. Fewer than this, and the brain, the committer and the HTTP threads wait for each other. */
 static void share_arenas(void)
 {
-  enum { ARENAS = 2 };
+  enum { ARENAS = 8 };
   mallopt(M_ARENA_MAX, ARENAS);
 }
 

@@ -59,7 +59,8 @@ static void uncount_waiting(Exchange *x)
     return;
   g_mutex_lock(&x->server->mutex);
   x->server->waiting--;
-  g_cond_broadcast(&x->server->changed);
+  if (x->server->stopping) /* nobody else waits for that, and GLib asks the kernel each time */
+    g_cond_broadcast(&x->server->changed);
   g_mutex_unlock(&x->server->mutex);
 }
 

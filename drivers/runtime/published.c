@@ -58,7 +58,17 @@ static Object *take_ref(const Object *object)
 
 static size_t digits_of(const char *text)
 {
-  return strspn(text, "0123456789");
+  size_t n = 0;
+  while (g_ascii_isdigit(text[n]))
+    n++;
+  return n;
+}
+
+static const char *skip_zeros(const char *text)
+{
+  while (*text == '0')
+    text++;
+  return text;
 }
 
 int name_compare(const char *a, const char *b)
@@ -71,8 +81,8 @@ int name_compare(const char *a, const char *b)
       x++, y++;
       continue;
     }
-    x += strspn(x, "0");
-    y += strspn(y, "0");
+    x = skip_zeros(x);
+    y = skip_zeros(y);
     size_t n = digits_of(x), m = digits_of(y);
     int order = n != m ? (n < m ? -1 : 1) : memcmp(x, y, n);
     if (order)
@@ -92,6 +102,9 @@ static int compare_objects(const void *a, const void *b)
 static guint position(const Set *set, const char *name, bool behind)
 {
   guint low = 0, high = set->ordered->len;
+  /* what is made is mostly the newest of its kind: the last, without a search through memory that nobody has looked at for long */
+  if (high && name_compare(((Object *)set->ordered->pdata[high - 1])->name, name) < 0)
+    return high;
   while (low < high) {
     guint middle = low + (high - low) / 2;
     int order = name_compare(((Object *)set->ordered->pdata[middle])->name, name);
