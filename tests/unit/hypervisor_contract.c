@@ -394,7 +394,9 @@ static void shutdown_ladder_ends_in_off(void **state)
   define(stand, false);
   power(stand, DOMAIN_START);
   g_usleep(stand->contract->boot_s ? 1500 * 1000 : 0); /* a real guest must be up far enough to hear the button */
-  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 0, OFF_WITHIN_S * G_USEC_PER_SEC, E));
+  assert_refused(hypervisor_shutdown(stand->hypervisor, stand->uuid, 2, 1000, E), REASON_DESKTOP_PASSED_ON); /* it is of generation 1 */
+  assert_state(stand, DOMAIN_ON);
+  assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 1, OFF_WITHIN_S * G_USEC_PER_SEC, E));
   assert_state(stand, DOMAIN_OFF);
   assert_ok(hypervisor_shutdown(stand->hypervisor, stand->uuid, 0, 1000, E));
 }
