@@ -1,28 +1,14 @@
 #include "drivers/hypervisor/device_xml.h"
 
 #include <glib.h>
-#include <libxml/parser.h>
 #include <libxml/xpath.h>
 #include <string.h>
 
 #include "drivers/hypervisor/xml_hostdev.h"
-
-enum { XML_MAX_BYTES = 4 << 20 };
+#include "drivers/hypervisor/xml_read.h"
 
 static inline void doc_free(xmlDoc **doc) { xmlFreeDoc(*doc); }
 #define XML_DOC __attribute__((cleanup(doc_free))) xmlDoc *
-
-static xmlDoc *doc_parse(const char *xml)
-{
-  size_t bytes = strlen(xml);
-  if (!bytes || bytes > XML_MAX_BYTES)
-    return NULL;
-  xmlDoc *doc = xmlReadMemory(xml, (int)bytes, "device.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-  if (doc && !doc->intSubset)
-    return doc;
-  xmlFreeDoc(doc);
-  return NULL;
-}
 
 /* The text at an XPath expression, "" where there is none; owned by the caller. */
 static char *text_at(xmlDoc *doc, const char *expression)
@@ -46,7 +32,7 @@ static bool count_at(xmlDoc *doc, const char *path)
 
 DeviceKind device_xml_kind(const char *xml, char **ret_parent)
 {
-  XML_DOC doc = doc_parse(xml);
+  XML_DOC doc = xml_doc_read(xml, NULL);
   if (!doc)
     return DEVICE_OTHER;
   g_autofree char *class = text_at(doc, "string(/device/capability[@type='pci']/class)");
@@ -59,7 +45,7 @@ DeviceKind device_xml_kind(const char *xml, char **ret_parent)
 
 int device_xml_free(const char *xml, const char *type)
 {
-  XML_DOC doc = doc_parse(xml);
+  XML_DOC doc = xml_doc_read(xml, NULL);
   xmlXPathContext *xpath = doc ? xmlXPathNewContext(doc) : NULL;
   xmlXPathObject *found = xpath ? xmlXPathEvalExpression(BAD_CAST "//capability[@type='mdev_types']/type", xpath) : NULL;
   int free_ones = -1;
@@ -105,14 +91,14 @@ char *device_xml_mdev(const char *parent, const char *type, const char *uuid)
 
 char *device_xml_alias(const char *xml)
 {
-  XML_DOC doc = doc_parse(xml);
+  XML_DOC doc = xml_doc_read(xml, NULL);
   g_autofree char *alias = doc ? text_at(doc, "string(/*/alias/@name)") : g_strdup("");
   return g_str_has_prefix(alias, "ua-") ? g_steal_pointer(&alias) : NULL;
 }
 
 char *device_xml_hostdev(const char *xml)
 {
-  XML_DOC doc = doc_parse(xml);
+  XML_DOC doc = xml_doc_read(xml, NULL);
   xmlNode *top = doc ? xmlDocGetRootElement(doc) : NULL;
   return top && xmlStrEqual(top->name, BAD_CAST "hostdev") ? xml_hostdev(top) : NULL;
 }

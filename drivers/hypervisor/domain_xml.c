@@ -1,12 +1,10 @@
 #include "drivers/hypervisor/domain_xml.h"
 
-#include <libxml/parser.h>
 #include <libxml/tree.h>
 #include <string.h>
 
 #include "drivers/hypervisor/xml_hostdev.h"
-
-enum { XML_MAX_BYTES = 4 << 20 };
+#include "drivers/hypervisor/xml_read.h"
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
 
@@ -19,23 +17,15 @@ static inline void xml_doc_free(xmlDoc **doc) { xmlFreeDoc(*doc); }
 
 static xmlDoc *doc_parse(const char *xml, const char *root, GError **err)
 {
-  static gsize once;
-  if (g_once_init_enter(&once)) {
-    xmlInitParser();
-    g_once_init_leave(&once, 1);
-  }
-  size_t bytes = xml ? strlen(xml) : 0;
-  if (!bytes || bytes > XML_MAX_BYTES)
-    return error_null(err, REASON_BAD_DOMAIN_XML, "detail", bytes ? "it is longer than 4 MiB" : "it is empty", NULL);
-  xmlDoc *doc = xmlReadMemory(xml, (int)bytes, "domain.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-  const char *wrong = !doc ? "it is not well-formed" : doc->intSubset ? "it has a DOCTYPE" : NULL;
-  xmlNode *top = wrong ? NULL : xmlDocGetRootElement(doc);
-  if (!wrong && (!top || !xmlStrEqual(top->name, BAD_CAST root)))
-    wrong = "its root element is another";
-  if (!wrong)
+  XmlVerdict verdict;
+  xmlDoc *doc = xml_doc_read(xml, &verdict);
+  if (!doc)
+    return error_null(err, REASON_BAD_DOMAIN_XML, "detail", xml_verdict_text(verdict), NULL);
+  xmlNode *top = xmlDocGetRootElement(doc);
+  if (top && xmlStrEqual(top->name, BAD_CAST root))
     return doc;
   xmlFreeDoc(doc);
-  return error_null(err, REASON_BAD_DOMAIN_XML, "detail", wrong, NULL);
+  return error_null(err, REASON_BAD_DOMAIN_XML, "detail", "its root element is another", NULL);
 }
 
 static bool is(const xmlNode *node, const char *name)

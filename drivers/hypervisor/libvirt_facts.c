@@ -1,11 +1,11 @@
 /* Reading: hosts and domains as they are. */
 #include <libvirt/virterror.h>
-#include <libxml/parser.h>
 #include <libxml/xpath.h>
 #include <string.h>
 
 #include "drivers/hypervisor/domain_xml.h"
 #include "drivers/hypervisor/libvirt.h"
+#include "drivers/hypervisor/xml_read.h"
 
 /* What only a new definition changes. */
 typedef struct {
@@ -37,8 +37,7 @@ static char *xpath_text(xmlXPathContext *xpath, const char *expression)
 
 static void capabilities_read(const char *xml, HostFacts *facts)
 {
-  xmlDoc *doc = xmlReadMemory(xml, (int)strlen(xml), "capabilities.xml", NULL,
-                              XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+  xmlDoc *doc = xml_doc_read(xml, NULL);
   xmlXPathContext *xpath = doc ? xmlXPathNewContext(doc) : NULL;
   if (!xpath)
     return;
