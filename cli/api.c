@@ -155,10 +155,18 @@ static char *query_of(json_t *body)
   return g_string_free(g_steal_pointer(&query), FALSE);
 }
 
+/* How many were asked for, 0 = all. */
+static int64_t limit_of(const json_t *filters)
+{
+  const json_t *limit = json_object_get(filters, "limit");
+  return json_is_string(limit) ? g_ascii_strtoll(json_string_value(limit), NULL, 10) : json_integer_value(limit);
+}
+
 bool command_ask_list(Command *c, ApiVerb verb, json_t *filters, json_t **ret_list, int64_t *ret_sequence, GError **err)
 {
   json_auto_t *all = json_array();
-  bool one_page = json_object_get(filters, "limit") != NULL, history = api_rows[verb].how == HOW_HISTORY;
+  bool history = api_rows[verb].how == HOW_HISTORY;
+  int64_t limit = limit_of(filters), most = limit ? limit : history ? HISTORY_MOST : INT64_MAX;
   for (json_t *next = json_true(); next;) {
     g_autofree char *query = query_of(filters);
     g_autofree char *path = g_strconcat(api_rows[verb].path, query, NULL);
@@ -168,11 +176,14 @@ bool command_ask_list(Command *c, ApiVerb verb, json_t *filters, json_t **ret_li
     json_array_extend(all, json_object_get(page, "items"));
     if (ret_sequence)
       *ret_sequence = json_integer_value(json_object_get(page, "sequence"));
-    next = one_page || (history && json_array_size(all) >= HISTORY_MOST) ? NULL : json_object_get(page, "next");
+    /* a page of history that holds fewer is not the last: what is rare lies further back */
+    next = (int64_t)json_array_size(all) >= most ? NULL : json_object_get(page, "next");
     next = json_is_string(next) ? next : NULL;
     if (next)
       json_object_set(filters, "after", next);
   }
+  while (limit && (int64_t)json_array_size(all) > limit)
+    json_array_remove(all, json_array_size(all) - 1);
   *ret_list = json_incref(all);
   return true;
 }

@@ -12,6 +12,7 @@ typedef struct {
   Select select;
   Object *object;
   GPtrArray *objects;
+  char *reached;      /* the last row looked at, where there may be more behind it that nobody looked at; else NULL */
 } Reading;
 
 static void reading_free(void *data)
@@ -19,6 +20,7 @@ static void reading_free(void *data)
   Reading *r = data;
   published_drop(r->object);
   g_clear_pointer(&r->objects, g_ptr_array_unref);
+  g_free(r->reached);
   g_free(r);
 }
 
@@ -98,26 +100,33 @@ static void keep_wanted(Reading *r, const GPtrArray *page)
   }
 }
 
-static void list_job(Exchange *x)
+static bool wants_more(const Reading *r) { return r->objects->len <= (guint)r->select.limit; }
+
+/* One request looks at no more than so many pages, however few of their rows are wanted: who asked goes on behind the last. */
+static void pages_read(Reading *r, StoreReader *reader, GError **err)
 {
   enum { PAGES_MAX = 32 };
+  int size = select_takes_all(&r->select) ? (int)r->select.limit + 1 : SELECT_LIMIT_MAX;
+  r->reached = g_strdup(r->select.after);
+  for (int pages = 0; pages < PAGES_MAX && wants_more(r); pages++) {
+    g_autoptr(GPtrArray) page = reader->driver->history(reader, r->select.noun, r->reached, size, err);
+    if (page)
+      keep_wanted(r, page);
+    g_clear_pointer(&r->reached, g_free);
+    if (!page || (int)page->len < size)
+      return;
+    r->reached = g_strdup(((const Object *)page->pdata[page->len - 1])->name);
+  }
+}
+
+static void list_job(Exchange *x)
+{
   Reading *r = x->work;
   StoreReader *reader = reader_take(x->server, &x->failure);
   if (!reader)
     return;
-  g_autofree char *after = g_strdup(r->select.after);
-  guint wanted = (guint)r->select.limit + 1, size = select_takes_all(&r->select) ? wanted : SELECT_LIMIT_MAX;
   r->objects = g_ptr_array_new_with_free_func(published_drop);
-  for (int pages = 0; pages < PAGES_MAX && r->objects->len < wanted; pages++) {
-    g_autoptr(GPtrArray) page = reader->driver->history(reader, r->select.noun, after, (int)size, &x->failure);
-    if (!page)
-      break;
-    keep_wanted(r, page);
-    if (page->len < size)
-      break;
-    g_free(after);
-    after = g_strdup(((const Object *)page->pdata[page->len - 1])->name);
-  }
+  pages_read(r, reader, &x->failure);
   g_async_queue_push(x->server->idle_readers, reader);
 }
 
@@ -125,7 +134,7 @@ static bool listed(Exchange *x, GError **err)
 {
   Reading *r = x->work;
   GString *text = g_string_sized_new(4096);
-  select_append(&r->select, r->objects, published_sequence(runtime_published(x->server->runtime)), text);
+  select_append(&r->select, r->objects, r->reached, published_sequence(runtime_published(x->server->runtime)), text);
   reply_json(x, 200, text);
   return true;
 }

@@ -45,7 +45,7 @@ bool list_run(Exchange *x, GError **err)
   g_autoptr(GPtrArray) objects = published_list(published, select.noun, select.after, (int)select.limit + 1,
                                                 select_takes_all(&select) ? NULL : select_takes, &select);
   GString *text = g_string_sized_new(ONE_BYTES * (1 + objects->len / 2));
-  select_append(&select, objects, sequence, text);
+  select_append(&select, objects, NULL, sequence, text);
   reply_json(x, 200, text);
   return true;
 }

@@ -119,9 +119,9 @@ bool select_takes(const Object *object, void *select)
   return s->staff || caller_owns(s->server, s->caller, s->noun, object);
 }
 
-void select_append(const Select *s, const GPtrArray *objects, int64_t sequence, GString *out)
+void select_append(const Select *s, const GPtrArray *objects, const char *reached, int64_t sequence, GString *out)
 {
-  bool more = objects->len > s->limit;
+  const char *next = objects->len > s->limit ? ((const Object *)objects->pdata[s->limit - 1])->name : reached;
   g_string_append(out, "{\"items\":[");
   for (guint i = 0; i < objects->len && i < s->limit; i++) {
     if (i)
@@ -129,8 +129,8 @@ void select_append(const Select *s, const GPtrArray *objects, int64_t sequence, 
     object_append_json_without(&schemas[s->noun], objects->pdata[i], s->hidden, out);
   }
   g_string_append(out, "],\"next\":");
-  if (more)
-    json_append_text(out, ((const Object *)objects->pdata[s->limit - 1])->name);
+  if (next)
+    json_append_text(out, next);
   else
     g_string_append(out, "null");
   g_string_append_printf(out, ",\"sequence\":%" G_GINT64_FORMAT "}", sequence);

@@ -31,5 +31,6 @@ bool select_takes_all(const Select *select);
 /* A PublishedFilter; select: Select. */
 bool select_takes(const Object *object, void *select);
 
-/* Appends {"items":[…],"next":…,"sequence":…} with the first limit objects; next: the last one's name where there are more. */
-void select_append(const Select *select, const GPtrArray *objects, int64_t sequence, GString *out);
+/* Appends {"items":[…],"next":…,"sequence":…} with the first limit objects; next: the last one's name where there are more, else reached: the
+ * object up to which was looked, NULL where that is all. */
+void select_append(const Select *select, const GPtrArray *objects, const char *reached, int64_t sequence, GString *out);

@@ -168,6 +168,25 @@ static void events_come_newest_first(void **state)
   assert_true(json_is_null(json_object_get(last->json, "next")));
 }
 
+/* A list of what is rare ended after 32,000 rows, as if there were no more. */
+static void what_is_rare_is_found_behind_many_rows(void **state)
+{
+  enum { ROWS = 40000 };
+  for (int i = 1; i <= ROWS; i++) {
+    g_autofree char *name = g_strdup_printf("s-%d", 1000 + i);
+    put_past(NOUN_SESSION, name, i == 3 ? "vera" : "bob");
+  }
+  g_autoptr(Response) first = get("/api/v1/history/sessions?user=vera");
+  g_autofree char *none = names_of(first);
+  assert_string_equal(none, "");
+  assert_non_null(text_of(first, "next"));
+  g_autofree char *target = g_strconcat("/api/v1/history/sessions?user=vera&after=", text_of(first, "next"), NULL);
+  g_autoptr(Response) second = get(target);
+  g_autofree char *found = names_of(second);
+  assert_string_equal(found, "s-1003");
+  assert_true(json_is_null(json_object_get(second->json, "next")));
+}
+
 /* ── problems ─────────────────────────────────────────────────────────────── */
 
 static void refusals_are_problem_documents(void **state)
@@ -447,6 +466,7 @@ int main(void)
     cmocka_unit_test(what_ended_is_still_found),
     cmocka_unit_test(ended_sessions_were_in_no_list),
     cmocka_unit_test(events_come_newest_first),
+    cmocka_unit_test(what_is_rare_is_found_behind_many_rows),
     cmocka_unit_test(refusals_are_problem_documents),
     cmocka_unit_test(refusals_are_told_in_the_language_asked_for),
     cmocka_unit_test(refusals_within_objects_are_told_in_it_too),
