@@ -32,11 +32,19 @@ static const char *stranger(Sim *s, uint32_t bits)
   return s->people[__builtin_ctz(bits)].name;
 }
 
+/* From before a restore: a backup knows nothing of what became of it since. */
+static bool is_doubtful(Sim *s, const Desktop *d)
+{
+  return g_ascii_strtoll(d->head.name + 2, NULL, 10) < LIVE(s, Controller, CONTROLLER, "controller")->doubtful;
+}
+
 static void check_disk(Sim *s, const Desktop *d, const char *holder)
 {
   SimDomain *domain = world_domain_of(s, d->head.name, host_index(d->host));
   if (!domain || domain->power == POWER_OFF || !domain->disk)
     return;
+  if (is_doubtful(s, d) && domain->clone != d->clone)
+    return; /* nobody is let in: the driver looks at the mark, and the host's next word quarantines it */
   uint32_t others = domain->disk->writers & ~bit_of(s, holder) & ~bit_of(s, d->owner);
   if (others && d->state != DESKTOP_LOST)
     broken(s, "a desktop handed out holds no disk that another person wrote to", "%s (%s, for %s) runs on %s, where %s wrote", d->head.name,
@@ -67,7 +75,7 @@ static void check_desktop(Sim *s, const Object *object)
   if (d->state == DESKTOP_AVAILABLE && d->power != POWER_ON)
     broken(s, "what is available is on", "%s is %s", d->head.name, power_state_name(d->power));
   g_autofree char *disk = desktop_disk_volume(d->head.name, d->clone);
-  if (d->state == DESKTOP_QUARANTINED && !world_has_volume(s, disk))
+  if (d->state == DESKTOP_QUARANTINED && !is_doubtful(s, d) && !world_has_volume(s, disk))
     broken(s, "what is quarantined is kept", "%s has no disk any more", d->head.name);
   if (d->state == DESKTOP_AVAILABLE && (host->state == HOST_UNREACHABLE || host->state == HOST_FENCED))
     broken(s, "nothing on a lost host is available", "%s on %s", d->head.name, d->host);
@@ -204,6 +212,20 @@ void check_durable(Sim *s)
     g_autoptr(GPtrArray) there = sorted_names(s->store.live[n]);
     for (guint i = 0; i < there->len; i++)
       check_same(s, n, there->pdata[i]);
+  }
+}
+
+/* While people come and go, something is written each minute, and old history goes with it. */
+void check_past(Sim *s)
+{
+  enum { LATE_S = 180 };
+  for (Noun n = 0; n < N_NOUNS; n++) {
+    g_autoptr(GPtrArray) numbers = store_past(s, n);
+    for (guint i = 0; i + 1 < numbers->len; i++) {
+      int64_t age_us = s->now_us - *(int64_t *)g_hash_table_lookup(s->store.past[n], numbers->pdata[i]);
+      if (age_us > store_keep_us(n) + LATE_S * SECOND_US)
+        broken(s, "history that is old enough goes", "%s %d is %d s old", schemas[n].noun, (int)*(int64_t *)numbers->pdata[i], (int)(age_us / SECOND_US));
+    }
   }
 }
 

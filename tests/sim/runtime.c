@@ -79,6 +79,19 @@ static void crash(Sim *s)
   sim_after(s, chance_ms(s, 500, 4000), runtime_boot, NULL);
 }
 
+/* What people were promised since the backup is forgotten, and their keys with it. */
+void runtime_restore(Sim *s, void *unused)
+{
+  tell(s, "sarangd is stopped, and the backup restored");
+  s->life++;
+  brain_drop(s);
+  lanes_crash(s);
+  store_restore(s);
+  g_hash_table_remove_all(s->keys);
+  memset(s->pool_max, 0, sizeof s->pool_max);
+  sim_after(s, chance_ms(s, 500, 4000), runtime_boot, NULL);
+}
+
 static void commit_failed(Sim *s)
 {
   s->failed_commits++;
@@ -103,6 +116,8 @@ void runtime_boot(Sim *s, void *unused)
   if (s->brain)
     return;
   BrainOptions options = { .random = sim_random, .random_data = s, .last_event = s->store.last_event, .sequence = s->store.sequence };
+  for (Noun n = 0; n < N_NOUNS; n++)
+    options.keep_us[n] = store_keep_us(n);
   if (!waiting)
     waiting = g_ptr_array_new();
   s->brain = brain_new(&options);

@@ -16,7 +16,8 @@ typedef void (*SimFn)(Sim *sim, void *data);
 typedef struct {
   GHashTable *live[N_NOUNS];   /* name → Object, a copy of its own: what brains do to theirs later is not durable */
   GHashTable *gone;            /* set of "noun/name": deleted or archived */
-  int64_t sequence, last_event;
+  GHashTable *past[N_NOUNS];   /* history: number → when it was changed last, both int64_t * */
+  int64_t sequence, last_event, pruned;
 } SimStore;
 
 /* ── the world ── */
@@ -71,7 +72,7 @@ struct Sim {
   GTree *queue;
   bool quiet, over;            /* no more faults; nobody asks any more */
   bool tell;                   /* the story as it happens */
-  SimStore store;
+  SimStore store, backup;      /* backup: a copy of it as it once was; sequence 0 = there is none */
   Brain *brain;                /* NULL = down */
   int life;                    /* of the process: +1 a crash */
   bool pump_due, commit_due;
@@ -109,6 +110,13 @@ GPtrArray *sorted_names(GHashTable *table);
 /* ── store.c ── */
 void store_furnish(Sim *s);
 void store_apply(Sim *s, const Batch *batch);
+/* How long history of a noun is kept, in µs; 0 = for ever. */
+int64_t store_keep_us(Noun noun);
+/* The numbers of what is kept of a noun's history, the oldest first: of int64_t *, borrowed. */
+GPtrArray *store_past(Sim *s, Noun noun);
+/* A copy of what is durable now; and that copy in its place, marked as a restore marks it. */
+void store_back_up(Sim *s, void *unused);
+void store_restore(Sim *s);
 const Object *store_find(Sim *s, Noun noun, const char *name);
 #define STORED(s, Type, NOUN, name) ((const Type *)store_find(s, NOUN_##NOUN, name))
 char *object_text(const Object *object);
@@ -116,6 +124,8 @@ char *object_text(const Object *object);
 /* ── runtime.c ── */
 typedef void (*AnswerFn)(Sim *s, Answer *answer, void *data);  /* answer NULL = the connection was lost */
 void runtime_boot(Sim *s, void *unused);
+/* sarangd is stopped, the backup put in the store's place, and it starts again. */
+void runtime_restore(Sim *s, void *unused);
 void runtime_ask(Sim *s, Request *take_request, AnswerFn fn, void *data);
 void runtime_result(Sim *s, StepResult *take_result, int life);
 void runtime_observe(Sim *s, Observation *take_observation);
@@ -133,6 +143,8 @@ void world_poll(Sim *s, void *unused);
 void world_host_dies(Sim *s, int host, bool forgets);
 void world_domain_vanishes(Sim *s, SimDomain *domain, bool disk_too);
 bool world_has_volume(Sim *s, const char *name);
+/* Somebody removes by hand what is of desktops that a restored store does not know. */
+void world_sweep(Sim *s, int64_t doubtful);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
 
@@ -150,6 +162,7 @@ void staff_mend(Sim *s);
 void check_growth(Sim *s);
 void check_state(Sim *s);
 void check_durable(Sim *s);
+void check_past(Sim *s);
 void check_answer(Sim *s, const Answer *answer);
 /* At the end of a time in which nothing went wrong. */
 void check_calm(Sim *s);

@@ -25,8 +25,55 @@ static void put(Sim *s, Object *take_object)
   g_hash_table_replace(s->store.live[take_object->noun], take_object->name, take_object);
 }
 
+/* ── history ──────────────────────────────────────────────────────────────── */
+
+int64_t store_keep_us(Noun noun)
+{
+  static const int64_t keep_s[N_NOUNS] = { [NOUN_EVENT] = 300, [NOUN_TASK] = 120, [NOUN_SESSION] = 240 };
+  return keep_s[noun] * SECOND_US;
+}
+
+static int64_t number_of(const Object *o) { return g_ascii_strtoll(o->name + 2, NULL, 10); }
+
+static void past_add(Sim *s, const Object *o)
+{
+  int64_t number = number_of(o);
+  if (store_keep_us(o->noun))
+    g_hash_table_insert(s->store.past[o->noun], g_memdup2(&number, sizeof number), g_memdup2(&o->changed_us, sizeof o->changed_us));
+}
+
+static int number_compare(const void *a, const void *b)
+{
+  int64_t x = **(int64_t *const *)a, y = **(int64_t *const *)b;
+  return (x > y) - (x < y);
+}
+
+GPtrArray *store_past(Sim *s, Noun noun)
+{
+  GPtrArray *numbers = g_ptr_array_new();
+  GHashTableIter i;
+  void *number;
+  g_hash_table_iter_init(&i, s->store.past[noun]);
+  while (g_hash_table_iter_next(&i, &number, NULL))
+    g_ptr_array_add(numbers, number);
+  g_ptr_array_sort(numbers, number_compare);
+  return numbers;
+}
+
+static void prune_apply(Sim *s, const Prune *p)
+{
+  GHashTable *past = s->store.past[p->noun];
+  if (!store_keep_us(p->noun) || p->before_us > s->now_us - store_keep_us(p->noun))
+    broken(s, "only history that is old enough goes", "%s of %d s ago", schemas[p->noun].plural, (int)((s->now_us - p->before_us) / SECOND_US));
+  g_autoptr(GPtrArray) numbers = store_past(s, p->noun);
+  for (guint i = 0; i + 1 < numbers->len && i < p->max; i++)
+    if (*(int64_t *)g_hash_table_lookup(past, numbers->pdata[i]) < p->before_us)
+      s->store.pruned += g_hash_table_remove(past, numbers->pdata[i]);
+}
+
 static void event_apply(Sim *s, const Event *e)
 {
+  past_add(s, &e->head);
   if (e->number != s->store.last_event + 1)
     broken(s, "event numbers have no gaps", "event %" G_GINT64_FORMAT " (%s) follows %" G_GINT64_FORMAT, e->number, e->kind, s->store.last_event);
   s->store.last_event = e->number;
@@ -47,6 +94,8 @@ static void change_apply(Sim *s, const Change *c)
   if (!g_hash_table_remove(s->store.live[c->noun], c->object->name))
     tell(s, "%s %s came and went in one batch", schemas[c->noun].noun, c->object->name);
   g_hash_table_add(s->store.gone, g_strdup_printf("%d/%s", c->noun, c->object->name));
+  if (c->how == CHANGE_ARCHIVE)
+    past_add(s, c->object);
 }
 
 void store_apply(Sim *s, const Batch *batch)
@@ -56,6 +105,57 @@ void store_apply(Sim *s, const Batch *batch)
   s->store.sequence = batch->sequence;
   for (guint i = 0; i < batch->changes->len; i++)
     change_apply(s, &g_array_index(batch->changes, Change, i));
+  for (guint i = 0; i < batch->prunes->len; i++)
+    prune_apply(s, &g_array_index(batch->prunes, Prune, i));
+}
+
+/* ── backups ──────────────────────────────────────────────────────────────── */
+
+static GHashTable *past_new(void) { return g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free); }
+
+static GHashTable *past_copy(GHashTable *from)
+{
+  GHashTable *to = past_new();
+  GHashTableIter i;
+  void *number, *changed_us;
+  g_hash_table_iter_init(&i, from);
+  while (g_hash_table_iter_next(&i, &number, &changed_us))
+    g_hash_table_insert(to, g_memdup2(number, sizeof(int64_t)), g_memdup2(changed_us, sizeof(int64_t)));
+  return to;
+}
+
+static GHashTable *live_copy(GHashTable *from)
+{
+  GHashTable *to = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_drop);
+  GHashTableIter i;
+  void *object;
+  g_hash_table_iter_init(&i, from);
+  while (g_hash_table_iter_next(&i, NULL, &object)) {
+    Object *copy = object_dup(&schemas[((Object *)object)->noun], object);
+    g_hash_table_insert(to, copy->name, copy);
+  }
+  return to;
+}
+
+void store_back_up(Sim *s, void *unused)
+{
+  tell(s, "a backup is made, batch %" G_GINT64_FORMAT, s->store.sequence);
+  s->backup = s->store;
+  for (Noun n = 0; n < N_NOUNS; n++) {
+    s->backup.live[n] = live_copy(s->store.live[n]);
+    s->backup.past[n] = past_copy(s->store.past[n]);
+  }
+}
+
+void store_restore(Sim *s)
+{
+  for (Noun n = 0; n < N_NOUNS; n++) {
+    g_hash_table_unref(s->store.live[n]);
+    g_hash_table_unref(s->store.past[n]);
+  }
+  s->store = s->backup;
+  s->backup.sequence = 0;
+  ((Controller *)store_find(s, NOUN_CONTROLLER, "controller"))->restored = true;
 }
 
 /* ── what is there when the story begins ──────────────────────────────────── */
@@ -109,8 +209,10 @@ static void hosts_seed(Sim *s)
 
 void store_furnish(Sim *s)
 {
-  for (Noun n = 0; n < N_NOUNS; n++)
+  for (Noun n = 0; n < N_NOUNS; n++) {
     s->store.live[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, object_drop);
+    s->store.past[n] = past_new();
+  }
   s->store.gone = g_hash_table_new(g_str_hash, g_str_equal);
   static const char *names[PEOPLE] = { "jihye", "minsu", "yuna", "taeho", "sora", "junho" };
   for (int i = 0; i < PEOPLE; i++) {

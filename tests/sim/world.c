@@ -347,6 +347,9 @@ static GError *do_power(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
 
 static GError *do_console(const StepOrder *o, SimDomain *d, StepResult *r)
 {
+  GError *late = passed_on(d, o);
+  if (late)
+    return late;
   if (!d || d->power != POWER_ON)
     return refuse(REASON_DOMAIN_STATE, o->desktop ? o->desktop->head.name : "");
   r->address = g_strdup("127.0.0.1");
@@ -423,4 +426,23 @@ bool world_type(Sim *s, const GatewayRelay *r)
   if (d->power == POWER_ON && d->disk)
     d->disk->writers |= 1u << r->person;
   return true;
+}
+
+static bool is_unknown(Sim *s, const char *desktop, int64_t doubtful)
+{
+  return !STORED(s, Desktop, DESKTOP, desktop) && g_ascii_strtoll(desktop + 2, NULL, 10) < doubtful;
+}
+
+void world_sweep(Sim *s, int64_t doubtful)
+{
+  for (guint i = s->domains->len; i-- > 0;) {
+    SimDomain *d = s->domains->pdata[i];
+    if (s->hosts[d->host].health == SIM_UP && is_unknown(s, d->desktop, doubtful)) {
+      tell(s, "an operator removes the domain of %s", d->desktop);
+      g_ptr_array_remove_index(s->domains, i);
+    }
+  }
+  for (guint i = s->volumes->len; i-- > 0;)
+    if (is_unknown(s, ((Volume *)s->volumes->pdata[i])->desktop, doubtful))
+      g_ptr_array_remove_index(s->volumes, i);
 }
