@@ -50,6 +50,7 @@ Brain *brain_new(const BrainOptions *options)
   b->gates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, gate_free);
   b->refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->uses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->denials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -72,6 +73,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->elsewhere);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
+  g_hash_table_unref(b->uses);
   g_free(b->controller);
   g_free(b->answer_name);
   g_free(b);
@@ -547,6 +549,7 @@ static void reply_finish(Brain *b, PendingReply *pending, GArray *replies)
 
 void brain_take_output(Brain *b, Output *ret_output)
 {
+  uses_write(b);
   past_prune(b);
   Output out = { .replies = g_array_new(FALSE, FALSE, sizeof(Reply)), .orders = g_ptr_array_new() };
   out.batch = state_take_batch(b->state, b->options.sequence + 1);
@@ -561,7 +564,7 @@ void brain_take_output(Brain *b, Output *ret_output)
       g_ptr_array_add(out.orders, order);
   }
   g_array_set_size(b->orders, 0);
-  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), past_wake_us(b));
+  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), MIN(past_wake_us(b), uses_wake_us(b)));
   *ret_output = out;
 }
 

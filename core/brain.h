@@ -50,6 +50,8 @@ void brain_request(Brain *brain, Request *take_request, void *reply, int64_t now
 void brain_result(Brain *brain, StepResult *take_result, int64_t now_us);
 /* Takes observation. */
 void brain_observe(Brain *brain, Observation *take_observation, int64_t now_us);
+/* Token name let somebody in just now. Cheap: may be told for every request. */
+void brain_token_used(Brain *brain, const char *name, int64_t now_us);
 /* Time passed. */
 void brain_tick(Brain *brain, int64_t now_us);
 

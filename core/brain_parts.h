@@ -55,6 +55,8 @@ struct Brain {
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
+  GHashTable *uses;         /* token → when it was used last, int64_t *: not written yet */
+  int64_t uses_written_us;
   int64_t pruned_us;        /* when old history was let go last */
   void *reply;              /* of the request being handled */
   const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
@@ -138,6 +140,12 @@ void desktop_suspect(Brain *b, const char *name, const GError *err);
 void past_prune(Brain *b);
 /* When past_prune has something to do, also where nothing else has; INT64_MAX for never. */
 int64_t past_wake_us(Brain *b);
+
+/* ── uses.c ── */
+/* Before a batch is taken: which tokens were used since the last time, where that is a minute ago. */
+void uses_write(Brain *b);
+/* When uses_write has something to do; INT64_MAX for never. */
+int64_t uses_wake_us(Brain *b);
 
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */

@@ -206,7 +206,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, title, F_IN | F_TITLE | F_COL, NULL, 0, 200, "what it is for") \
   F(TEXT, hash, F_SECRET, NULL, 0, 64, "SHA-256 of the secret, hexadecimal") \
   F(TIME, expires, F_COL, NULL, 0, 0, "when it ends") \
-  F(TIME, used, F_WIDE, NULL, 0, 0, "when it was used last, to the hour")
+  F(TIME, used, F_COL, NULL, 0, 0, "when it was used last, to some minutes")
 
 #define DESKTOP_FIELDS(F) \
   F(REF, pool, F_COL, NULL, 0, 63, "the pool it belongs to") \

@@ -6,7 +6,7 @@
 
 #include "drivers/identity/token.h"
 
-enum { CLIENT_MAX_BYTES = 64 };
+enum { CLIENT_MAX_BYTES = 64, USES_EVERY_S = 60, USES_MANY = 4096 };
 
 /* The value of our cookie, or NULL; *ret_twice where there are several, which nobody can tell apart. */
 static const char *cookie_find(const char *cookies, size_t *ret_length, bool *ret_twice)
@@ -46,6 +46,27 @@ static bool token_is_good(const Token *token, int64_t now_us)
   return token && (!token->expires || token->expires > now_us);
 }
 
+static gboolean use_is_old(void *token, void *told_us, void *now_us)
+{
+  return *(int64_t *)now_us - *(int64_t *)told_us >= USES_EVERY_S * G_USEC_PER_SEC;
+}
+
+/* Once a minute for a token, however many requests come with it. */
+static void token_used(Server *server, const char *name)
+{
+  int64_t now_us = g_get_monotonic_time();
+  g_mutex_lock(&server->mutex);
+  if (g_hash_table_size(server->uses) >= USES_MANY)
+    g_hash_table_foreach_remove(server->uses, use_is_old, &now_us);
+  int64_t *told_us = g_hash_table_lookup(server->uses, name);
+  bool tell = !told_us || use_is_old(NULL, told_us, &now_us);
+  if (tell)
+    g_hash_table_insert(server->uses, g_strdup(name), g_memdup2(&now_us, sizeof now_us));
+  g_mutex_unlock(&server->mutex);
+  if (tell)
+    runtime_token_used(server->runtime, name);
+}
+
 static bool caller_by_token(Exchange *x, const TokenText *text, GError **err)
 {
   Published *published = runtime_published(x->server->runtime);
@@ -58,6 +79,7 @@ static bool caller_by_token(Exchange *x, const TokenText *text, GError **err)
     x->caller.token = g_strdup(text->name);
     x->caller.role = user->role;
     x->caller.logged_in = true;
+    token_used(x->server, text->name);
   }
   published_drop((void *)token);
   published_drop((void *)user);

@@ -61,6 +61,7 @@ struct Server {
   bool watches_ended;
   int waiting;               /* exchanges that were suspended and are not answered yet */
   GHashTable *links;         /* set of Link */
+  GHashTable *uses;          /* token → when the runtime was told of its use last, int64_t * */
 
 };
 

@@ -171,6 +171,7 @@ Server *server_open(const HttpConfig *config, Runtime *runtime, GError **err)
   server->passwords = g_thread_pool_new(exchange_work_run, NULL, PASSWORDS_AT_ONCE, FALSE, NULL);
   server->readers = g_thread_pool_new(exchange_work_run, NULL, READS_AT_ONCE, FALSE, NULL);
   server->links = g_hash_table_new_full(NULL, NULL, g_free, NULL);
+  server->uses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_mutex_init(&server->mutex);
   g_cond_init(&server->changed);
   if (server_start(server, err))
@@ -219,6 +220,7 @@ void server_close(Server *server)
   throttle_free(server->throttle);
   g_string_free(server->openapi, TRUE);
   g_hash_table_unref(server->links);
+  g_hash_table_unref(server->uses);
   g_mutex_clear(&server->mutex);
   g_cond_clear(&server->changed);
   g_free(server);

@@ -7,7 +7,7 @@
 
 /* ── messages to the brain ────────────────────────────────────────────────── */
 
-typedef enum { MESSAGE_REQUEST, MESSAGE_RESULT, MESSAGE_OBSERVATION, MESSAGE_FAILED, MESSAGE_STOP } MessageKind;
+typedef enum { MESSAGE_REQUEST, MESSAGE_RESULT, MESSAGE_OBSERVATION, MESSAGE_TOKEN_USED, MESSAGE_FAILED, MESSAGE_STOP } MessageKind;
 
 /* Who waits for an answer. */
 typedef struct {
@@ -21,6 +21,7 @@ typedef struct {
   Waiter *waiter;
   StepResult *result;
   Observation *observation;
+  char *token;
 } Message;
 
 /* What the brain decided, on its way through the committer. era: of the brain that decided it. */
@@ -72,6 +73,7 @@ static void message_free(Message *m)
   request_free(m->request);
   step_result_free(m->result);
   observation_free(m->observation);
+  g_free(m->token);
   g_free(m);
 }
 
@@ -150,6 +152,13 @@ void runtime_push_observation(Runtime *rt, Observation *take_observation)
 {
   Message *m = g_new0(Message, 1);
   *m = (Message){ .kind = MESSAGE_OBSERVATION, .observation = take_observation };
+  g_async_queue_push(rt->inbox, m);
+}
+
+void runtime_token_used(Runtime *rt, const char *token)
+{
+  Message *m = g_new0(Message, 1);
+  *m = (Message){ .kind = MESSAGE_TOKEN_USED, .token = g_strdup(token) };
   g_async_queue_push(rt->inbox, m);
 }
 
@@ -333,6 +342,8 @@ static void brain_take(Runtime *rt, Brain *brain, Message *m)
     brain_result(brain, g_steal_pointer(&m->result), now);
   else if (m->observation)
     brain_observe(brain, g_steal_pointer(&m->observation), now);
+  else if (m->token)
+    brain_token_used(brain, m->token, now);
 }
 
 /* Decides until it is told to stop (true) or that the store failed (false). */
@@ -345,7 +356,7 @@ static bool brain_loop(Runtime *rt, Brain *brain)
     Message *m = inbox_pop(rt, wake_us);
     for (int n = 0; m; m = ++n < MESSAGES_AT_ONCE ? g_async_queue_try_pop(rt->inbox) : NULL) {
       MessageKind kind = m->kind;
-      if (kind == MESSAGE_REQUEST || kind == MESSAGE_RESULT || kind == MESSAGE_OBSERVATION)
+      if (kind == MESSAGE_REQUEST || kind == MESSAGE_RESULT || kind == MESSAGE_OBSERVATION || kind == MESSAGE_TOKEN_USED)
         brain_take(rt, brain, m);
       message_free(m);
       if (kind == MESSAGE_STOP)

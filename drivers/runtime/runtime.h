@@ -15,6 +15,9 @@ typedef void (*RuntimeAnswerFn)(Answer *answer, void *data);
  * written, it is the store's reason (503). */
 void runtime_submit(Runtime *runtime, Request *take_request, RuntimeAnswerFn answer, void *data);
 
+/* A token let somebody in: kept with it, some minutes later at most. Any thread; never blocks. Tell it no oftener than once a minute. */
+void runtime_token_used(Runtime *runtime, const char *token);
+
 /* What is durable, for reads; lives as long as the runtime. */
 Published *runtime_published(Runtime *runtime);
 

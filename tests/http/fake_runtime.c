@@ -19,6 +19,7 @@ struct Runtime {
   GCond changed;
   bool held, holding;
   int64_t sequence, number;
+  GPtrArray *used;      /* names of tokens */
   GPtrArray *past;      /* of Object, oldest first */
   GError *fail_next;
   GError *failure;      /* of the store's last commit */
@@ -204,6 +205,23 @@ void runtime_submit(Runtime *r, Request *take_request, RuntimeAnswerFn answer, v
   g_async_queue_push(r->queue, g_memdup2(&(Asked){ take_request, answer, data }, sizeof(Asked)));
 }
 
+void runtime_token_used(Runtime *r, const char *token)
+{
+  g_mutex_lock(&r->mutex);
+  g_ptr_array_add(r->used, g_strdup(token));
+  g_mutex_unlock(&r->mutex);
+}
+
+int fake_uses(Runtime *r, const char *token)
+{
+  int n = 0;
+  g_mutex_lock(&r->mutex);
+  for (guint i = 0; i < r->used->len; i++)
+    n += !strncmp(r->used->pdata[i], token, strlen(r->used->pdata[i]));
+  g_mutex_unlock(&r->mutex);
+  return n;
+}
+
 Published *runtime_published(Runtime *r) { return r->published; }
 Store *runtime_store(Runtime *r) { return &r->store; }
 
@@ -264,6 +282,7 @@ Runtime *fake_runtime_new(void)
   r->store.driver = &fake_store;
   r->published = published_new(PUBLISHED_CHANGES);
   r->queue = g_async_queue_new();
+  r->used = g_ptr_array_new_with_free_func(g_free);
   r->past = g_ptr_array_new_with_free_func(published_drop);
   g_mutex_init(&r->mutex);
   g_cond_init(&r->changed);
@@ -279,6 +298,7 @@ void fake_runtime_free(Runtime *r)
   g_async_queue_unref(r->queue);
   published_free(r->published);
   g_ptr_array_unref(r->past);
+  g_ptr_array_unref(r->used);
   g_clear_error(&r->fail_next);
   request_free(r->last);
   g_mutex_clear(&r->mutex);

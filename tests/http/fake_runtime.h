@@ -19,6 +19,9 @@ void fake_archive(Runtime *runtime, void *take_object);
 void fake_user(Runtime *runtime, const char *name, Role role, const char *password_hash, bool disabled);
 char *fake_token(Runtime *runtime, const char *user, int64_t life_s);
 
+/* How often it was told that this token, as text, was used. */
+int fake_uses(Runtime *runtime, const char *token);
+
 /* The next request is answered with this error; takes it. */
 void fake_fail_next(Runtime *runtime, GError *take_error);
 /* The store's last commit failed for this; takes it. NULL = it worked. */

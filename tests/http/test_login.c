@@ -303,9 +303,25 @@ static void other_authorizations_are_none(void **state)
   assert_int_equal(status_of("GET", "/api/v1/me", scene->alice, "X-Sarang-Client: fe80::1%eth0\r\n"), 200);
 }
 
+/* However many requests come with it, and never for one that is not good. */
+static void a_tokens_use_is_told_once_a_minute(void **state)
+{
+  g_autofree char *token = fake_token(scene->runtime, "alice", 3600);
+  assert_int_equal(fake_uses(scene->runtime, token), 0);
+  for (int i = 0; i < 20; i++) {
+    g_autoptr(Response) r = client_ask(scene->gateway, "GET", "/api/v1/me", token, NULL, NULL);
+    assert_int_equal(r->status, 200);
+  }
+  assert_int_equal(fake_uses(scene->runtime, token), 1);
+  g_autoptr(Response) r = client_ask(scene->gateway, "GET", "/api/v1/me", scene->expired, NULL, NULL);
+  assert_int_equal(r->status, 401);
+  assert_int_equal(fake_uses(scene->runtime, scene->expired), 0);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_tokens_use_is_told_once_a_minute),
     cmocka_unit_test(a_page_gets_a_cookie),
     cmocka_unit_test(a_program_gets_a_token),
     cmocka_unit_test(changes_by_cookie_need_the_header),

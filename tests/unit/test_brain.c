@@ -553,6 +553,36 @@ static void events_that_are_old_enough_go(void **state)
   world_free(w);
 }
 
+/* The field was there, and nobody ever wrote it. */
+static void when_a_token_was_used_is_kept_once_a_minute(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  g_autofree char *name = g_strdup(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye'}")->object->name);
+  g_autofree char *other = g_strdup(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye'}")->object->name);
+  brain_token_used(w->brain, name, w->now_us);
+  world_settle(w);
+  assert_int_equal(WORLD_GET(w, Token, TOKEN, name)->used, w->now_us);
+  int64_t first_us = w->now_us, generation = WORLD_GET(w, Token, TOKEN, name)->head.generation;
+  for (int i = 0; i < 59; i++) {
+    w->now_us += SECOND_US;
+    brain_token_used(w->brain, name, w->now_us);
+    brain_token_used(w->brain, other, w->now_us);
+    world_settle(w);
+  }
+  assert_int_equal(WORLD_GET(w, Token, TOKEN, name)->head.generation, generation);
+  assert_int_equal(WORLD_GET(w, Token, TOKEN, other)->used, 0);
+  assert_int_equal(w->wake_us, first_us + 60 * SECOND_US); /* by itself, for all at once */
+  world_pass(w, 1);
+  assert_int_equal(WORLD_GET(w, Token, TOKEN, other)->used, w->now_us - SECOND_US);
+  brain_token_used(w->brain, name, w->now_us);
+  assert_null(world_ask(w, API_TOKEN_REVOKE, NULL, name, NULL)->error);
+  brain_token_used(w->brain, "k-999999", w->now_us);
+  world_pass(w, 61);
+  assert_null(WORLD_GET(w, Token, TOKEN, name));
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -642,6 +672,7 @@ int main(void)
     cmocka_unit_test(only_a_login_makes_tokens_for_programs),
     cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),
     cmocka_unit_test(events_that_are_old_enough_go),
+    cmocka_unit_test(when_a_token_was_used_is_kept_once_a_minute),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
