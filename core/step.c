@@ -137,3 +137,9 @@ char *desktop_seed_volume(const char *desktop, int64_t clone)
 {
   return g_strdup_printf("%s.g%" G_GINT64_FORMAT ".seed.img", desktop, clone);
 }
+
+char *volume_owner(const char *controller, const char *of)
+{
+  g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, controller, -1);
+  return g_strdup_printf("%s-%.8s", of, sum);
+}

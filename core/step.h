@@ -106,3 +106,8 @@ char *desktop_domain_uuid(const char *controller, const char *desktop);   /* RFC
 char *desktop_mac(const char *controller, const char *desktop);
 char *desktop_disk_volume(const char *desktop, int64_t clone);             /* d-17.g4.qcow2 */
 char *desktop_seed_volume(const char *desktop, int64_t clone);             /* d-17.g4.seed.img */
+
+/* Whose the volumes of a desktop or an image are, for their names: d-17-3fa81b2c, linux-3fa81b2c, with a hash of the controller, as several may share a
+ * storage. VOLUME_MARK_BYTES longer than of; owned by the caller. */
+enum { VOLUME_MARK_BYTES = 9 };
+char *volume_owner(const char *controller, const char *of);

@@ -187,6 +187,8 @@ static bool image_ok(Brain *b, const ImageVersion *image, GError **err)
       return false;
   if (!image->storages)
     return error_false(err, REASON_MISSING_FIELD, "field", "storages", NULL);
+  if (strlen(image->family) + VOLUME_MARK_BYTES > NAME_MAX_BYTES) /* the volume's name holds it, and our mark */
+    return error_false(err, REASON_BAD_VALUE, "field", "family", "value", image->family, "limit", "of 54 characters at most", NULL);
   return path_ok("source", image->source, err) && path_ok("kernel", image->kernel, err) && path_ok("initrd", image->initrd, err);
 }
 
@@ -199,7 +201,8 @@ static bool verb_image_import(Brain *b, const Request *r, Answer *a, GError **er
     return verb_drop(NOUN_IMAGE, image);
   image->version = next_version(b, NOUN_IMAGE, image->family);
   image->head.name = version_name(image->family, image->version);
-  image->volume = g_strdup_printf("img-%s-v%" G_GINT64_FORMAT ".%s", image->family, image->version, image_format_name(image->format));
+  g_autofree char *owner = volume_owner(b->controller, image->family);
+  image->volume = g_strdup_printf("img-%s-v%" G_GINT64_FORMAT ".%s", owner, image->version, image_format_name(image->format));
   g_autofree char *name = g_strdup(image->head.name);
   verb_keep(b, NOUN_IMAGE, image);
   task_begin(b, TASK_IMPORT, NOUN_IMAGE, name, r->caller.user);

@@ -57,16 +57,10 @@ static bool clone_copy(StepRun *run, Volumes *volumes, const VolumeCall *call, c
   return true;
 }
 
-char *step_volume_owner(const char *controller, const char *desktop)
-{
-  g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, controller, -1);
-  return g_strdup_printf("%s-%.8s", desktop, sum);
-}
-
 /* Never another controller's: every name that we make, open or delete has ours in it. */
 static char *own_volume(const StepOrder *o, VolumeRole role)
 {
-  g_autofree char *owner = step_volume_owner(o->controller, o->desktop->head.name);
+  g_autofree char *owner = volume_owner(o->controller, o->desktop->head.name);
   return volume_name(role, owner, o->desktop->clone);
 }
 
@@ -136,7 +130,7 @@ static bool delete_but(StepRun *run, int64_t keep, GError **err)
 {
   g_autoptr(Volumes) volumes = desktop_storage(run, err);
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  g_autofree char *owner = step_volume_owner(run->order->controller, run->order->desktop->head.name);
+  g_autofree char *owner = volume_owner(run->order->controller, run->order->desktop->head.name);
   return volumes && volume_delete_desktop(volumes, &call, owner, keep, err);
 }
 

@@ -20,8 +20,6 @@ bool run_prove(StepRun *run, GError **err);
 
 /* A storage, by the driver that follows from what is known of it and of host, which may be NULL. */
 Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err);
-/* Whose a desktop's volumes are, for their names: d-17-3fa81b2c, with a hash of the controller, as several may share a storage. Owned by the caller. */
-char *step_volume_owner(const char *controller, const char *desktop);
 /* The domain's UUID; owned by the caller. */
 char *step_uuid(const StepOrder *order);
 /* The domain is of the generation that the order speaks of; else DESKTOP_PASSED_ON: it was reset since, and may be somebody else's.

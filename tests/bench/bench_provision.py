@@ -78,7 +78,7 @@ class Plain:
     def __init__(self, sarang, api):
         size = (guests() / "micro.img").stat().st_size
         self.lab = sarang.lab
-        self.words = [DESKTOPS, THREADS, SHARED, "img-micro-v1.raw", size, *(w for h in HOSTS for w in (definition(sarang, api, h), sarang.uri(h)))]
+        self.words = [DESKTOPS, THREADS, SHARED, api.ask("GET", "images/micro@1")["volume"], size, *(w for h in HOSTS for w in (definition(sarang, api, h), sarang.uri(h)))]
 
     def call(self, verb):
         program = pathlib.Path(ROOT) / os.environ.get("B", "build/release") / "tests/bench/provision_plain"

@@ -40,8 +40,13 @@ def check_pool(s, lab, sarang, pool, storages, directory):
     with s.check(f"{pool}: each disk is an overlay of its own on the image"):
         for d in desktops:
             disk = f"{directory}/{volume(lab, d, directory, '.g1.qcow2')}"
-            equal(backing(lab, d["host"], disk), f"{directory}/img-micro-v1.raw", f"what {disk} stands on")
+            equal(backing(lab, d["host"], disk), f"{directory}/{image_volume(sarang)}", f"what {disk} stands on")
     return desktops
+
+
+def image_volume(sarang):
+    """The image's file: its name holds the controller's hash, too."""
+    return sarang("image", "show", "micro@1")["volume"]
 
 
 def volume(lab, desktop, directory, end):
@@ -52,7 +57,7 @@ def volume(lab, desktop, directory, end):
 
 
 def check_shared(s, lab, sarang):
-    image = lab.shared / "sarang" / "img-micro-v1.raw"
+    image = lab.shared / "sarang" / image_volume(sarang)
     before = file_hash(image)
     desktops = check_pool(s, lab, sarang, "on-shared", ["shared"], SHARED)
     with s.check("both hosts carry some"):
@@ -94,8 +99,8 @@ def check_end(s, lab, sarang):
         sarang.wait_count("pool", 0)
         for host in HOSTS:
             equal(sarang.domains(host), set(), f"domains left on {host}")
-            equal(volumes(lab, host, LOCAL), {"img-micro-v1.raw"}, f"files left on {host}")
-        equal(volumes(lab, "host1", SHARED), {"img-micro-v1.raw"}, "files left on shared storage")
+            equal(volumes(lab, host, LOCAL), {image_volume(sarang)}, f"files left on {host}")
+        equal(volumes(lab, "host1", SHARED), {image_volume(sarang)}, "files left on shared storage")
     with s.check("then the image goes, everywhere"):
         sarang("image", "remove", "micro@1")
         sarang.wait_count("image", 0)

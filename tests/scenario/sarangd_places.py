@@ -4,6 +4,7 @@ elsewhere, be it by a link, and no backup written elsewhere. Root at the control
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -117,6 +118,7 @@ def tell(function):
         return False
     finally:
         daemon.stop()
+        subprocess.run(["chattr", "-R", "-i", folder], stderr=subprocess.DEVNULL, check=False)  # images cannot be deleted else
         shutil.rmtree(folder, ignore_errors=True)
 
 

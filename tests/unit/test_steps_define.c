@@ -136,8 +136,8 @@ static void a_disk_of_another_controller_was_deleted(void **state)
 {
   Place *p = place_new(NULL);
   g_autofree char *directory = g_dir_make_tmp("sarang-steps-XXXXXX", NULL);
-  g_autofree char *ours = step_volume_owner(controller, "d-1");
-  g_autofree char *theirs = step_volume_owner("22222222-2222-4333-8444-555555555555", "d-1");
+  g_autofree char *ours = volume_owner(controller, "d-1");
+  g_autofree char *theirs = volume_owner("22222222-2222-4333-8444-555555555555", "d-1");
   g_autofree char *mine = file_put(directory, ours), *other = file_put(directory, theirs), *plain = file_put(directory, "d-1");
   p->host.uri = (char *)"test:///default";
   p->storage.path = p->storage.controller_path = directory;
