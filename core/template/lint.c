@@ -3,6 +3,7 @@
 #include "core/template/machine.h"
 #include "core/template/xml.h"
 #include "core/text.h"
+#include "drivers/volume/volume.h"
 
 #include <string.h>
 
@@ -51,8 +52,19 @@ static bool is_under(const char *path, const char *directory)
   return n && !strncmp(path, directory, n) && path[n] == '/' && path[n + 1];
 }
 
+/* A desktop's volume or an image's, by its name: but for the ones that the controller gives, it is somebody else's. */
+static bool is_anothers_volume(const Lint *lint, const char *path)
+{
+  VolumeName name;
+  const char *slash = strrchr(path, '/');
+  bool given = lint->target && (!g_strcmp0(path, lint->target->disk) || !g_strcmp0(path, lint->target->seed));
+  return slash && !given && volume_name_parse(slash + 1, &name);
+}
+
 static bool is_in_storage(const Lint *lint, const char *path)
 {
+  if (is_anothers_volume(lint, path))
+    return false;
   for (const char *const *d = lint->policy->directories; d && *d; d++)
     if (is_plain(path) && is_under(path, *d))
       return true;

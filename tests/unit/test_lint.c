@@ -108,6 +108,11 @@ static void disks(void **state)
     { "<disk type='file'><source file='/srv/sarang/tools.img'/><target dev='vdb'/><readonly/></disk>", "" },
     { "<disk type='file'><source file='/srv/sarang/tools.img'/><target dev='vdb'/></disk>", "disk-shared:4 " D "disk" },
     { "<disk type='file' device='floppy'><source file='/srv/sarang/f.img'/></disk>", "disk-shared:4 " D "disk" },
+    { "<disk type='file' device='cdrom'><source file='/srv/sarang/d-1-3fa81b2c.g1.qcow2'/></disk>",
+      "disk-file:4 " D "disk/source/@file=\"/srv/sarang/d-1-3fa81b2c.g1.qcow2\"" }, /* another's volume */
+    { "<disk type='file' device='cdrom'><source file='/srv/sarang/sub/img-linux-v3.raw'/></disk>",
+      "disk-file:4 " D "disk/source/@file=\"/srv/sarang/sub/img-linux-v3.raw\"" },
+    { "<disk type='file' device='cdrom'><source file='/srv/sarang/d-1.g1.qcow2.iso'/></disk>", "" },
     { "<disk type='file' device='cdrom'><source file='/etc/shadow'/></disk>", "disk-file:4 " D "disk/source/@file=\"/etc/shadow\"" },
     { "<disk type='file' device='cdrom'><source file='srv/sarang/x'/></disk>", "disk-file:4 " D "disk/source/@file=\"srv/sarang/x\"" },
     { "<disk type='file' device='cdrom'><source dev='/dev/sda'/></disk>", "host-source:4 " D "disk/source/@dev=\"/dev/sda\"" },
