@@ -163,6 +163,7 @@ typedef struct {
   const char *host;       /* what people call the host: goes into errors; NULL = the URI */
   const char *controller; /* uuid of this controller: decides what is ours */
   bool allow_plain_tcp;   /* qemu+tcp and xen+tcp: neither encrypted nor authenticated; for labs */
+  bool knock;             /* first see whether anybody takes connections there: an open that cannot work fails within seconds */
   bool domain_events;     /* ask the host for DOMAIN_CHANGED and DEVICES_CHANGED; SERIAL and LOST are told in any case */
   HypervisorSink sink;
 } HypervisorOptions;

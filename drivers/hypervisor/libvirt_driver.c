@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "drivers/hypervisor/domain_xml.h"
+#include "drivers/hypervisor/knock.h"
 #include "drivers/hypervisor/libvirt.h"
 
 enum {
@@ -107,6 +108,8 @@ static void libvirt_close(Hypervisor *hypervisor)
 static bool libvirt_open(const HypervisorOptions *options, FlavourKind flavour, Hypervisor **ret_hypervisor, GError **err)
 {
   const char *host = options->host ? options->host : options->uri;
+  if (options->knock && !knock(options->uri, host, err))
+    return false;
   events_start();
   virConnectPtr conn = virConnectOpen(options->uri);
   if (!conn)

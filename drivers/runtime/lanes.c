@@ -20,7 +20,7 @@ LanesConfig lanes_config_default(void)
     .poll_us = 30 * G_USEC_PER_SEC,
     .poll_timeout_us = 20 * G_USEC_PER_SEC,
     .backoff_min_us = G_USEC_PER_SEC / 2,
-    .backoff_max_us = 3 * G_USEC_PER_SEC,
+    .backoff_max_us = 5 * G_USEC_PER_SEC / 2,
     .probes_per_s = 25,
     .idle_us = 5 * G_USEC_PER_SEC,
   };

@@ -124,8 +124,9 @@ typedef struct {
   int64_t idle_us;            /* a thread without work ends after this */
 } LanesConfig;
 
-/* 4, 4, 512, 4096, 8, 3 · 15 s, 30 s, 20 s, 0.5 s, 3 s, 25, 5 s; controller NULL. A host that answers again is so found within 5 s; a
- * probe that gets no answer holds a thread for open_timeout_us, so that 25 a second leave enough to hosts that live. */
+/* 4, 4, 512, 4096, 8, 3 · 15 s, 30 s, 20 s, 0.5 s, 2.5 s, 25, 5 s; controller NULL. A host that answers again is so found within 5 s, as a
+ * probe into nothing ends after KNOCK_MS. One that is taken, and not answered, holds a thread for open_timeout_us: 25 a second leave
+ * enough to hosts that live. */
 LanesConfig lanes_config_default(void);
 
 Lanes *lanes_new(const LanesConfig *config, LaneSink sink);

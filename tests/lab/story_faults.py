@@ -6,7 +6,7 @@ from lab import Lab, equal, refused, require, run, until
 from product import Product, missing
 
 SILENT_S = 60  # keepalive finds a silent host after 20 s, one connect to it fails after 10; and the machine may be busy
-BACK_S = 15  # tried every 3 s; one try may be under way, into nothing, when the host comes back
+BACK_S = 15  # tried again within 5 s, also when one try is under way into nothing; and the machine may be busy
 
 
 def prepare(s, sarang):

@@ -4,13 +4,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 #include <malloc.h>
 
 #include "drivers/hypervisor/fake.h"
+#include "drivers/hypervisor/knock.h"
 #include "tests/unit/hypervisor_contract.h"
 
 static const char controller[] = "11111111-2222-4333-8444-555555555555";
@@ -212,6 +215,61 @@ static void fake_domain_costs_at_most_300_bytes(void **state)
   hypervisor_close(hypervisor);
 }
 
+/* ── a host that takes no connections ─────────────────────────────────────── */
+
+static int listen_at(struct sockaddr_in *at)
+{
+  socklen_t n = sizeof *at;
+  *at = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  assert_true(fd >= 0 && !bind(fd, (struct sockaddr *)at, sizeof *at) && !listen(fd, 0) && !getsockname(fd, (struct sockaddr *)at, &n));
+  return fd;
+}
+
+/* With nobody who accepts, its queue is full after some: then the kernel drops what comes, as a host without power does. */
+static void fill_queue(const struct sockaddr_in *at, int *fds, int n)
+{
+  for (int i = 0; i < n; i++) {
+    fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    assert_true(fds[i] >= 0);
+    connect(fds[i], (const struct sockaddr *)at, sizeof *at);
+  }
+}
+
+static void a_try_into_nothing_held_its_thread_for_minutes(void **state)
+{
+  struct sockaddr_in at;
+  int listening = listen_at(&at), fds[8];
+  fill_queue(&at, fds, G_N_ELEMENTS(fds));
+  g_autofree char *uri = g_strdup_printf("qemu+tcp://127.0.0.1:%d/system", ntohs(at.sin_port));
+  HypervisorOptions options = { .uri = uri, .host = "h1", .controller = controller, .allow_plain_tcp = true, .knock = true };
+  Hypervisor *hypervisor = NULL;
+  g_autoptr(GError) err = NULL;
+  int64_t begin_us = g_get_monotonic_time();
+  assert_false(hypervisor_open(&options, &hypervisor, &err));
+  assert_true(error_is(err, REASON_HOST_UNREACHABLE));
+  assert_in_range(g_get_monotonic_time() - begin_us, 0, (KNOCK_MS + 1500) * 1000);
+  for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+    close(fds[i]);
+  close(listening);
+}
+
+static void only_tcp_ports_are_knocked_at(void **state)
+{
+  struct sockaddr_in at;
+  close(listen_at(&at)); /* nobody is there any more */
+  const struct { const char *way; bool opens; } rows[] = { { "qemu+tcp", false }, { "qemu+tls", false }, { "qemu+unix", true } };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *uri = g_strdup_printf("%s://127.0.0.1:%d/system", rows[i].way, ntohs(at.sin_port));
+    g_autoptr(GError) err = NULL;
+    if (knock(uri, "h1", &err) != rows[i].opens)
+      fail_msg("%s", uri);
+    assert_int_equal(rows[i].opens, !error_is(err, REASON_HOST_UNREACHABLE));
+  }
+  assert_true(knock("qemu:///system", "h1", NULL));
+  assert_true(knock("test:///default", "h1", NULL));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -221,6 +279,8 @@ int main(void)
     cmocka_unit_test(fake_host_survives_a_restart),
     cmocka_unit_test(fake_obeys_its_control_file),
     cmocka_unit_test(fake_domain_costs_at_most_300_bytes),
+    cmocka_unit_test(a_try_into_nothing_held_its_thread_for_minutes),
+    cmocka_unit_test(only_tcp_ports_are_knocked_at),
   };
   Contract on_fake = { .uri = "fake:contract", .has_agent_guest = true, .xml = build, .data = "kvm" };
   Contract on_test = { .uri = "test:///default", .xml = build, .data = "test" };
