@@ -23,6 +23,8 @@
   X(http_watchers, INT, "http", "watchers", 1, 16384, "256", "streams", "streams of changes that may be open at a time") \
   X(http_watcher_bytes, INT, "http", "watcher_bytes", 65536, 67108864, "1048576", "bytes", \
     "unread changes after which a slow stream is cut") \
+  X(http_watch_beat_s, INT, "http", "watch_beat_s", 1, 300, "15", "seconds", \
+    "between signs of life on a stream of changes; at each one it is asked whether its login still holds") \
   X(http_head_s, INT, "http", "head_s", 1, 600, "10", "seconds", "until the head of a request must be there") \
   X(http_body_s, INT, "http", "body_s", 1, 600, "30", "seconds", \
     "until the body of a request must be there, and its answer taken") \

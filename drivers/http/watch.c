@@ -262,11 +262,13 @@ static void watch_pump(Watch *w)
     watch_give(w, NULL);
 }
 
+static int64_t beat_us(const WatchHub *hub) { return hub->server->config.http_watch_beat_s * (int64_t)G_USEC_PER_SEC; }
+
 static void watch_beat(Watch *w, int64_t now_us)
 {
   if (now_us < w->beat_us)
     return;
-  w->beat_us = now_us + WATCH_BEAT_S * (int64_t)G_USEC_PER_SEC;
+  w->beat_us = now_us + beat_us(w->hub);
   g_autoptr(GString) sign = g_string_new(": here\n\n");
   watch_give(w, caller_is_good(w->hub->server, &w->caller) ? sign : NULL);
 }
@@ -274,7 +276,7 @@ static void watch_beat(Watch *w, int64_t now_us)
 static void hub_take(WatchHub *hub, Watch *w)
 {
   struct epoll_event event = { .events = EPOLLIN, .data.ptr = w };
-  w->beat_us = g_get_monotonic_time() + WATCH_BEAT_S * (int64_t)G_USEC_PER_SEC;
+  w->beat_us = g_get_monotonic_time() + beat_us(hub);
   g_ptr_array_add(hub->watches, w);
   if (!caller_is_staff(&w->caller))
     seen_init(w);

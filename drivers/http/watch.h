@@ -5,8 +5,7 @@
 
 #include "drivers/http/exchange.h"
 
-/* Seconds between two signs of life of a stream in which nothing happens; also how often its caller's login is looked at. */
-enum { WATCH_BEAT_S = 15, WATCHERS_A_USER_MAX = 32 };
+enum { WATCHERS_A_USER_MAX = 32 };
 
 /* IO where the process has no descriptor left. */
 WatchHub *watch_hub_new(Server *server, GError **err);

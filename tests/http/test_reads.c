@@ -383,6 +383,7 @@ static HttpConfig config_on(char *local, char *gateway)
                        .http_head_s = 5,
                        .http_body_s = 5,
                        .http_watchers = 1,
+                       .http_watch_beat_s = 15,
                        .http_logins = 1,
                        .http_watcher_bytes = 65536 };
 }

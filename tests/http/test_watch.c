@@ -177,6 +177,29 @@ static void a_stream_ends_with_the_login(void **state)
   close(by_user);
 }
 
+/* Whoever sits between would cut a stream on which nothing is said; and a login ends by the clock too, without any change. */
+static void a_quiet_stream_gives_signs_of_life(void **state)
+{
+  static const char *const sets[] = { "http.watch_beat_s=1", NULL };
+  Scene *other = scene_new(sets), *kept = scene;
+  scene = other;
+  g_autofree char *brief = fake_token(other->runtime, "vera", 2);
+  int fd = watch(other->viewer, "", ""), ends = watch(brief, "", "");
+  int64_t begin_us = g_get_monotonic_time();
+  for (int i = 0; i < 2; i++) {
+    g_autofree char *beat = client_read_until(fd, ": here\n\n");
+    assert_non_null(beat);
+  }
+  assert_in_range(g_get_monotonic_time() - begin_us, G_USEC_PER_SEC, 8 * G_USEC_PER_SEC); /* two of them, not a stream of them */
+  g_autofree char *end = client_read_until(ends, "0\r\n\r\n");
+  assert_non_null(end);
+  assert_false(client_is_closed(fd, 0));
+  close(fd);
+  close(ends);
+  scene = kept;
+  scene_free(other);
+}
+
 static void a_slow_reader_is_cut_and_others_are_not(void **state)
 {
   int slow = watch(scene->viewer, "?nouns=desktop", ""), quick = watch(scene->viewer, "?nouns=pool", "");
@@ -236,6 +259,7 @@ int main(void)
     cmocka_unit_test(what_is_too_long_ago_is_listed_anew),
     cmocka_unit_test(a_doubtful_loss_is_listed_anew),
     cmocka_unit_test(a_stream_ends_with_the_login),
+    cmocka_unit_test(a_quiet_stream_gives_signs_of_life),
     cmocka_unit_test(a_slow_reader_is_cut_and_others_are_not),
     cmocka_unit_test(streams_have_a_limit),
     cmocka_unit_test(a_server_that_stops_ends_its_streams),
