@@ -20,6 +20,7 @@ struct Dispatch {
   GThread *looker;
   GMutex lock;
   GHashTable *again;        /* Jobs that wait to look again; under lock */
+  GHashTable *looks;        /* task → Job that looks whether its guest is ready, the newest one; under lock */
 };
 
 /* One order under way. Owned by who handles it: the lanes until it is done, then looked at by done. */
@@ -30,8 +31,54 @@ typedef struct {
   int64_t end_us;           /* of the step, monotonic */
   char *serial;             /* UUID of the domain for whose line on the serial console it waits, or NULL */
   GSource *timer;
+  bool over;                /* its task has gone on without it: it looks no more; under lock */
   gint refs;                /* the lane's, and its completion's */
 } Job;
+
+/* ── looks: one a task ────────────────────────────────────────────────────── */
+
+static bool is_look(const StepOrder *order) { return order && order->kind == STEP_READY && order->task; }
+
+/* Sees to it that it looks no more; lock held. */
+static void look_end(Job *job)
+{
+  job->over = true;
+  if (g_hash_table_contains(job->dispatch->again, job))
+    g_source_set_ready_time(job->timer, 0);
+}
+
+/* Instead of any that looked for the same task; lock held. */
+static void look_note(Job *job)
+{
+  Job *before = is_look(job->order) ? g_hash_table_lookup(job->dispatch->looks, job->order->task) : NULL;
+  if (before)
+    look_end(before);
+  if (is_look(job->order))
+    g_hash_table_replace(job->dispatch->looks, g_strdup(job->order->task), job);
+}
+
+/* Before it may be freed: a call that hangs outlives the dispatcher. */
+static void look_forget(Job *job)
+{
+  Dispatch *d = job->dispatch;
+  g_mutex_lock(&d->lock);
+  if (is_look(job->order) && g_hash_table_lookup(d->looks, job->order->task) == job)
+    g_hash_table_remove(d->looks, job->order->task);
+  g_mutex_unlock(&d->lock);
+}
+
+/* A task that was cancelled, dropped, or is at another step or try needs no more looks. */
+static void look_judge(Dispatch *d, const Change *change)
+{
+  const Task *task = (const Task *)change->object;
+  g_mutex_lock(&d->lock);
+  Job *job = g_hash_table_lookup(d->looks, task->head.name);
+  bool goes_on = job && change->how == CHANGE_PUT && task->state == TASK_RUNNING && !task->undoing &&
+                 task->step_index == job->order->index && task->attempt == job->order->attempt;
+  if (job && !goes_on)
+    look_end(job);
+  g_mutex_unlock(&d->lock);
+}
 
 static void job_unref(void *data)
 {
@@ -66,9 +113,13 @@ static gboolean look_again(void *data)
   Dispatch *d = job->dispatch;
   g_mutex_lock(&d->lock);
   g_hash_table_remove(d->again, job);
+  bool over = job->over;
   g_mutex_unlock(&d->lock);
   g_clear_pointer(&job->timer, g_source_unref);
-  job_submit(job);
+  if (over)
+    look_forget(job);
+  else
+    job_submit(job);
   job_unref(job);
   return G_SOURCE_REMOVE;
 }
@@ -90,16 +141,21 @@ static bool job_again(Job *old)
   if (!old->run.not_yet || g_get_monotonic_time() + MARGIN_US > old->end_us)
     return false;
   Dispatch *d = old->dispatch;
-  Job *job = job_new(d, g_steal_pointer(&old->order), old->end_us);
-  old->run.order = NULL;
-  job->serial = g_steal_pointer(&old->serial);
-  job->timer = g_timeout_source_new(job->serial ? LISTEN_AGAIN_MS : LOOK_AGAIN_MS);
-  g_source_set_callback(job->timer, look_again, job, NULL);
   g_mutex_lock(&d->lock);
-  g_hash_table_add(d->again, job);
+  bool over = old->over;
+  Job *job = over ? NULL : job_new(d, g_steal_pointer(&old->order), old->end_us);
+  if (job) {
+    old->run.order = NULL;
+    job->serial = g_steal_pointer(&old->serial);
+    job->timer = g_timeout_source_new(job->serial ? LISTEN_AGAIN_MS : LOOK_AGAIN_MS);
+    g_source_set_callback(job->timer, look_again, job, NULL);
+    g_hash_table_add(d->again, job);
+    if (is_look(job->order))
+      g_hash_table_replace(d->looks, g_strdup(job->order->task), job);
+    g_source_attach(job->timer, d->context);
+  }
   g_mutex_unlock(&d->lock);
-  g_source_attach(job->timer, d->context);
-  return true;
+  return job;
 }
 
 /* A guest said something: whoever waits for its line looks at once. What is said between a look and the wait is found by the next one. */
@@ -122,8 +178,10 @@ static void lane_done(void *data, LaneEnd end, const GError *err)
   Job *job = data;
   switch (end) {
   case LANE_RAN:
-    if (!job_again(job))
-      runtime_push_result(job->dispatch->runtime, g_steal_pointer(&job->run.result));
+    if (job_again(job))
+      return;
+    look_forget(job);
+    runtime_push_result(job->dispatch->runtime, g_steal_pointer(&job->run.result));
     return;
   case LANE_EXPIRED_WAITING: /* nobody has looked yet: the host was busy with others, which is not this guest's fault */
     job->run.not_yet = job->order->kind == STEP_READY;
@@ -133,12 +191,15 @@ static void lane_done(void *data, LaneEnd end, const GError *err)
   case LANE_EXPIRED_RUNNING:
   case LANE_REFUSED: {
     /* run() may still write into the job: only what was there before may be read */
+    look_forget(job);
     StepResult *result = step_result_new(job->order);
     result->error = g_error_copy(err);
     runtime_push_result(job->dispatch->runtime, result);
     return;
   }
   case LANE_CANCELLED:
+    look_forget(job);
+    return;
   case N_LANE_ENDS:
     return;
   }
@@ -191,11 +252,15 @@ void dispatch_order(Dispatch *d, StepOrder *take_order)
     g_thread_pool_push(d->files, job, NULL);
     return;
   }
+  g_mutex_lock(&d->lock);
+  look_note(job);
+  g_mutex_unlock(&d->lock);
   if (step_listens(take_order))
     job->serial = desktop_domain_uuid(take_order->controller, take_order->desktop->head.name);
   if (take_order->host) {
     job_submit(job);
   } else {
+    look_forget(job);
     error_set(&job->run.result->error, REASON_NOT_FOUND, "kind", "host", "name", "", NULL);
     runtime_push_result(d->runtime, g_steal_pointer(&job->run.result));
   }
@@ -322,11 +387,11 @@ void dispatch_apply(Dispatch *d, const Batch *batch)
 {
   for (guint i = 0; i < batch->changes->len; i++) {
     const Change *c = &g_array_index(batch->changes, Change, i);
-    if (c->noun != NOUN_HOST)
-      continue;
-    if (c->how == CHANGE_DELETE)
+    if (c->noun == NOUN_TASK)
+      look_judge(d, c);
+    else if (c->noun == NOUN_HOST && c->how == CHANGE_DELETE)
       lanes_del_host(d->lanes, c->object->name);
-    else if (((Host *)c->object)->state == HOST_ENROLLING)
+    else if (c->noun == NOUN_HOST && ((Host *)c->object)->state == HOST_ENROLLING)
       host_put(d, (Host *)c->object);
   }
 }
@@ -360,6 +425,7 @@ Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
   d->context = g_main_context_new();
   d->loop = g_main_loop_new(d->context, FALSE);
   d->again = g_hash_table_new(NULL, NULL);
+  d->looks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_mutex_init(&d->lock);
   d->looker = g_thread_new("looker", looker_main, d);
   return d;
@@ -413,6 +479,7 @@ void dispatch_free(Dispatch *d)
   if (d->lanes)
     lanes_free(d->lanes, STOP_WAIT_US);
   drop_waiting(d);
+  g_hash_table_unref(d->looks);
   step_memo_free(d->steps.memo);
   g_main_loop_unref(d->loop);
   g_main_context_unref(d->context);

@@ -181,11 +181,72 @@ static void a_look_that_waited_for_its_turn_failed_the_desktop(void **state)
   stand_free(s);
 }
 
+/* ── looks of a task ──────────────────────────────────────────────────────── */
+
+static void order_for(Stand *s, StepKind kind, const char *task)
+{
+  StepOrder *made = g_new0(StepOrder, 1);
+  *made = (StepOrder){ .kind = kind, .task = g_strdup(task), .index = 4, .attempt = 1, .timeout_us = 20 * G_USEC_PER_SEC,
+                        .controller = g_strdup(controller), .host = grab(s->host), .desktop = grab(s->desktop), .template = grab(s->template) };
+  dispatch_order(s->dispatch, made);
+}
+
+static void task_becomes(Stand *s, const char *name, TaskState state, bool undoing, int attempt)
+{
+  Task *task = (Task *)object_new(&schemas[NOUN_TASK], NOUN_TASK, name);
+  task->state = state;
+  task->undoing = undoing;
+  task->step_index = 4;
+  task->attempt = attempt;
+  g_autoptr(Batch) batch = batch_new(1);
+  Change change = { NOUN_TASK, CHANGE_PUT, &task->head };
+  g_array_append_val(batch->changes, change);
+  dispatch_apply(s->dispatch, batch);
+}
+
+/* It looked on, for minutes, at a guest that nobody waited for any more, and held a thread of the host each time. */
+static void a_look_went_on_after_its_task_was_cancelled(void **state)
+{
+  static const struct { TaskState state; bool undoing; int attempt; bool goes_on; const char *why; } rows[] = {
+    { TASK_RUNNING, false, 1, true, "nothing has changed for it" },
+    { TASK_RUNNING, true, 1, false, "what it did is being undone" },
+    { TASK_RUNNING, false, 2, false, "another try looks" },
+    { TASK_CANCELLED, false, 1, false, "it was cancelled" },
+    { TASK_FAILED, false, 1, false, "it has ended" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *uri = g_strdup_printf("fake:looks%zu?boot_ms=600&ready=count", i);
+    Stand *s = stand_new(uri);
+    must_work(s, STEP_START, POWER_ON);
+    order_for(s, STEP_READY, "t-1");
+    task_becomes(s, "t-1", rows[i].state, rows[i].undoing, rows[i].attempt);
+    order_for(s, STEP_READY, "t-2"); /* behind it: what the guest says, both hear */
+    bool first = false;
+    for (bool second = false; !second;) {
+      g_autoptr(StepResult) result = g_async_queue_timeout_pop(results, 30 * G_USEC_PER_SEC);
+      assert_non_null(result);
+      first |= !result->error && !g_strcmp0(result->task, "t-1");
+      second |= !g_strcmp0(result->task, "t-2");
+    }
+    order(s, STEP_POWER_OFF, s->desktop); /* behind whatever still looks */
+    for (bool off = false; !off;) {
+      g_autoptr(StepResult) result = g_async_queue_timeout_pop(results, 30 * G_USEC_PER_SEC);
+      assert_non_null(result);
+      first |= !result->error && !g_strcmp0(result->task, "t-1");
+      off = result->kind == STEP_POWER_OFF;
+    }
+    if (first != rows[i].goes_on)
+      fail_msg("%s: the first %s", rows[i].why, first ? "looked on" : "looked no more");
+    stand_free(s);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_guest_that_speaks_is_heard_at_once),
     cmocka_unit_test(a_guest_that_goes_off_is_not_waited_for),
+    cmocka_unit_test(a_look_went_on_after_its_task_was_cancelled),
     cmocka_unit_test(a_look_that_waited_for_its_turn_failed_the_desktop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
