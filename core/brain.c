@@ -52,6 +52,7 @@ Brain *brain_new(const BrainOptions *options)
   b->orphans = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->uses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->denials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->measures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   return b;
@@ -70,6 +71,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->gates);
   g_hash_table_unref(b->orphans);
   g_hash_table_unref(b->refused);
+  g_hash_table_unref(b->measures);
   g_hash_table_unref(b->elsewhere);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
@@ -146,7 +148,8 @@ GError *brain_error_of(const char *text)
 
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about)
 {
-  PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), kind == STEP_REAP ? g_strdup(about) : NULL };
+  bool names_it = kind == STEP_REAP || kind == STEP_MEASURE;
+  PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), names_it ? g_strdup(about) : NULL };
   g_array_append_val(b->orders, order);
   PendingCall *call = g_new0(PendingCall, 1);
   call->reply = b->reply;
@@ -411,6 +414,8 @@ static void call_done(Brain *b, StepResult *result)
     reply_add(b, call->reply, answer, NULL);
   } else if (call->kind == STEP_SCREENSHOT) {
     screenshot_done(b, call, result);
+  } else if (call->kind == STEP_MEASURE) {
+    storage_measured(b, call->object, result);
   } else if (call->kind == STEP_REAP && !result->error) {
     g_autofree char *detail = g_strdup_printf("{\"domain\":\"%s\"}", call->object); /* a UUID */
     brain_event(b, "host.orphan-removed", NOUN_HOST, call->host, NULL, detail);
@@ -555,6 +560,7 @@ void brain_take_output(Brain *b, Output *ret_output)
   out.batch = state_take_batch(b->state, b->options.sequence + 1);
   if (out.batch)
     b->options.sequence++;
+  out.seen = state_take_seen(b->state);
   for (guint i = 0; i < b->replies->len; i++)
     reply_finish(b, &g_array_index(b->replies, PendingReply, i), out.replies);
   g_array_set_size(b->replies, 0);
@@ -577,5 +583,6 @@ void output_clear(Output *output)
   for (guint i = 0; output->orders && i < output->orders->len; i++)
     step_order_free(output->orders->pdata[i]);
   g_clear_pointer(&output->orders, g_ptr_array_unref);
+  g_clear_pointer(&output->seen, g_ptr_array_unref);
   output->batch = NULL;
 }

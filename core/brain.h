@@ -32,6 +32,7 @@ typedef struct {
   Batch *batch;         /* NULL = nothing to make durable */
   GArray *replies;      /* of Reply */
   GPtrArray *orders;    /* of StepOrder * */
+  GPtrArray *seen;      /* of Object *: as they are now, observed anew without a change to make durable; NULL = none */
   int64_t wake_us;      /* call brain_tick at this time at the latest; INT64_MAX = not needed */
 } Output;
 

@@ -27,7 +27,8 @@ typedef struct {
   StepKind kind;
   char *task;       /* or NULL */
   uint64_t call;
-  char *desktop, *host, *domain;
+  char *desktop, *host;
+  char *domain;     /* of REAP; of MEASURE the storage */
 } PendingOrder;
 
 /* A gateway as it was heard last. Silence counts only when it was looked at twice: between the two looks one that is alive has spoken, also
@@ -36,6 +37,12 @@ typedef struct {
   int64_t look_us;  /* when it is looked at next */
   bool missed;      /* at the look before it had said nothing */
 } Gateway;
+
+/* When a storage was measured last, and whether an answer is outstanding. */
+typedef struct {
+  int64_t at_us;
+  bool asked;
+} Measure;
 
 struct Brain {
   BrainOptions options;
@@ -51,6 +58,7 @@ struct Brain {
   GHashTable *running;      /* host → how many of its tasks run that start desktops */
   GHashTable *gates;        /* host → GQueue of task names that wait for such a place */
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
+  GHashTable *measures;     /* storage → Measure */
   GHashTable *elsewhere;    /* desktop → host where its domain was seen, though we did not put it there */
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
@@ -80,6 +88,7 @@ void brain_dirty(Brain *b, const char *pool);
 const Object *brain_need(Brain *b, Noun noun, const char *name, GError **err);
 #define NEED(b, Type, NOUN, name, err) ((const Type *)brain_need(b, NOUN_##NOUN, name, err))
 #define GET(b, Type, NOUN, name) FIND((b)->state, Type, NOUN, name)
+#define SEE(b, Type, NOUN, name) ((Type *)state_observe((b)->state, NOUN_##NOUN, name))
 #define EDIT(b, Type, NOUN, name) ((Type *)state_edit((b)->state, NOUN_##NOUN, name, (b)->now_us))
 /* The answer's object is name as it is when the batch is closed. */
 void answer_object(Brain *b, Answer *answer, int status, const char *name);
@@ -176,6 +185,13 @@ bool ticket_room(Brain *b, const Request *request, GError **err);
 char *ticket_make(Brain *b, const Session *session, const Request *request);
 /* A token's time is over: unlike one that was revoked it cuts no console. */
 void consoles_outlive_token(Brain *b, const char *token);
+
+/* ── storages.c ── */
+/* A host answers: what it has and was not measured lately is measured through it. */
+void storages_look(Brain *b, const char *host);
+void storage_measured(Brain *b, const char *name, const StepResult *result);
+/* Bytes that are free for one more copy, less what copies under way will take; INT64_MAX where nobody has measured it. */
+int64_t storage_room_bytes(Brain *b, const Storage *storage);
 
 /* ── pools.c ── */
 void pool_reconcile(Brain *b, const char *name);

@@ -479,7 +479,10 @@ StepOrder *order_make(Brain *b, const PendingOrder *pending)
   order->call = pending->call;
   order->controller = g_strdup(b->controller);
   order->timeout_us = (task ? step_time_s(b, task, pending->kind) : step_rows[pending->kind].timeout_s) * SECOND_US;
-  order->domain = g_strdup(pending->domain);
+  if (pending->kind == STEP_MEASURE)
+    order->storage = grab(b, NOUN_STORAGE, pending->domain);
+  else
+    order->domain = g_strdup(pending->domain);
   if (task) {
     order->index = task->step_index;
     order->attempt = task->attempt;

@@ -81,8 +81,11 @@ void host_seen(Brain *b, const Observation *seen)
     return;
   }
   bool back = !host_state_is_reachable(h->state) && h->state != HOST_MAINTENANCE;
-  if (!facts_same(h, seen))
+  if (facts_same(h, seen))
+    SEE(b, Host, HOST, seen->host)->seen = b->now_us;
+  else
     facts_keep(b, seen);
+  storages_look(b, seen->host);
   if (!back)
     return;
   host_move(b, seen->host, h->drain ? HOST_SEEN_DRAINING : HOST_SEEN, NULL);

@@ -123,15 +123,15 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, host_cpus, F_COL, NULL, 0, INT64_MAX, "CPUs of the machine") \
   F(INT, host_memory_mib, F_COL, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
   F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
-  F(TIME, seen, F_WIDE, NULL, 0, 0, "when it answered last")
+  F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
 
 #define STORAGE_FIELDS(F) \
   F(TEXT, path, F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
   F(TEXT, controller_path, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
   F(LIST, hosts, F_IN | F_CHANGE | F_COL, NULL, 0, 10000, "hosts that have it; empty = all, it is shared") \
-  F(INT, total_bytes, F_WIDE, NULL, 0, INT64_MAX, "size of the file system in bytes") \
-  F(INT, free_bytes, F_COL, NULL, 0, INT64_MAX, "free in bytes") \
-  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it cannot be used")
+  F(INT, total_bytes, F_WIDE | F_SEEN, NULL, 0, INT64_MAX, "size of the file system in bytes; 0 = not measured yet") \
+  F(INT, free_bytes, F_COL | F_SEEN, NULL, 0, INT64_MAX, "free in bytes, as measured last") \
+  F(JSON, error, F_WIDE | F_SEEN, NULL, 0, 4096, "why it cannot be used")
 
 /* One version of an image; its name is FAMILY@VERSION. */
 #define IMAGE_FIELDS(F) \

@@ -54,13 +54,33 @@ static bool list_allows(char **list, const char *name)
   return !list || g_strv_contains((const char *const *)list, name);
 }
 
-/* The first storage that the pool may use, that holds the image and that the host has. */
-static const Storage *storage_for(Brain *b, const Wish *w, const char *host)
+/* A full copy takes as much as the image; what an overlay will grow to nobody knows. */
+static bool copy_fits(Brain *b, const Wish *w, const Storage *storage, char **ret_why)
 {
+  int64_t wanted = w->pool->disk == DISK_COPY ? w->image->size_bytes : 0, room = wanted ? storage_room_bytes(b, storage) : INT64_MAX;
+  if (wanted <= room)
+    return true;
+  g_free(*ret_why);
+  *ret_why = g_strdup_printf("storage %s has room for %" G_GINT64_FORMAT " MiB of its %" G_GINT64_FORMAT ", a copy of %s takes %" G_GINT64_FORMAT,
+                             storage->head.name, room >> 20, storage->total_bytes >> 20, w->image->head.name, (wanted + (1 << 20) - 1) >> 20);
+  return false;
+}
+
+static bool storage_serves(const Wish *w, const Storage *storage, const char *host)
+{
+  return storage && list_allows(w->pool->storages, storage->head.name) && list_allows(storage->hosts, host);
+}
+
+/* The first storage that the pool may use, that holds the image, that the host has, and that has room; else why there is none. */
+static const Storage *storage_for(Brain *b, const Wish *w, const char *host, char **ret_why)
+{
+  *ret_why = g_strdup_printf("it has no storage of the pool that holds %s", w->image->head.name);
   for (char **s = w->image->storages; s && *s; s++) {
     const Storage *storage = GET(b, Storage, STORAGE, *s);
-    if (storage && list_allows(w->pool->storages, *s) && list_allows(storage->hosts, host))
-      return storage;
+    if (!storage_serves(w, storage, host) || !copy_fits(b, w, storage, ret_why))
+      continue;
+    g_clear_pointer(ret_why, g_free);
+    return storage;
   }
   return NULL;
 }
@@ -84,11 +104,9 @@ static bool host_takes(Brain *b, const Wish *w, const Host *h, const Storage **r
     *ret_why = g_strdup("the pool does not use it");
     return false;
   }
-  *ret_storage = storage_for(b, w, h->head.name);
-  if (!*ret_storage) {
-    *ret_why = g_strdup_printf("it has no storage of the pool that holds %s", w->image->head.name);
+  *ret_storage = storage_for(b, w, h->head.name, ret_why);
+  if (!*ret_storage)
     return false;
-  }
   HostUse use = state_host_use(b->state, h->head.name);
   int64_t vcpus = h->vcpus ? h->vcpus : h->host_cpus * OVERCOMMIT_CPUS;
   int64_t memory = h->memory_mib ? h->memory_mib : h->host_memory_mib - h->host_memory_mib / 10;

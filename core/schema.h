@@ -38,6 +38,7 @@ enum {
   F_NAME = 1 << 6,     /* its text is a name: see name_check() */
   F_TITLE = 1 << 7,    /* its text is free text for people: see title_check() */
   F_STAFF = 1 << 8,    /* shown to viewers, operators and administrators alone */
+  F_SEEN = 1 << 9,     /* as it was observed last: shown, and not made durable for its own sake */
 };
 
 typedef struct {

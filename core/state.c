@@ -27,6 +27,7 @@ struct State {
   GHashTable *user_sessions, *user_tickets, *session_relays;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
+  GHashTable *seen;            /* set of Slots whose object was observed anew */
   GPtrArray *replaced;         /* objects as they were: whoever borrowed one may read it until the batch is closed */
   Batch *batch;
 };
@@ -81,6 +82,7 @@ State *state_new(void)
   state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
+  state->seen = g_hash_table_new(NULL, NULL);
   state->replaced = g_ptr_array_new_with_free_func(object_drop);
   state->batch = batch_new(0);
   return state;
@@ -97,6 +99,7 @@ void state_free(State *state)
   g_hash_table_unref(state->user_tickets);
   g_hash_table_unref(state->session_relays);
   g_ptr_array_unref(state->unsettled);
+  g_hash_table_unref(state->seen);
   g_ptr_array_unref(state->replaced);
   for (Noun n = 0; n < N_NOUNS; n++)
     g_hash_table_unref(state->slots[n]);
@@ -311,6 +314,17 @@ const Object *state_find(State *state, Noun noun, const char *name)
   return slot ? slot->object : NULL;
 }
 
+/* A private copy in its place. */
+static Object *slot_copy(State *state, Slot *slot)
+{
+  Object *old = slot->object, *copy = object_dup(&schemas[old->noun], old);
+  slot->object = copy;
+  g_hash_table_steal(state->slots[old->noun], old->name);  /* the key is the object's own name */
+  g_hash_table_insert(state->slots[old->noun], copy->name, slot);
+  g_ptr_array_add(state->replaced, old);
+  return copy;
+}
+
 void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
 {
   Slot *slot = slot_find(state, noun, name);
@@ -318,16 +332,39 @@ void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
   unsettle(state, slot);
   if (slot->change >= 0)
     return slot->object;
-  Object *copy = object_dup(&schemas[noun], slot->object);
+  Object *copy = slot_copy(state, slot);
   copy->generation++;
   copy->changed_us = now_us;
-  Object *old = slot->object;
-  slot->object = copy;
-  g_hash_table_steal(state->slots[noun], old->name);  /* the key is the object's own name */
-  g_hash_table_insert(state->slots[noun], copy->name, slot);
-  g_ptr_array_add(state->replaced, old);
   slot_note_change(state, slot, CHANGE_PUT);
   return copy;
+}
+
+void *state_observe(State *state, Noun noun, const char *name)
+{
+  Slot *slot = slot_find(state, noun, name);
+  g_assert(slot);
+  if (slot->change >= 0)
+    return slot->object; /* private already, and on its way */
+  unsettle(state, slot);
+  g_hash_table_add(state->seen, slot);
+  return slot_copy(state, slot);
+}
+
+GPtrArray *state_take_seen(State *state)
+{
+  if (!g_hash_table_size(state->seen))
+    return NULL;
+  GPtrArray *objects = g_ptr_array_new_with_free_func(object_drop);
+  GHashTableIter i;
+  void *slot;
+  g_hash_table_iter_init(&i, state->seen);
+  while (g_hash_table_iter_next(&i, &slot, NULL)) {
+    Object *object = ((Slot *)slot)->object;
+    object_ref(&schemas[object->noun], object);
+    g_ptr_array_add(objects, object);
+  }
+  g_hash_table_remove_all(state->seen);
+  return objects;
 }
 
 void *state_add(State *state, Noun noun, const char *name, int64_t now_us)
@@ -369,6 +406,7 @@ static void slot_remove(State *state, Noun noun, const char *name, int how)
   g_assert(slot);
   slot_index(state, slot, false);
   g_ptr_array_remove_fast(state->unsettled, slot);
+  g_hash_table_remove(state->seen, slot);
   slot_note_change(state, slot, how);
   g_hash_table_remove(state->slots[noun], slot->object->name);
 }

@@ -20,6 +20,8 @@ const Object *state_find(State *state, Noun noun, const char *name);
 
 /* The copy that may be changed until the batch is closed, borrowed. The object must exist. now_us goes to its changed time. */
 void *state_edit(State *state, Noun noun, const char *name, int64_t now_us);
+/* The same for F_SEEN fields alone: no part of the batch, and the generation stays. */
+void *state_observe(State *state, Noun noun, const char *name);
 /* A new object of that name, which must be free, borrowed. */
 void *state_add(State *state, Noun noun, const char *name, int64_t now_us);
 /* Puts an object made elsewhere in place of the one of its name, or as a new one; takes the reference, which must be the only one. */
@@ -34,6 +36,9 @@ bool state_changed(const State *state);
 
 /* Closes the open batch and gives it to the caller; NULL when nothing changed. */
 Batch *state_take_batch(State *state, int64_t sequence);
+
+/* What was observed since the last time, as it is now: of Object *, with references; owned by the caller. NULL where nothing was. */
+GPtrArray *state_take_seen(State *state);
 
 /* ── what the indexes answer ── */
 

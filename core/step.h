@@ -27,7 +27,8 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(DELETE_IMAGE, "delete-image", FILES, 600, 3, NONE) \
   X(CONSOLE, "console", HOST, 10, 1, NONE)               /* a fresh, expiring password; where the console is. No task */ \
   X(SCREENSHOT, "screenshot", HOST, 20, 1, NONE)         /* no task */ \
-  X(REAP, "reap", HOST, 60, 1, NONE)                     /* a domain of ours that no desktop stands for. No task */
+  X(REAP, "reap", HOST, 60, 1, NONE)                     /* a domain of ours that no desktop stands for. No task */ \
+  X(MEASURE, "measure", FILES, 30, 1, NONE)              /* how much room a storage has. No task */
 
 typedef enum {
 #define X(name, ...) STEP_##name,
@@ -86,6 +87,7 @@ typedef struct {
   char *evidence;        /* of CLONE and PROVE: a JSON object */
   char *sha256;          /* of IMPORT, as the next two */
   int64_t size_bytes, virtual_bytes;
+  int64_t total_bytes, free_bytes;  /* of MEASURE */
   char *address;         /* of CONSOLE, as the next two */
   int port;
   char *password;

@@ -210,6 +210,19 @@ static void apply_change(Published *p, const Batch *batch, guint i, GPtrArray *d
   ring_put(p, (Entry){ batch->sequence, take_ref(c->object), c->how, i + 1 == batch->changes->len }, dropped);
 }
 
+void published_see(Published *p, GPtrArray *objects)
+{
+  g_autoptr(GPtrArray) dropped = g_ptr_array_new_with_free_func(published_drop);
+  pthread_rwlock_wrlock(&p->lock);
+  for (guint i = 0; i < objects->len; i++) {
+    const Object *object = objects->pdata[i];
+    Set *set = &p->sets[object->noun];
+    if (set_find(set, object->name))
+      set_put(set, take_ref(object), dropped);
+  }
+  pthread_rwlock_unlock(&p->lock);
+}
+
 void published_apply(Published *p, const Batch *batch)
 {
   g_autoptr(GPtrArray) dropped = g_ptr_array_new_with_free_func(published_drop);

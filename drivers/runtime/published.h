@@ -17,6 +17,9 @@ void published_free(Published *p);
 
 /* A durable batch: takes references of its own. Events are only watched, not kept. */
 void published_apply(Published *p, const Batch *batch);
+/* Objects (of Object *) as they were observed last, in place of those of their names: no change that anybody watches. Takes references of its
+ * own; what is not there is passed over. */
+void published_see(Published *p, GPtrArray *objects);
 /* All of it anew, after a start or a failed commit: objects (of Object *) is emptied, its references are taken. Readers see the old set until
  * this returns; every watch is told to list anew, unless nothing changed since sequence. */
 void published_replace(Published *p, GPtrArray *objects, int64_t sequence);

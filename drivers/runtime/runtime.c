@@ -179,6 +179,8 @@ static void decision_release(Runtime *rt, Decision *d)
     dispatch_apply(rt->dispatch, d->output.batch);
     told_log(d->output.batch);
   }
+  if (d->output.seen)
+    published_see(rt->published, d->output.seen);
   for (guint i = 0; i < d->output.replies->len; i++) {
     Reply *reply = &g_array_index(d->output.replies, Reply, i);
     waiter_answer(rt, reply->reply, g_steal_pointer(&reply->answer));
@@ -320,7 +322,7 @@ static void decide(Runtime *rt, Brain *brain, int era, int64_t *ret_wake_us)
   d->era = era;
   brain_take_output(brain, &d->output);
   *ret_wake_us = d->output.wake_us;
-  if (d->output.batch || d->output.replies->len || d->output.orders->len)
+  if (d->output.batch || d->output.seen || d->output.replies->len || d->output.orders->len)
     g_async_queue_push(rt->decisions, d);
   else
     decision_free(d);

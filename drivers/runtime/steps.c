@@ -132,6 +132,7 @@ static const RunFn runs[N_STEPS] = {
   [STEP_CONSOLE] = run_console,
   [STEP_SCREENSHOT] = run_screenshot,
   [STEP_REAP] = run_reap,
+  [STEP_MEASURE] = run_measure,
 };
 
 void step_run(StepRun *run)

@@ -31,6 +31,21 @@ static Volumes *desktop_storage(const StepRun *run, GError **err)
   return step_storage_open(run, o->storage, o->host, err);
 }
 
+bool run_measure(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  if (!o->storage)
+    return error_false(err, REASON_NOT_FOUND, "kind", "storage", "name", "", NULL);
+  g_autoptr(Volumes) volumes = step_storage_open(run, o->storage, o->host, err);
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  VolumeSpace space;
+  if (!volumes || !volumes_space(volumes, &call, &space, err))
+    return false;
+  run->result->total_bytes = space.total_bytes;
+  run->result->free_bytes = space.free_bytes;
+  return true;
+}
+
 /* ── the disk ─────────────────────────────────────────────────────────────── */
 
 static bool clone_overlay(StepRun *run, Volumes *volumes, const VolumeCall *call, const char *name, GError **err)

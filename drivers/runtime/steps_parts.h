@@ -12,6 +12,7 @@ bool run_find_disk(StepRun *run, GError **err);
 bool run_define(StepRun *run, GError **err);
 bool run_delete_old(StepRun *run, GError **err);
 bool run_delete_volumes(StepRun *run, GError **err);
+bool run_measure(StepRun *run, GError **err);
 bool run_import(StepRun *run, GError **err);
 bool run_delete_image(StepRun *run, GError **err);
 bool run_ready(StepRun *run, GError **err);

@@ -25,7 +25,7 @@ static void lane_next(Sim *s, Lane *lane);
 static char *job_key(const StepOrder *o)
 {
   if (step_rows[o->kind].place == ON_FILES)
-    return g_strdup_printf("files/%s", o->image->head.name);
+    return g_strdup_printf("files/%s", o->image ? o->image->head.name : o->storage->head.name);
   bool agent = step_rows[o->kind].place == ON_AGENT || (o->kind == STEP_POWER && o->verb == VERB_SHUTDOWN);
   g_autofree char *uuid = o->desktop ? desktop_domain_uuid(o->controller, o->desktop->head.name) : g_strdup(o->domain);
   return g_strdup_printf("%s/%s/%s", o->host ? o->host->head.name : "", agent ? "agent" : "call", uuid);

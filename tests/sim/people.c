@@ -287,6 +287,17 @@ static void wait_or_go(Sim *s, Person *p)
     end(s, p);
 }
 
+/* Who leaves looks once more for what is theirs: a backup may have brought back what they had ended. */
+static void recall(Sim *s, Person *p)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_SESSION]);
+  for (guint i = 0; i < names->len && !p->session; i++) {
+    const Session *session = STORED(s, Session, SESSION, names->pdata[i]);
+    if (!strcmp(session->user, p->name) && !session_state_is_final(session->state))
+      set(&p->session, session->head.name);
+  }
+}
+
 static void person_act(Sim *s, void *person)
 {
   Person *p = person;
@@ -299,6 +310,8 @@ static void person_act(Sim *s, void *person)
   }
   if (p->session && session_over(s, p->session))
     g_clear_pointer(&p->session, g_free);
+  if (!p->session && s->over)
+    recall(s, p);
   const Session *session = STORED(s, Session, SESSION, p->session);
   if (!session && !s->over)
     ask(s, p);

@@ -16,7 +16,7 @@ const Object *store_find(Sim *s, Noun noun, const char *name)
 char *object_text(const Object *object)
 {
   GString *out = g_string_new(NULL);
-  object_append_json_without(&schemas[object->noun], object, 0, out);
+  object_append_json_without(&schemas[object->noun], object, F_SEEN, out); /* what was only observed need not be durable */
   return g_string_free(out, FALSE);
 }
 

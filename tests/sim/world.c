@@ -408,6 +408,10 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
     return do_console(o, d, r);
   case STEP_REAP:
     return do_reap(s, o);
+  case STEP_MEASURE:
+    r->total_bytes = 1 << 30;
+    r->free_bytes = chance_below(s, r->total_bytes);
+    return NULL;
   case STEP_SCREENSHOT:
   case STEP_IMPORT:
   case STEP_DELETE_IMAGE:

@@ -95,6 +95,7 @@ static bool settle_once(World *w)
   events_keep(w, out.batch);
   if (out.batch)
     g_array_append_vals(w->prunes, out.batch->prunes->data, out.batch->prunes->len);
+  w->batches += out.batch != NULL;
   bool some = out.batch || out.replies->len || out.orders->len;
   for (guint i = 0; i < out.replies->len; i++) {
     Reply *reply = &g_array_index(out.replies, Reply, i);
@@ -106,8 +107,18 @@ static bool settle_once(World *w)
   g_autoptr(GPtrArray) orders = out.orders;
   out.orders = NULL;
   output_clear(&out);
-  for (guint i = 0; i < orders->len; i++)
-    g_ptr_array_add(w->held, orders->pdata[i]);
+  for (guint i = 0; i < orders->len; i++) {
+    StepOrder *order = orders->pdata[i];
+    if (order->kind != STEP_MEASURE) {
+      g_ptr_array_add(w->held, order);
+      continue;
+    }
+    StepResult *result = step_result_new(order); /* at once: no story waits for it */
+    result->total_bytes = w->total_bytes;
+    result->free_bytes = w->free_bytes;
+    brain_result(w->brain, result, w->now_us);
+    step_order_free(order);
+  }
   w->wake_us = out_wake_us;
   if (!w->hold)
     world_release(w);

@@ -13,6 +13,8 @@ struct World {
   int64_t now_us;
   GPtrArray *held;    /* orders not answered yet, of StepOrder * */
   WorldFn answer;     /* NULL = every order works */
+  int64_t total_bytes, free_bytes;  /* of every storage; 0 = it cannot tell */
+  int batches;        /* that had to become durable */
   bool hold;          /* keep orders for later: world_release */
   GPtrArray *events;  /* every one so far, of Event * */
   GArray *prunes;     /* every one so far, of Prune */

@@ -439,11 +439,50 @@ static void an_object_costs_fifty_bytes(void **state)
 }
 #endif
 
+/* ── what was only observed ───────────────────────────────────────────────── */
+
+static Host *host_seen_at(const char *name, int64_t seen)
+{
+  Host *h = (Host *)host(name, 1);
+  h->seen = seen;
+  return h;
+}
+
+static int64_t seen_of(Published *p, const char *name)
+{
+  const Object *object = published_get(p, NOUN_HOST, name);
+  int64_t seen = ((const Host *)object)->seen;
+  published_drop((void *)object);
+  return seen;
+}
+
+static void what_is_seen_is_read_and_not_watched(void **state)
+{
+  Published *p = published_new(16);
+  apply_one(p, 1, CHANGE_PUT, "h1", 1);
+  const Object *held = published_get(p, NOUN_HOST, "h1");
+  PublishedWatch *watch = published_watch_new(p, -1);
+  g_autoptr(GPtrArray) seen = g_ptr_array_new_with_free_func(published_drop);
+  g_ptr_array_add(seen, host_seen_at("h1", 77));
+  g_ptr_array_add(seen, host_seen_at("gone", 77));
+  published_see(p, seen);
+  assert_int_equal(seen_of(p, "h1"), 77);
+  assert_int_equal(((const Host *)held)->seen, 0);
+  assert_null(published_get(p, NOUN_HOST, "gone")); /* it was removed meanwhile, and stays so */
+  PublishedChange change;
+  assert_int_equal(published_watch_next(watch, 0, &change), WATCH_NOTHING);
+  assert_int_equal(published_sequence(p), 1);
+  published_watch_free(watch);
+  published_drop((void *)held);
+  published_free(p);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(names_are_in_natural_order),
     cmocka_unit_test(what_is_applied_is_got),
+    cmocka_unit_test(what_is_seen_is_read_and_not_watched),
     cmocka_unit_test(archived_objects_go_and_events_never_come),
     cmocka_unit_test(lists_page_by_name),
     cmocka_unit_test(lists_longer_than_a_chunk_are_whole),
