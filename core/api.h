@@ -52,7 +52,7 @@ extern const ApiRow api_rows[N_API_VERBS];
 
 /* Who calls: made by the server from a token, a cookie, or the peer credentials of the local socket. */
 typedef struct {
-  char *user;       /* a user's name; "root" by the local socket; NULL = not logged in */
+  char *user;       /* a user's name; "root" by the local socket; NULL = not logged in; of a gateway's redeem: who is logged in at the page */
   Role role;
   bool logged_in;
   bool local;       /* by peer credentials */

@@ -102,6 +102,8 @@ static bool ticket_fits(Brain *b, const Ticket *ticket, const Request *r, GError
   const Desktop *d = s && s->desktop ? GET(b, Desktop, DESKTOP, s->desktop) : NULL;
   bool known = ticket && ticket->expires > b->now_us && s && d && session_state_is_live(s->state) && s->prepared &&
                !g_strcmp0(d->session, s->head.name) && !g_strcmp0(ticket->desktop, s->desktop);
+  if (r->caller.user && ticket && g_strcmp0(r->caller.user, ticket->user)) /* somebody else's page: it was taken there, or foisted on them */
+    return error_false(err, REASON_BAD_TICKET, NULL);
   if (!known || !user_may_watch(b, ticket->user, s) || token_revoked(b, ticket->token) ||
       g_strcmp0(ticket->protocol, request_text(r, "protocol")) || g_strcmp0(ticket->origin, request_text(r, "origin")))
     return error_false(err, REASON_BAD_TICKET, NULL);

@@ -11,6 +11,7 @@ enum { TICKET_MIN_CHARS = 16, TICKET_MAX_CHARS = 128 };
 /* What was asked of us, as slices of the request's head. */
 typedef struct {
   Slice ticket, origin, protocol;
+  Slice cookie, authorization; /* of a page whose person is logged in */
   char accept[WS_ACCEPT_BYTES + 1]; /* "" for CONNECT */
 } Knock;
 
@@ -64,6 +65,10 @@ static const Refusal *websocket_read(Conn *c, const HttpRequest *r, Knock *k)
   if (http_header_count(h, "origin", &k->origin) != 1 || !origins_have(c->front->shared->origins, k->origin))
     return &foreign_origin;
   k->protocol = (Slice){ "vnc", 3 };
+  if (http_header_count(h, "cookie", &k->cookie) != 1)
+    k->cookie = (Slice){ 0 };
+  if (http_header_count(h, "authorization", &k->authorization) != 1)
+    k->authorization = (Slice){ 0 };
   return offers_read(h, k);
 }
 
@@ -157,8 +162,12 @@ static void redeem(Conn *c, const Knock *k)
 {
   json_t *body = json_pack("{s:o, s:o, s:s}", "ticket", slice_json(k->ticket), "protocol", slice_json(k->protocol), "client",
                            c->address.text);
-  if (k->origin.at)
-    json_object_set_new(body, "origin", slice_json(k->origin));
+  const struct { const char *name; Slice text; } more[] = {
+    { "origin", k->origin }, { "cookie", k->cookie }, { "authorization", k->authorization },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(more); i++)
+    if (more[i].text.at)
+      json_object_set_new(body, more[i].name, slice_json(more[i].text));
   g_strlcpy(c->accept, k->accept, sizeof c->accept);
   conn_enter(c, CONN_WAIT);
   QueryAsk ask = { c->front->shared->config->socket, "/gateway/v1/redeem", body, TIMER_ANSWER, redeem_answered, c };

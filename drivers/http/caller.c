@@ -25,20 +25,31 @@ static const char *cookie_find(const char *cookies, size_t *ret_length, bool *re
   return found;
 }
 
+static bool token_of_header(const char *authorization, TokenText *ret_token)
+{
+  return !strncasecmp(authorization, "Bearer ", 7) && token_parse(authorization + 7, ret_token);
+}
+
+/* *ret_given: whether our cookie is among them. */
+static bool token_of_cookies(const char *cookies, TokenText *ret_token, bool *ret_given)
+{
+  size_t length = 0;
+  bool twice = false;
+  const char *cookie = cookie_find(cookies, &length, &twice);
+  *ret_given = cookie;
+  g_autofree char *text = cookie && length < 128 ? g_strndup(cookie, length) : NULL;
+  return text && !twice && token_parse(text, ret_token);
+}
+
 /* The token text that came along; *ret_given: whether any did. */
 static bool token_given(Exchange *x, TokenText *ret_token, bool *ret_given)
 {
-  const char *header = x->head.authorization;
-  *ret_given = true;
-  if (header)
-    return !strncasecmp(header, "Bearer ", 7) && token_parse(header + 7, ret_token);
-  size_t length = 0;
-  bool twice = false;
-  const char *cookie = x->link->door->kind == DOOR_GATEWAY ? cookie_find(x->head.cookie, &length, &twice) : NULL;
-  *ret_given = cookie;
-  x->by_cookie = cookie;
-  g_autofree char *text = cookie && length < 128 ? g_strndup(cookie, length) : NULL;
-  return text && !twice && token_parse(text, ret_token);
+  *ret_given = x->head.authorization;
+  if (*ret_given)
+    return token_of_header(x->head.authorization, ret_token);
+  bool good = x->link->door->kind == DOOR_GATEWAY && token_of_cookies(x->head.cookie, ret_token, ret_given);
+  x->by_cookie = *ret_given;
+  return good;
 }
 
 static bool token_is_good(const Token *token, int64_t now_us)
@@ -122,6 +133,23 @@ bool caller_find(Exchange *x, GError **err)
     x->caller.logged_in = x->caller.local = true;
   }
   return x->caller.logged_in || error_false(err, REASON_LOGGED_OUT, NULL);
+}
+
+void caller_of_page(Exchange *x)
+{
+  json_t *body = x->request->body;
+  const char *header = json_string_value(json_object_get(body, "authorization"));
+  const char *cookies = json_string_value(json_object_get(body, "cookie"));
+  TokenText text;
+  bool given;
+  bool read = header ? token_of_header(header, &text) : cookies && token_of_cookies(cookies, &text, &given);
+  Published *published = runtime_published(x->server->runtime);
+  const Token *token = read ? (const Token *)published_get(published, NOUN_TOKEN, text.name) : NULL;
+  if (token && token_fits(text.secret, token->hash) && token_is_good(token, runtime_now_us(x->server->runtime)))
+    x->request->caller.user = g_strdup(token->user);
+  published_drop((void *)token);
+  json_object_del(body, "authorization");
+  json_object_del(body, "cookie");
 }
 
 bool caller_is_good(Server *server, const Caller *caller)

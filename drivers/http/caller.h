@@ -11,6 +11,9 @@
  * BAD_REQUEST. */
 bool caller_find(Exchange *x, GError **err);
 
+/* Of a gateway's redeem: whose login the page had that knocks, into the request's caller; the cookie and the token leave its body. It gives no rights. */
+void caller_of_page(Exchange *x);
+
 /* True while the token by which caller came is there, its user is there and neither ended; for peers always. */
 bool caller_is_good(Server *server, const Caller *caller);
 

@@ -38,5 +38,7 @@ bool change_run(Exchange *x, GError **err)
   published_drop((void *)object);
   if (!ok)
     return false;
+  if (x->verb == API_GATEWAY_REDEEM)
+    caller_of_page(x);
   return secrets_in(x->verb) ? secrets_run(x, err) : exchange_submit(x, NULL, err);
 }

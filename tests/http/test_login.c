@@ -318,9 +318,32 @@ static void a_tokens_use_is_told_once_a_minute(void **state)
   assert_int_equal(fake_uses(scene->runtime, scene->expired), 0);
 }
 
+/* A gateway tells whose page knocks; who that is goes on, what proves it does not. */
+static void a_redeem_tells_whose_page_it_is(void **state)
+{
+  const struct { const char *member, *value, *user; } rows[] = {
+    { "cookie", scene->alice, "alice" }, { "authorization", scene->bob, "bob" }, { "cookie", scene->wrong, NULL },
+    { "cookie", scene->expired, NULL }, { "authorization", "x", NULL }, { "note", NULL, NULL },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    const char *before = !strcmp(rows[i].member, "cookie") ? "a=b; __Host-sarang=" : "Bearer ";
+    g_autofree char *member = rows[i].value ? g_strdup_printf(",\"%s\":\"%s%s\"", rows[i].member, before, rows[i].value) : g_strdup("");
+    g_autofree char *body = g_strdup_printf("{\"ticket\":\"aaaaaaaaaaaaaaaaaaaa\",\"protocol\":\"vnc\"%s}", member);
+    g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/gateway/v1/redeem", NULL, NULL, body);
+    assert_int_equal(r->status, 200);
+    g_autoptr(Request) asked = fake_last_request(scene->runtime);
+    assert_true(!g_strcmp0(asked->caller.user, rows[i].user));
+    assert_false(asked->caller.logged_in);
+    assert_null(json_object_get(asked->body, "cookie"));
+    assert_null(json_object_get(asked->body, "authorization"));
+    assert_non_null(json_object_get(asked->body, "ticket"));
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_redeem_tells_whose_page_it_is),
     cmocka_unit_test(a_tokens_use_is_told_once_a_minute),
     cmocka_unit_test(a_page_gets_a_cookie),
     cmocka_unit_test(a_program_gets_a_token),

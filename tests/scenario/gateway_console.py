@@ -45,6 +45,14 @@ def a_ticket_opens_a_console_and_the_password_stays_inside():
 
 
 @test
+def the_controller_learns_whose_page_knocks():
+    with Lab() as lab:
+        lab.console(headers="Cookie: a=b; __Host-sarang=k-1.secret\r\n")
+        assert lab.controller.redeemed[-1]["cookie"] == "a=b; __Host-sarang=k-1.secret", lab.controller.redeemed
+        assert "authorization" not in lab.controller.redeemed[-1] and "secret" not in lab.gateway.log()
+
+
+@test
 def a_ticket_is_good_once_and_the_controllers_no_comes_through():
     with Lab() as lab:
         console = lab.console()

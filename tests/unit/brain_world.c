@@ -151,12 +151,13 @@ void world_pass(World *w, int64_t seconds)
 const Answer *world_ask(World *w, ApiVerb verb, const char *user, const char *name, const char *body)
 {
   Request *r = request_new(verb);
-  r->caller = (Caller){ .user = g_strdup(user ? user : "root"), .role = ROLE_ADMINISTRATOR, .logged_in = true, .local = !user };
+  bool gateway = verb == API_GATEWAY_REDEEM || verb == API_GATEWAY_SYNC;
+  r->caller = (Caller){ .user = g_strdup(user || gateway ? user : "root"), .role = ROLE_ADMINISTRATOR, .logged_in = true, .local = !user };
   const User *known = user ? WORLD_GET(w, User, USER, user) : NULL;
   if (user)
     r->caller.role = known ? (Role)known->role : ROLE_USER;
   r->caller.token = user ? g_strdup(w->token) : NULL;
-  r->caller.gateway = verb == API_GATEWAY_REDEEM || verb == API_GATEWAY_SYNC;
+  r->caller.gateway = gateway;
   r->name = g_strdup(name);
   g_autofree char *json = g_strdelimit(g_strdup(body ? body : "{}"), "'", '"');
   r->body = json_loads(json, 0, NULL);

@@ -583,6 +583,21 @@ static void when_a_token_was_used_is_kept_once_a_minute(void **state)
   world_free(w);
 }
 
+/* "Bound to user" was not true: the gateway did not tell whose page it was. */
+static void a_ticket_opens_nothing_in_another_persons_page(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autofree char *session = g_strdup(session_asked(w, "jihye")->head.name);
+  g_autofree char *ticket = ticket_of(w, "jihye", session);
+  g_autofree char *body = g_strdup_printf("{'ticket':'%s','protocol':'vnc'}", ticket);
+  assert_refused(world_ask(w, API_GATEWAY_REDEEM, "minsu", NULL, body), REASON_BAD_TICKET);
+  assert_int_equal(world_ask(w, API_GATEWAY_REDEEM, "jihye", NULL, body)->status, 200);
+  g_autofree char *other = ticket_of(w, "jihye", session); /* a viewer, which has no login */
+  assert_int_equal(redeem(w, other)->status, 200);
+  world_free(w);
+}
+
 static void asking_twice_gives_the_same_session(void **state)
 {
   World *w = world_new();
@@ -673,6 +688,7 @@ int main(void)
     cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),
     cmocka_unit_test(events_that_are_old_enough_go),
     cmocka_unit_test(when_a_token_was_used_is_kept_once_a_minute),
+    cmocka_unit_test(a_ticket_opens_nothing_in_another_persons_page),
     cmocka_unit_test(asking_twice_gives_the_same_session),
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
