@@ -11,78 +11,14 @@ import stat
 import struct
 import subprocess
 import sys
-import threading
 
 from clilab import BUILD, Place
 from gatewaylab import eventually, main, test
+from vncserver import Screen
 
 WIDTH, HEIGHT = 320, 240
 COLOR = (0x20, 0xA0, 0x90)  # of the guest's screen, and of nothing else
 TOOLS = ("Xvfb", "remote-viewer")
-
-
-class Screen:
-    """A guest's VNC server with one colour on its screen. Any password is taken: sarangd makes a new one for each connect."""
-
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.drawn, self.keys = 0, []
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
-    def talk(self, s):
-        with contextlib.suppress(OSError, EOFError):
-            read = lambda n: self.read(s, n)
-            s.sendall(b"RFB 003.008\n")
-            read(12)
-            s.sendall(b"\x01\x02")
-            read(1)
-            s.sendall(os.urandom(16))
-            read(16)
-            s.sendall(bytes(4))
-            read(1)
-            s.sendall(struct.pack(">HHBBBBHHHBBBxxxI", WIDTH, HEIGHT, 32, 24, 0, 1, 255, 255, 255, 16, 8, 0, 5) + b"guest")
-            shifts, big = (16, 8, 0), False
-            while True:
-                kind = read(1)[0]
-                if kind == 0:
-                    big, shifts = bool((form := read(19))[5]), tuple(form[13:16])
-                    assert form[3] == 32
-                elif kind == 2:
-                    read(4 * struct.unpack(">xH", read(3))[0])
-                elif kind == 3:
-                    incremental = read(9)[0]
-                    if not incremental or not self.drawn:
-                        self.draw(s, shifts, big)
-                elif kind == 4:
-                    self.keys.append(struct.unpack(">B2xI", read(7)))
-                elif kind == 5:
-                    read(5)
-                else:
-                    read(struct.unpack(">3xI", read(7))[0])
-
-    def read(self, s, n):
-        data = b""
-        while len(data) < n:
-            part = s.recv(n - len(data))
-            if not part:
-                raise EOFError
-            data += part
-        return data
-
-    def draw(self, s, shifts, big):
-        value = sum(c << shift for c, shift in zip(COLOR, shifts))
-        pixel = struct.pack(">I" if big else "<I", value)
-        s.sendall(struct.pack(">BxHHHHHi", 0, 1, 0, 0, WIDTH, HEIGHT, 0) + pixel * (WIDTH * HEIGHT))
-        self.drawn += 1
 
 
 class Display:
@@ -112,7 +48,7 @@ class Display:
 @contextlib.contextmanager
 def desk():
     """jihye, logged in to a gateway, with a session whose desktop's screen is ours: the place, the screen, the session's name."""
-    screen = Screen()
+    screen = Screen(WIDTH, HEIGHT, COLOR)
     with Place() as sarang:
         sarang.furnish(spare=0)
         sarang.ok(f"host add h2 --uri 'fake:h2?console=127.0.0.1:{screen.port}' --wait=20")
@@ -134,7 +70,7 @@ def desk():
         finally:
             gateway.kill()
             gateway.wait()
-            screen.listener.close()
+            screen.close()
 
 
 @test

@@ -8,8 +8,8 @@ import struct
 import threading
 import time
 
-from gatewaylab import (CHALLENGE, Console, Controller, Gateway, Guest, Lab, RESPONSE, Reply, SLOW, eventually, frame, main, read_all,
-                        test)
+from gatewaylab import Console, Controller, Gateway, Lab, Reply, SLOW, eventually, frame, main, read_all, test
+from vncserver import CHALLENGE, RESPONSE, Guest
 
 KEY = bytes.fromhex("0401000000000061")
 POINTER = bytes.fromhex("050100100020")

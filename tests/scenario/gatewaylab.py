@@ -18,10 +18,9 @@ import threading
 import time
 import traceback
 
+from vncserver import PASSWORD, Guest
+
 BINARY = os.path.join(os.environ.get("B", "build/release"), "sarang-gateway")
-CHALLENGE = bytes(range(16))
-PASSWORD = "password"
-RESPONSE = bytes.fromhex("b866924125c8eebb9debc1db61c538e2")  # of PASSWORD to CHALLENGE, by another library's DES
 SLOW = float(os.environ.get("SLOW", "4" if "asan" in BINARY or "tsan" in BINARY else "1"))
 HTTP_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
@@ -177,71 +176,6 @@ class Controller:
 
     def end_of(self, relay):
         return next((c for c in self.closed if c["relay"] == relay), None)
-
-
-class Guest:
-    """A VNC server: RFB 3.8 with a password, then what the test does with it. One connection at a time is current."""
-
-    def __init__(self, says=None):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
-        self.says = says  # instead of the handshake: bytes said at once
-        self.heard, self.connection, self.auth = b"", None, None
-        self.connections, self.ready, self.ended = 0, False, False
-        self.open = True
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
-    def exactly(self, connection, n):
-        data = b""
-        while len(data) < n:
-            piece = connection.recv(n - len(data))
-            if not piece:
-                raise EOFError
-            data += piece
-        return data
-
-    def talk(self, connection):
-        self.connection, self.ready, self.ended, self.heard = connection, False, False, b""
-        try:
-            if self.says is not None:
-                connection.sendall(self.says)
-            else:
-                connection.sendall(b"RFB 003.008\n")
-                assert self.exactly(connection, 12) == b"RFB 003.008\n"
-                connection.sendall(b"\x01\x02")
-                assert self.exactly(connection, 1) == b"\x02"
-                connection.sendall(CHALLENGE)
-                self.auth = self.exactly(connection, 16)
-                if self.auth != RESPONSE:
-                    connection.sendall(b"\0\0\0\1\0\0\0\x05wrong")
-                    return
-                connection.sendall(b"\0\0\0\0")
-                self.init = self.exactly(connection, 1)
-                connection.sendall(struct.pack(">HH", 640, 480) + bytes(16) + b"\0\0\0\x05guest")
-            self.ready = True
-            while True:
-                piece = connection.recv(1 << 16)
-                if not piece:
-                    break
-                self.heard += piece
-        except (OSError, EOFError):
-            pass
-        finally:
-            self.ended = True
-
-    def close(self):
-        self.listener.close()
-        if self.connection:
-            self.connection.close()
 
 
 SERVER_INIT_BYTES = 2 + 2 + 16 + 4 + 5

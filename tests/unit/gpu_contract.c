@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/contract_assert.h"
+
 static const char controller[] = "11111111-2222-4333-8444-555555555555";
 static const char other_controller[] = "99999999-8888-4777-8666-555555555555";
 
@@ -21,23 +23,6 @@ typedef struct {
 static const GpuContract *running;
 
 /* ── helpers ────────────────────────────────────────────────────────────── */
-
-#define assert_ok(call) \
-  do { \
-    GError *why_ = NULL; \
-    if (!(call)) \
-      fail_msg("%s: %s", #call, why_ ? why_->message : "no reason"); \
-  } while (0)
-#define E (&why_)
-#define assert_refused(call, wanted) \
-  do { \
-    GError *why_ = NULL; \
-    if (call) \
-      fail_msg("%s succeeded", #call); \
-    if (!error_is(why_, wanted)) \
-      fail_msg("%s: %s: %s", #call, reason_wire(error_reason(why_)), why_->message); \
-    g_error_free(why_); \
-  } while (0)
 
 static GpuCard *look(Stand *stand)
 {

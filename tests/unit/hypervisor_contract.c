@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "core/gpu.h"
+#include "tests/unit/contract_assert.h"
 
 enum { EVENT_WITHIN_MS = 5000, OFF_WITHIN_S = 20 };
 
@@ -30,26 +31,6 @@ typedef struct {
 static const Contract *running;
 
 /* ── helpers ────────────────────────────────────────────────────────────── */
-
-#define assert_ok(call) \
-  do { \
-    GError *why_ = NULL; \
-    if (!(call)) \
-      fail_msg("%s: %s", #call, why_ ? why_->message : "no reason"); \
-    assert_null(why_); \
-  } while (0)
-#define E (&why_)
-
-#define assert_refused(call, wanted) \
-  do { \
-    GError *why_ = NULL; \
-    if (call) \
-      fail_msg("%s succeeded", #call); \
-    if (!error_is(why_, wanted)) \
-      fail_msg("%s: %s: %s", #call, reason_wire(error_reason(why_)), why_->message); \
-    assert_null(strstr(why_->message, "did not say why")); /* the host's own words got lost */ \
-    g_error_free(why_); \
-  } while (0)
 
 static void on_event(void *owner, const HypervisorEvent *event)
 {
