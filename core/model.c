@@ -78,6 +78,11 @@ Noun noun_find(const char *text)
   return N_NOUNS;
 }
 
+enum { OVERCOMMIT_CPUS = 4 };
+
+int64_t host_offer_vcpus(const Host *h) { return h->vcpus ? h->vcpus : h->host_cpus * OVERCOMMIT_CPUS; }
+int64_t host_offer_mib(const Host *h) { return h->memory_mib ? h->memory_mib : h->host_memory_mib - h->host_memory_mib / 10; }
+
 static void change_clear(void *change)
 {
   Change *c = change;

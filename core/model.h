@@ -302,6 +302,10 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 NOUNS(X)
 #undef X
 
+/* What a host has to hand out: what an operator said, else what fits such a machine. */
+int64_t host_offer_vcpus(const Host *host);
+int64_t host_offer_mib(const Host *host);
+
 /* ── what becomes durable together ──────────────────────────────────────── */
 
 /* One change of a batch: object as it is afterwards (a reference), or its end. */

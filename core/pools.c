@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OVERCOMMIT_CPUS = 4, STARTS_MOST = 64 };
+enum { STARTS_MOST = 64 };
 
 /* ── versions ─────────────────────────────────────────────────────────────── */
 
@@ -108,9 +108,8 @@ static bool host_takes(Brain *b, const Wish *w, const Host *h, const Storage **r
   if (!*ret_storage)
     return false;
   HostUse use = state_host_use(b->state, h->head.name);
-  int64_t vcpus = h->vcpus ? h->vcpus : h->host_cpus * OVERCOMMIT_CPUS;
-  int64_t memory = h->memory_mib ? h->memory_mib : h->host_memory_mib - h->host_memory_mib / 10;
-  return fits(use.memory_mib, w->memory_mib, memory, "memory in MiB", ret_why) && fits(use.vcpus, w->vcpus, vcpus, "virtual CPUs", ret_why);
+  return fits(use.memory_mib, w->memory_mib, host_offer_mib(h), "memory in MiB", ret_why) &&
+         fits(use.vcpus, w->vcpus, host_offer_vcpus(h), "virtual CPUs", ret_why);
 }
 
 static int compare_names(const void *a, const void *b)

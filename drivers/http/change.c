@@ -3,6 +3,7 @@
 
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
+#include "drivers/http/gateways.h"
 #include "drivers/http/runs.h"
 #include "drivers/http/secrets.h"
 
@@ -38,6 +39,8 @@ bool change_run(Exchange *x, GError **err)
   published_drop((void *)object);
   if (!ok)
     return false;
+  if (x->verb == API_GATEWAY_SYNC)
+    gateways_heard(x);
   if (x->verb == API_GATEWAY_REDEEM)
     caller_of_page(x);
   return secrets_in(x->verb) ? secrets_run(x, err) : exchange_submit(x, NULL, err);

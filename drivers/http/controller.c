@@ -6,6 +6,7 @@
 #include "core/version.h"
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
+#include "drivers/http/gateways.h"
 #include "drivers/http/openapi.h"
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
@@ -18,6 +19,38 @@ static void append_counts(Published *published, GString *out)
     if (!noun_is_listed(noun) || noun == NOUN_EVENT)
       continue;
     g_string_append_printf(out, "%s\"%s\":%" G_GINT64_FORMAT, between, schemas[noun].plural, published_count(published, noun));
+    between = ",";
+  }
+  g_string_append_c(out, '}');
+}
+
+/* How many objects of a noun are in which state. */
+static void append_states_of(Published *published, Noun noun, const Field *state, GString *out)
+{
+  g_autoptr(GPtrArray) objects = published_list(published, noun, NULL, 0, NULL, NULL);
+  g_autofree int64_t *n = g_new0(int64_t, state->names->n);
+  for (guint i = 0; i < objects->len; i++)
+    n[FIELD_AT(int, objects->pdata[i], state)]++;
+  const char *between = "";
+  for (int s = 0; s < state->names->n; s++) {
+    if (!n[s])
+      continue;
+    g_string_append_printf(out, "%s\"%s\":%" G_GINT64_FORMAT, between, state->names->names[s], n[s]);
+    between = ",";
+  }
+}
+
+static void append_states(Published *published, GString *out)
+{
+  const char *between = "";
+  g_string_append(out, ",\"states\":{");
+  for (Noun noun = 0; noun < N_NOUNS; noun++) {
+    const Field *state = noun_is_listed(noun) ? schema_field(&schemas[noun], "state") : NULL;
+    if (!state)
+      continue;
+    g_string_append_printf(out, "%s\"%s\":{", between, schemas[noun].plural);
+    append_states_of(published, noun, state, out);
+    g_string_append_c(out, '}');
     between = ",";
   }
   g_string_append_c(out, '}');
@@ -50,6 +83,8 @@ bool status_run(Exchange *x, GError **err)
   if (caller_is_staff(&x->caller)) {
     append_store(x->server->runtime, text);
     append_counts(published, text);
+    append_states(published, text);
+    gateways_append(x->server, published, text);
   }
   g_string_append_c(text, '}');
   reply_json(x, 200, text);

@@ -63,6 +63,7 @@ struct Server {
   GHashTable *links;         /* set of Link */
   GHashTable *uses;          /* token → when the runtime was told of its use last, int64_t * */
 
+  GHashTable *gateways;      /* name → int64_t *, by the monotonic clock: when it was heard last */
 };
 
 typedef enum { STAGE_HEAD, STAGE_BODY, STAGE_WORK, STAGE_REPLIED } Stage;

@@ -73,6 +73,9 @@ static void append_schema(GString *out, const char *prefix, Noun noun, unsigned 
   static const char head[] =
       "\"name\":{\"type\":\"string\"},\"generation\":{\"type\":\"integer\"},"
       "\"created\":{\"type\":\"string\",\"format\":\"date-time\"},\"changed\":{\"type\":\"string\",\"format\":\"date-time\"}";
+  static const char taken[] =
+      ",\"desktops\":{\"type\":\"integer\"},\"vcpus_used\":{\"type\":\"integer\"},\"vcpus_total\":{\"type\":\"integer\"},"
+      "\"memory_used_mib\":{\"type\":\"integer\"},\"memory_total_mib\":{\"type\":\"integer\"}";
   const Schema *schema = &schemas[noun];
   g_autofree char *name = g_strconcat(prefix, schema->noun, NULL);
   append_name(out, name);
@@ -81,6 +84,8 @@ static void append_schema(GString *out, const char *prefix, Noun noun, unsigned 
   for (int i = 0; i < schema->n_fields; i++)
     if (!(schema->fields[i].flags & F_SECRET) && (!wanted || schema->fields[i].flags & wanted))
       append_field(out, &schema->fields[i]);
+  if (noun == NOUN_HOST && !wanted)
+    g_string_append(out, taken);
   g_string_append_c(out, '}');
   if (wanted == F_IN)
     append_required(out, schema);

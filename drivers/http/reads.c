@@ -6,6 +6,7 @@
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
 #include "drivers/http/select.h"
+#include "drivers/http/taken.h"
 
 enum { ONE_BYTES = 1024 };
 
@@ -29,6 +30,10 @@ void reply_read_object(Exchange *x, Noun noun, const Object *object)
 {
   GString *text = g_string_sized_new(ONE_BYTES);
   object_append_json_without(&schemas[noun], object, caller_hidden(&x->caller), text);
+  if (noun == NOUN_HOST) {
+    g_autoptr(Taken) taken = taken_new(runtime_published(x->server->runtime), object->name);
+    taken_append(taken, (const Host *)object, text);
+  }
   reply_json(x, 200, text);
   char tag[24];
   g_snprintf(tag, sizeof tag, "\"%" G_GINT64_FORMAT "\"", object->generation);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "drivers/http/caller.h"
+#include "drivers/http/taken.h"
 
 static bool bad_value(const char *name, const char *value, const char *limit, GError **err)
 {
@@ -122,11 +123,14 @@ bool select_takes(const Object *object, void *select)
 void select_append(const Select *s, const GPtrArray *objects, const char *reached, int64_t sequence, GString *out)
 {
   const char *next = objects->len > s->limit ? ((const Object *)objects->pdata[s->limit - 1])->name : reached;
+  g_autoptr(Taken) taken = s->noun == NOUN_HOST ? taken_new(runtime_published(s->server->runtime), NULL) : NULL;
   g_string_append(out, "{\"items\":[");
   for (guint i = 0; i < objects->len && i < s->limit; i++) {
     if (i)
       g_string_append_c(out, ',');
     object_append_json_without(&schemas[s->noun], objects->pdata[i], s->hidden, out);
+    if (taken)
+      taken_append(taken, objects->pdata[i], out);
   }
   g_string_append(out, "],\"next\":");
   if (next)

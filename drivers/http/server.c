@@ -172,6 +172,7 @@ Server *server_open(const HttpConfig *config, Runtime *runtime, GError **err)
   server->readers = g_thread_pool_new(exchange_work_run, NULL, READS_AT_ONCE, FALSE, NULL);
   server->links = g_hash_table_new_full(NULL, NULL, g_free, NULL);
   server->uses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  server->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   g_mutex_init(&server->mutex);
   g_cond_init(&server->changed);
   if (server_start(server, err))
@@ -221,6 +222,7 @@ void server_close(Server *server)
   g_string_free(server->openapi, TRUE);
   g_hash_table_unref(server->links);
   g_hash_table_unref(server->uses);
+  g_hash_table_unref(server->gateways);
   g_mutex_clear(&server->mutex);
   g_cond_clear(&server->changed);
   g_free(server);

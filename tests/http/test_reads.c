@@ -295,6 +295,69 @@ static void the_state_is_told(void **state)
   assert_null(json_object_get(alice->json, "store"));
 }
 
+/* The path of names below json; -1 where there is no number. */
+static json_int_t number_at(json_t *json, const char *a, const char *b, const char *c)
+{
+  json_t *found = json_object_get(json, a);
+  found = b ? json_object_get(found, b) : found;
+  found = c ? json_object_get(found, c) : found;
+  return json_is_integer(found) ? json_integer_value(found) : -1;
+}
+
+static void the_state_counts_states_and_gateways(void **state)
+{
+  g_autoptr(Response) before = get("/api/v1/status");
+  assert_int_equal(json_array_size(json_object_get(before->json, "gateways")), 0);
+  static const Noun nouns[] = { NOUN_HOST, NOUN_DESKTOP };
+  for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++) {
+    const char *name;
+    json_t *states = json_object_get(json_object_get(before->json, "states"), schemas[nouns[i]].plural), *n;
+    json_int_t sum = 0;
+    json_object_foreach(states, name, n)
+      sum += json_integer_value(n);
+    assert_true(sum > 0);
+    assert_int_equal(sum, number_at(before->json, "counts", schemas[nouns[i]].plural, NULL));
+  }
+  g_autoptr(Response) sync = client_ask(scene->gateway, "POST", "/gateway/v1/sync", NULL, NULL,
+                                        "{\"gateway\":\"gw-1\",\"full\":true,\"opened\":[],\"first_input\":[],\"active\":[],\"closed\":[],\"open\":[]}");
+  assert_int_equal(sync->status, 200);
+  g_autoptr(Response) after = get("/api/v1/status");
+  json_t *gateway = json_array_get(json_object_get(after->json, "gateways"), 0);
+  assert_string_equal(json_string_value(json_object_get(gateway, "name")), "gw-1");
+  assert_int_equal(number_at(gateway, "consoles", NULL, NULL), 0);
+  assert_in_range(number_at(gateway, "heard_s", NULL, NULL), 0, 60);
+}
+
+static void a_host_tells_how_much_of_it_is_taken(void **state)
+{
+  Host *host = (Host *)object_new(&schemas[NOUN_HOST], NOUN_HOST, "full");
+  text_set(&host->uri, "fake:full");
+  host->host_cpus = 16;
+  host->host_memory_mib = 1000;
+  host->vcpus = 10;
+  fake_put(scene->runtime, host);
+  for (int i = 1; i <= 2; i++) {
+    g_autofree char *name = g_strdup_printf("d-90%d", i);
+    Desktop *desktop = (Desktop *)object_new(&schemas[NOUN_DESKTOP], NOUN_DESKTOP, name);
+    ref_set(&desktop->pool, "cad");
+    ref_set(&desktop->host, "full");
+    desktop->vcpus = 2;
+    desktop->memory_mib = 100 * i;
+    fake_put(scene->runtime, desktop);
+  }
+  g_autoptr(Response) one = get("/api/v1/hosts/full"), all = get("/api/v1/hosts?uri=fake:full");
+  json_t *both[] = { one->json, json_array_get(json_object_get(all->json, "items"), 0) };
+  for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
+    assert_int_equal(number_at(both[i], "desktops", NULL, NULL), 2);
+    assert_int_equal(number_at(both[i], "vcpus_used", NULL, NULL), 4);
+    assert_int_equal(number_at(both[i], "vcpus_total", NULL, NULL), 10);
+    assert_int_equal(number_at(both[i], "memory_used_mib", NULL, NULL), 300);
+    assert_int_equal(number_at(both[i], "memory_total_mib", NULL, NULL), 900);
+  }
+  g_autoptr(Response) other = get("/api/v1/hosts/h1");
+  assert_int_equal(number_at(other->json, "vcpus_used", NULL, NULL), 0);
+}
+
 static const char *store_member(const Response *r, const char *name)
 {
   return json_string_value(json_object_get(json_object_get(r->json, "store"), name));
@@ -474,6 +537,8 @@ int main(void)
     cmocka_unit_test(what_the_brain_refuses_is_passed_on),
     cmocka_unit_test(the_brain_gets_key_generation_and_caller),
     cmocka_unit_test(the_state_is_told),
+    cmocka_unit_test(the_state_counts_states_and_gateways),
+    cmocka_unit_test(a_host_tells_how_much_of_it_is_taken),
     cmocka_unit_test(the_state_tells_of_the_store),
     cmocka_unit_test(the_interface_is_described),
     cmocka_unit_test(a_copy_of_the_store_is_made),

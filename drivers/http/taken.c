@@ -1,0 +1,57 @@
+#include "drivers/http/taken.h"
+
+typedef struct {
+  int64_t desktops, vcpus, memory_mib;
+} Sum;
+
+struct Taken {
+  GHashTable *sums;      /* a host's name → Sum */
+  GPtrArray *desktops;   /* which hold those names */
+};
+
+static bool is_of(const Object *object, void *host)
+{
+  return !g_strcmp0(((const Desktop *)object)->host, host);
+}
+
+static void add(Taken *taken, const Desktop *d)
+{
+  Sum *sum = g_hash_table_lookup(taken->sums, d->host);
+  if (!sum)
+    g_hash_table_insert(taken->sums, d->host, sum = g_new0(Sum, 1));
+  sum->desktops++;
+  sum->vcpus += d->vcpus;
+  sum->memory_mib += d->memory_mib;
+}
+
+Taken *taken_new(Published *published, const char *host)
+{
+  Taken *taken = g_new0(Taken, 1);
+  taken->sums = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, g_free);
+  taken->desktops = published_list(published, NOUN_DESKTOP, NULL, 0, host ? is_of : NULL, (void *)host);
+  for (guint i = 0; i < taken->desktops->len; i++) {
+    const Desktop *d = taken->desktops->pdata[i];
+    if (d->host)
+      add(taken, d);
+  }
+  return taken;
+}
+
+void taken_free(Taken *taken)
+{
+  g_hash_table_unref(taken->sums);
+  g_ptr_array_unref(taken->desktops);
+  g_free(taken);
+}
+
+void taken_append(const Taken *taken, const Host *host, GString *out)
+{
+  const Sum none = { 0 }, *sum = g_hash_table_lookup(taken->sums, host->head.name);
+  if (!sum)
+    sum = &none;
+  g_string_truncate(out, out->len - 1); /* its brace */
+  g_string_append_printf(out, ",\"desktops\":%" G_GINT64_FORMAT ",\"vcpus_used\":%" G_GINT64_FORMAT ",\"vcpus_total\":%" G_GINT64_FORMAT,
+                         sum->desktops, sum->vcpus, host_offer_vcpus(host));
+  g_string_append_printf(out, ",\"memory_used_mib\":%" G_GINT64_FORMAT ",\"memory_total_mib\":%" G_GINT64_FORMAT "}", sum->memory_mib,
+                         host_offer_mib(host));
+}

@@ -1,0 +1,14 @@
+/* How much of each host is taken, for lists and single hosts: summed from the published desktops. Internal to drivers/http. */
+#pragma once
+
+#include "drivers/runtime/published.h"
+
+typedef struct Taken Taken;
+
+/* host: its name, or NULL for all. Any thread. */
+Taken *taken_new(Published *published, const char *host);
+void taken_free(Taken *taken);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Taken, taken_free)
+
+/* Adds "desktops", "vcpus_used", "vcpus_total", "memory_used_mib" and "memory_total_mib" to the JSON object that out ends with. */
+void taken_append(const Taken *taken, const Host *host, GString *out);
