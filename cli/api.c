@@ -6,6 +6,7 @@
 
 #include "cli/command.h"
 #include "core/text.h"
+#include "core/words.h"
 
 enum { HISTORY_MOST = 1000 };
 
@@ -249,7 +250,43 @@ static bool dry_run(Command *c, const char *name, json_t *body, GError **err)
 
 static OutputStyle style_of(const Command *c)
 {
-  return (OutputStyle){ c->form, c->color, c->columns, !c->no_headers };
+  return (OutputStyle){ c->form, c->color, c->columns, !c->no_headers, c->place.lang };
+}
+
+/* "sarang pool create NAME --template NAME …": how the first one is made, or NULL. Owned by the caller. */
+static char *first_of(Noun noun)
+{
+  for (ApiVerb verb = 0; verb < N_API_VERBS; verb++) {
+    if (api_rows[verb].noun != noun || api_rows[verb].how != HOW_CREATE)
+      continue;
+    g_autofree char *usage = verb_usage(verb);
+    g_autoptr(GString) text = g_string_new(usage);
+    g_autoptr(GArray) flags = verb_flags(verb);
+    for (guint i = 0; i < flags->len; i++) {
+      const CommandFlag *f = &g_array_index(flags, CommandFlag, i);
+      if (f->needed && !g_strv_contains(verb_positions(verb), f->name))
+        g_string_append_printf(text, " --%s %s", f->name, f->value);
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+  }
+  return NULL;
+}
+
+/* A list without lines leaves people wondering. */
+static void tell_of_nothing(const Command *c, json_t *filters)
+{
+  Lang lang = c->place.lang;
+  const Schema *schema = &schemas[api_rows[c->verb].noun];
+  const char *what = lang == LANG_KO ? word_noun(schema->noun, lang) : schema->plural;
+  g_autofree char *first = api_rows[c->verb].how == HOW_LIST ? first_of(api_rows[c->verb].noun) : NULL;
+  if (c->quiet || c->place.programs)
+    return;
+  if (json_object_size(filters))
+    fprintf(stderr, say(lang, "no %s are like that; all of them: sarang %s %s\n"), what, schema->noun, api_rows[c->verb].verb);
+  else if (first)
+    fprintf(stderr, say(lang, "no %s yet: %s\n"), what, first);
+  else
+    fprintf(stderr, say(lang, "no %s\n"), what);
 }
 
 static bool run_list(Command *c, json_t *filters, GError **err)
@@ -265,6 +302,8 @@ static bool run_list(Command *c, json_t *filters, GError **err)
   if (!command_ask_list(c, c->verb, filters, &list, &sequence, err))
     return false;
   OutputStyle style = style_of(c);
+  if (!json_array_size(list))
+    tell_of_nothing(c, wanted);
   output_print(&style, noun, list);
   return true;
 }
@@ -292,7 +331,13 @@ static bool run_one(Command *c, const char *name, json_t *body, GError **err)
   if (answer && !c->quiet && (c->verb == API_POOL_CREATE || c->verb == API_POOL_CHANGE))
     warn_of_pool(c, answer);
   OutputStyle style = style_of(c);
-  bool told = answer && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
+  if (answer && c->verb == API_STATUS) {
+    status_add_troubles(c, answer, c->place.programs ? LANG_EN : c->place.lang);
+    if (!c->place.programs)
+      status_print(answer, c->place.lang);
+  }
+  bool shown = c->verb == API_STATUS && !c->place.programs;
+  bool told = answer && !shown && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
   if (told)
     output_print(&style, answer_noun(c, answer), answer);
   json_decref(answer);

@@ -41,7 +41,7 @@ static CURL *handle_new(const Place *place)
 static struct curl_slist *headers_new(const Place *place, bool body)
 {
   struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
-  headers = curl_slist_append(headers, place->lang == LANG_KO ? "Accept-Language: ko" : "Accept-Language: en");
+  headers = curl_slist_append(headers, place->lang == LANG_KO && !place->programs ? "Accept-Language: ko" : "Accept-Language: en");
   headers = curl_slist_append(headers, "Expect:");
   if (body)
     headers = curl_slist_append(headers, "Content-Type: application/json");

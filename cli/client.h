@@ -14,7 +14,8 @@ typedef struct {
   char *token;      /* or NULL */
   char *ca_file;    /* whom to trust; NULL = the system's */
   char *context;    /* the place kept by login that is meant; NULL = the current one */
-  Lang lang;        /* of what the server says to people */
+  Lang lang;        /* of what is said to people */
+  bool programs;    /* what is asked for is for programs: the server tells it in English */
   bool hurry;       /* an answer that takes longer than 300 ms is none */
 } Place;
 

@@ -100,6 +100,11 @@ bool command_wait(Command *command, Noun noun, json_t **json, GError **err);
 /* Prints changes of a noun's objects (name NULL: of all that filters let through) as they come, until Ctrl-C or the object's end. */
 bool command_watch(Command *command, Noun noun, const char *name, json_t *filters, GError **err);
 
+/* Adds "trouble" to the controller's state: objects in states that ask for somebody, a few of each, told as explain tells them. */
+void status_add_troubles(Command *command, json_t *status, Lang lang);
+/* Prints that state for people. */
+void status_print(json_t *status, Lang lang);
+
 bool command_template_check(Command *command, GError **err);
 /* Looks at the template of a request before it is sent; says on standard error where its name is not the family's. TEMPLATE_FINDINGS. */
 bool template_add_check(const Command *command, json_t *body, GError **err);
@@ -127,8 +132,8 @@ bool command_version(Command *command, GError **err);
 const char *say(Lang lang, const char *english) G_GNUC_FORMAT(2);
 /* The Korean of a help text, or NULL where it has none. Borrowed. */
 const char *korean_find(const char *english);
-/* One sentence in lang, its arguments (limits) included; owned by the caller. */
-char *error_said(const GError *err, Lang lang);
+/* How many columns of a terminal text takes, wide characters counting two. */
+int text_columns(const char *text);
 /* Prints text and pads it to a width of columns, wide characters counting two. */
 void print_padded(const char *text, int columns);
 /* The candidate (NULL-terminated) that word was meant to be, or NULL where none is near. Borrowed. */

@@ -119,6 +119,7 @@ static void expand_short_form(Command *c)
 
 bool command_dispatch(Command *c, GError **err)
 {
+  c->place.programs = c->form != OUTPUT_TABLE && c->form != OUTPUT_WIDE;
   if (c->version)
     return command_version(c, err);
   if (!c->words->len) {
@@ -182,7 +183,7 @@ static char *fix_of(Command *c, const GError *err)
 
 int report(Command *c, const GError *err)
 {
-  g_autofree char *text = error_said(err, c->place.lang);
+  g_autofree char *text = error_text(err, c->place.lang);
   g_autofree char *fix = fix_of(c, err);
   fprintf(stderr, "sarang: %s\n", text);
   if (fix && *fix)

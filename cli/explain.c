@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/explain.h"
 #include "core/text.h"
+#include "core/words.h"
 
 enum { EVENTS_MOST = 8, LABEL_COLUMNS = 9 };
 
@@ -40,7 +41,7 @@ static const char *member(json_t *json, const char *name)
 }
 
 /* {field} of template by what the object has there. */
-static char *filled(const char *template, json_t *object)
+static char *filled(const char *template, Noun noun, json_t *object, Lang lang)
 {
   GString *out = g_string_new(NULL);
   for (const char *c = template; *c; c++) {
@@ -50,29 +51,14 @@ static char *filled(const char *template, json_t *object)
       continue;
     }
     g_autofree char *field = g_strndup(c + 1, end - c - 1);
-    g_autofree char *value = output_cell(json_object_get(object, field));
+    g_autofree char *value = output_value(noun, field, json_object_get(object, field), lang);
     g_string_append(out, value);
     c = end;
   }
   return g_string_free(out, FALSE);
 }
 
-GError *error_of_object(json_t *object)
-{
-  json_t *error = json_object_get(object, "error");
-  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
-  const char *key;
-  json_t *value;
-  if (!json_object_get(error, "code"))
-    return NULL;
-  json_object_foreach(json_object_get(error, "args"), key, value)
-    if (json_is_string(value)) {
-      g_ptr_array_add(pairs, (char *)key);
-      g_ptr_array_add(pairs, (char *)json_string_value(value));
-    }
-  g_ptr_array_add(pairs, NULL);
-  return error_new_from_pairs(member(error, "code"), (const char *const *)pairs->pdata);
-}
+GError *error_of_object(json_t *object) { return output_error(json_object_get(object, "error")); }
 
 /* ── since when ───────────────────────────────────────────────────────────── */
 
@@ -94,14 +80,15 @@ char *duration_text(int64_t seconds, Lang lang)
   static const struct { int64_t s, part_s; const char *unit, *part; } units[] = {
     { 86400, 3600, "d", "h" }, { 3600, 60, "h", "min" }, { 60, 1, "min", "s" },
   };
+  const char *blank = lang == LANG_KO ? "" : " ";
   for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
     if (seconds >= units[i].s)
-      return g_strdup_printf("%d %s %d %s", (int)(seconds / units[i].s), say(lang, units[i].unit), (int)(seconds % units[i].s / units[i].part_s),
-                             say(lang, units[i].part));
-  return g_strdup_printf("%d %s", (int)MAX(seconds, 0), say(lang, "s"));
+      return g_strdup_printf("%d%s%s %d%s%s", (int)(seconds / units[i].s), blank, say(lang, units[i].unit),
+                             (int)(seconds % units[i].s / units[i].part_s), blank, say(lang, units[i].part));
+  return g_strdup_printf("%d%s%s", (int)MAX(seconds, 0), blank, say(lang, "s"));
 }
 
-static char *age_of(const char *time, Lang lang)
+char *age_of(const char *time, Lang lang)
 {
   g_autoptr(GDateTime) then = g_date_time_new_from_iso8601(time, NULL);
   g_autoptr(GDateTime) now = g_date_time_new_now_utc();
@@ -137,14 +124,14 @@ static const StateText *state_text_of(Noun noun, json_t *object)
   return now ? now : state_text_find(noun, member(object, "state"));
 }
 
-/* What is known of an object, as JSON: kind, name, state, since, means, why, next, fix; texts in lang. */
-static json_t *summary(Noun noun, json_t *object, Lang lang)
+json_t *explain_summary(Noun noun, json_t *object, Lang lang)
 {
   const StateText *text = state_text_of(noun, object);
   g_autoptr(GError) error = error_of_object(object);
-  g_autofree char *means = filled(text ? text->means[lang] : "", object), *next = filled(text ? text->next[lang] : "", object);
-  g_autofree char *own_fix = filled(text ? text->fix[lang] : "", object);
-  g_autofree char *why = error ? error_said(error, lang) : NULL, *fix = error ? error_fix(error, lang) : NULL;
+  g_autofree char *means = filled(text ? text->means[lang] : "", noun, object, lang);
+  g_autofree char *next = filled(text ? text->next[lang] : "", noun, object, lang);
+  g_autofree char *own_fix = filled(text ? text->fix[lang] : "", noun, object, LANG_EN); /* it is typed */
+  g_autofree char *why = error ? error_text(error, lang) : NULL, *fix = error ? error_fix(error, lang) : NULL;
   json_t *all = json_pack("{ss ss ss ss ss}", "kind", schemas[noun].noun, "name", member(object, "name"), "state", member(object, "state"),
                           "since", since_of(noun, object), "means", means);
   json_object_set_new(all, "why", why ? json_string(why) : json_null());
@@ -177,7 +164,7 @@ static void add_link(Command *c, json_t *around, Noun noun, const char *name)
 {
   json_auto_t *other = noun != N_NOUNS && *name && api_find_words(schemas[noun].noun, "show") != N_API_VERBS ? ask(c, noun, name) : NULL;
   if (other)
-    json_array_append_new(around, summary(noun, other, c->place.lang));
+    json_array_append_new(around, explain_summary(noun, other, c->place.lang));
 }
 
 /* What it hangs on, as far as the person may see it. */
@@ -256,10 +243,28 @@ static void print_around(json_t *around, Lang lang)
   json_t *other;
   json_array_foreach(around, i, other) {
     const char *why = *member(other, "why") ? member(other, "why") : member(other, "means");
-    g_autofree char *line = g_strdup_printf("%s %s: %s%s%s", member(other, "kind"), member(other, "name"), member(other, "state"),
-                                            *why ? " · " : "", why);
+    const char *kind = member(other, "kind");
+    g_autofree char *line = g_strdup_printf("%s %s: %s%s%s", word_noun(kind, lang), member(other, "name"),
+                                            state_said(kind, member(other, "state"), lang), *why ? " · " : "", why);
     print_line(lang, i ? "" : "around", line);
   }
+}
+
+/* "3 available", or "사용 가능 3". */
+void append_count(GString *line, json_int_t n, const char *what, Lang lang)
+{
+  const char *between = line->len ? " · " : "";
+  if (lang == LANG_KO)
+    g_string_append_printf(line, "%s%s %" JSON_INTEGER_FORMAT, between, what, n);
+  else
+    g_string_append_printf(line, "%s%" JSON_INTEGER_FORMAT " %s", between, n, what);
+}
+
+const char *state_said(const char *kind, const char *state, Lang lang)
+{
+  Noun noun = noun_find(kind);
+  const Field *field = noun == N_NOUNS ? NULL : schema_field(&schemas[noun], "state");
+  return field ? word_value(field->names, state, lang) : state;
 }
 
 static void print_counts(json_t *counts, Lang lang)
@@ -268,7 +273,7 @@ static void print_counts(json_t *counts, Lang lang)
   const char *state;
   json_t *n;
   json_object_foreach(counts, state, n)
-    g_string_append_printf(line, "%s%" JSON_INTEGER_FORMAT " %s", line->len ? " · " : "", json_integer_value(n), state);
+    append_count(line, json_integer_value(n), state_said("desktop", state, lang), lang);
   if (line->len)
     print_line(lang, "desktops", line->str);
 }
@@ -278,7 +283,9 @@ static void print_events(json_t *events, Lang lang)
   size_t i;
   json_t *event;
   json_array_foreach(events, i, event) {
-    const char *why = member(json_object_get(event, "detail"), "text");
+    g_autoptr(GError) reason = output_error(json_object_get(event, "detail"));
+    g_autofree char *said = reason ? error_text(reason, lang) : NULL;
+    const char *why = said ? said : member(json_object_get(event, "detail"), "text");
     g_autofree char *age = age_of(member(event, "created"), lang);
     g_autofree char *ago = g_strdup_printf(say(lang, "%s ago"), age);
     g_autofree char *user = *member(event, "user") ? g_strdup_printf(" (%s)", member(event, "user")) : g_strdup("");
@@ -296,17 +303,17 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   bool people = c->form == OUTPUT_TABLE || c->form == OUTPUT_WIDE;
   Lang lang = people ? c->place.lang : LANG_EN;
   c->place.lang = lang;
-  json_auto_t *about = summary(noun, object, lang), *around = around_of(c, noun, object);
+  json_auto_t *about = explain_summary(noun, object, lang), *around = around_of(c, noun, object);
   json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
   if (!people) {
     json_object_set(about, "around", around);
     json_object_set(about, "desktops", counts);
     json_object_set(about, "events", events);
-    OutputStyle style = { .form = c->form, .headers = !c->no_headers };
+    OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
     output_print(&style, noun, about);
     return true;
   }
-  printf("%s %s: %s\n", schemas[noun].noun, name, member(about, "state"));
+  printf("%s %s: %s\n", word_noun(schemas[noun].noun, lang), name, state_said(schemas[noun].noun, member(about, "state"), lang));
   print_summary(about, lang);
   print_around(around, lang);
   print_counts(counts, lang);
@@ -323,7 +330,7 @@ static void explain_field(const Field *f, Lang lang)
     [FIELD_LIST] = "list", [FIELD_JSON] = "JSON",
   };
   g_autoptr(GString) left = g_string_new(f->name);
-  g_string_append_printf(left, "  %s", types[f->type]);
+  g_string_append_printf(left, "  %s", say(lang, types[f->type]));
   printf("  ");
   print_padded(left->str, 28);
   const char *may = f->flags & F_NEED ? "needed" : f->flags & F_CHANGE ? "may be changed" : f->flags & F_IN ? "set when it is made" : "told";

@@ -6,7 +6,7 @@
 
 enum { LEFT_COLUMNS = 30 };
 
-static int columns_of(const char *text)
+int text_columns(const char *text)
 {
   int n = 0;
   for (; *text; text = g_utf8_next_char(text))
@@ -16,7 +16,7 @@ static int columns_of(const char *text)
 
 void print_padded(const char *text, int columns)
 {
-  printf("%s%*s", text, MAX(columns - columns_of(text), 0), "");
+  printf("%s%*s", text, MAX(columns - text_columns(text), 0), "");
 }
 
 /* Two columns; a left one that is too long gets a line of its own. */
@@ -24,7 +24,7 @@ static void print_pair(const char *left, const char *right)
 {
   printf("  ");
   print_padded(left, LEFT_COLUMNS);
-  if (columns_of(left) >= LEFT_COLUMNS)
+  if (text_columns(left) >= LEFT_COLUMNS)
     printf("\n%*s", LEFT_COLUMNS + 2, "");
   puts(right);
 }

@@ -7,46 +7,112 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "cli/command.h"
 #include "core/error.h"
 #include "core/text.h"
+#include "core/words.h"
 
 ENUM_DEFINE(OutputForm, output_form, OUTPUTS, N_OUTPUTS)
 ENUM_DEFINE(OutputColor, output_color, COLORS, N_COLORS)
 
 /* A table on a screen keeps its lines short; everything else says all of a value. */
-enum { CELL_CHARACTERS = 60, WHOLE_CHARACTERS = 4096 };
+enum { CELL_CHARACTERS = 60, WHOLE_CHARACTERS = 4096, FIELD_COLUMNS = 16, FIELD_COLUMNS_KO = 20 };
 
-static char *cell_of(json_t *value, int most);
+/* How a value is told: what field it is of (NULL = unknown), to whom, and how long at most. */
+typedef struct {
+  const Field *field;
+  Lang lang;
+  int most;
+} Telling;
 
-static char *list_cell(json_t *list, int most)
+static char *cell_of(json_t *value, Telling t);
+
+static char *list_cell(json_t *list, Telling t)
 {
   g_autoptr(GString) all = g_string_new(NULL);
   size_t i;
   json_t *item;
   json_array_foreach(list, i, item) {
-    g_autofree char *one = cell_of(item, most);
+    g_autofree char *one = cell_of(item, t);
     g_string_append_printf(all, "%s%s", i ? "," : "", one);
   }
-  return text_dup_visible(all->str, most);
+  return text_dup_visible(all->str, t.most);
 }
 
-static char *cell_of(json_t *value, int most)
+/* Fields whose texts are words of the model. */
+static const struct {
+  const char *field;
+  const char *(*say)(const char *word, Lang lang);
+} worded[] = { { "noun", word_noun }, { "step", word_step } };
+
+static const char *word_said(const char *text, Telling t)
+{
+  if (t.lang == LANG_EN || !t.field)
+    return text;
+  if (t.field->type == FIELD_ENUM)
+    return word_value(t.field->names, text, t.lang);
+  for (size_t i = 0; i < G_N_ELEMENTS(worded); i++)
+    if (t.field->type == FIELD_REF && !strcmp(t.field->name, worded[i].field))
+      return worded[i].say(text, t.lang);
+  return text;
+}
+
+GError *output_error(json_t *value)
+{
+  const char *code = json_string_value(json_object_get(value, "code")), *key;
+  g_autoptr(GPtrArray) pairs = g_ptr_array_new();
+  json_t *arg;
+  if (!code)
+    return NULL;
+  json_object_foreach(json_object_get(value, "args"), key, arg)
+    if (json_is_string(arg)) {
+      g_ptr_array_add(pairs, (char *)key);
+      g_ptr_array_add(pairs, (char *)json_string_value(arg));
+    }
+  g_ptr_array_add(pairs, NULL);
+  return error_new_from_pairs(code, (const char *const *)pairs->pdata);
+}
+
+static char *error_cell(json_t *value, Telling t)
+{
+  g_autoptr(GError) err = t.lang == LANG_KO ? output_error(value) : NULL;
+  g_autofree char *said = err && reason_find(json_string_value(json_object_get(value, "code"))) != N_REASONS ? error_text(err, t.lang) : NULL;
+  const char *text = said ? said : json_string_value(json_object_get(value, "text"));
+  return text ? text_dup_visible(text, t.most) : g_strdup("-");
+}
+
+static char *cell_of(json_t *value, Telling t)
 {
   if (json_is_string(value))
-    return text_dup_visible(json_string_value(value), most);
+    return text_dup_visible(word_said(json_string_value(value), t), t.most);
   if (json_is_integer(value))
     return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
   if (json_is_boolean(value))
-    return g_strdup(json_boolean_value(value) ? "yes" : "no");
-  if (json_is_array(value))
-    return list_cell(value, most);
-  const char *text = json_string_value(json_object_get(value, "text"));  /* an error */
-  return text ? text_dup_visible(text, most) : g_strdup("-");
+    return g_strdup(word_bool(json_boolean_value(value), t.lang));
+  return json_is_array(value) ? list_cell(value, t) : error_cell(value, t);
 }
 
-char *output_cell(json_t *value) { return cell_of(value, WHOLE_CHARACTERS); }
+char *output_cell(json_t *value) { return cell_of(value, (Telling){ NULL, LANG_EN, WHOLE_CHARACTERS }); }
+
+char *output_value(Noun noun, const char *field, json_t *value, Lang lang)
+{
+  return cell_of(value, (Telling){ schema_field(&schemas[noun], field), lang, WHOLE_CHARACTERS });
+}
 
 /* ── columns ──────────────────────────────────────────────────────────────── */
+
+/* What lists tell beside fields: how much of a host is taken, and of how much. They stand before its error. */
+static const struct { const char *name, *of; } taken[] = {
+  { "desktops", NULL }, { "vcpus_used", "vcpus_total" }, { "memory_used_mib", "memory_total_mib" },
+};
+
+static bool is_taken(const Schema *schema, const char *name)
+{
+  for (size_t i = 0; schema == &schemas[NOUN_HOST] && i < G_N_ELEMENTS(taken); i++)
+    if (!strcmp(name, taken[i].name) || !g_strcmp0(name, taken[i].of))
+      return true;
+  return false;
+}
 
 /* An event's number is its name, and its time is what people look for. */
 static bool field_shown(const Schema *schema, const Field *f, OutputForm form)
@@ -58,20 +124,33 @@ static bool field_shown(const Schema *schema, const Field *f, OutputForm form)
 /* What every object has beside its fields. */
 static const char *const heads[] = { "name", "generation", "created", "changed", NULL };
 
-/* Names of what is shown, of borrowed char *; owned by the caller. */
-static GPtrArray *columns_of(const Schema *schema, OutputForm form, char **wanted)
+/* Programs get two numbers where people read "4/64". */
+static void add_taken(GPtrArray *columns, OutputForm form)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(taken); i++) {
+    g_ptr_array_add(columns, (char *)taken[i].name);
+    if (taken[i].of && form == OUTPUT_CSV)
+      g_ptr_array_add(columns, (char *)taken[i].of);
+  }
+}
+
+/* Names of what is shown, of borrowed char *; owned by the caller. list: it is one, and no stream, which tells fields alone. */
+static GPtrArray *columns_of(const Schema *schema, const OutputStyle *style, bool list)
 {
   GPtrArray *columns = g_ptr_array_new();
-  for (; wanted && *wanted; wanted++)
+  for (char **wanted = style->columns; wanted && *wanted; wanted++)
     g_ptr_array_add(columns, *wanted);
   if (columns->len)
     return columns;
   g_ptr_array_add(columns, (char *)heads[0]);
   if (schema == &schemas[NOUN_EVENT])
     g_ptr_array_add(columns, (char *)"created");
-  for (int i = 0; i < schema->n_fields; i++)
-    if (field_shown(schema, &schema->fields[i], form))
+  for (int i = 0; i < schema->n_fields; i++) {
+    if (list && schema == &schemas[NOUN_HOST] && !strcmp(schema->fields[i].name, "error"))
+      add_taken(columns, style->form);
+    if (field_shown(schema, &schema->fields[i], style->form))
       g_ptr_array_add(columns, (char *)schema->fields[i].name);
+  }
   return columns;
 }
 
@@ -84,7 +163,7 @@ bool output_columns_check(Noun noun, char **columns, GError **err)
       g_string_append_printf(known, ", %s", schema->fields[i].name);
   for (char **c = columns; *c; c++) {
     const Field *f = schema_field(schema, *c);
-    if (!g_strv_contains(heads, *c) && !(f && !(f->flags & F_SECRET)))
+    if (!g_strv_contains(heads, *c) && !is_taken(schema, *c) && !(f && !(f->flags & F_SECRET)))
       return error_false(err, REASON_BAD_VALUE, "field", "--columns", "value", *c, "limit", known->str, NULL);
   }
   return true;
@@ -114,9 +193,17 @@ typedef struct {
   size_t *widths;       /* least widths, of each column */
   bool headers, colored;
   int cell_characters;
+  Lang lang;
 } TableForm;
 
 static int cell_most(const OutputStyle *style) { return style->form == OUTPUT_TABLE ? CELL_CHARACTERS : WHOLE_CHARACTERS; }
+
+/* "HOST CPUS", or "호스트 CPU"; owned by the caller. */
+static char *title_of(const char *column, Lang lang)
+{
+  const char *korean = word_column(column, lang);
+  return korean ? g_strdup(korean) : g_strdelimit(g_ascii_strup(column, -1), "_", ' ');
+}
 
 static struct libscols_table *table_new(const TableForm *form)
 {
@@ -124,12 +211,29 @@ static struct libscols_table *table_new(const TableForm *form)
   scols_table_enable_noheadings(table, !form->headers);
   scols_table_enable_colors(table, form->colored);
   for (guint i = 0; i < form->columns->len; i++) {
-    g_autofree char *title = g_ascii_strup(form->columns->pdata[i], -1);
+    g_autofree char *title = title_of(form->columns->pdata[i], form->lang);
     const Field *f = schema_field(form->schema, form->columns->pdata[i]);
-    g_strdelimit(title, "_", ' ');
-    scols_table_new_column(table, title, form->widths ? (double)form->widths[i] : 0, f && f->type == FIELD_INT ? SCOLS_FL_RIGHT : 0);
+    bool number = (f && f->type == FIELD_INT) || is_taken(form->schema, form->columns->pdata[i]);
+    scols_table_new_column(table, title, form->widths ? (double)form->widths[i] : 0, number ? SCOLS_FL_RIGHT : 0);
   }
   return table;
+}
+
+/* "4/64"; NULL where the column is no such pair. Owned by the caller. */
+static char *share_cell(const TableForm *form, const char *column, json_t *object)
+{
+  const char *of = NULL;
+  for (size_t i = 0; form->schema == &schemas[NOUN_HOST] && i < G_N_ELEMENTS(taken); i++)
+    if (!strcmp(column, taken[i].name))
+      of = taken[i].of;
+  json_t *used = json_object_get(object, column), *all = of ? json_object_get(object, of) : NULL;
+  return used && all ? g_strdup_printf("%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT, json_integer_value(used), json_integer_value(all)) : NULL;
+}
+
+static char *table_cell(const TableForm *form, const char *column, json_t *object)
+{
+  char *share = share_cell(form, column, object);
+  return share ? share : cell_of(json_object_get(object, column), (Telling){ schema_field(form->schema, column), form->lang, form->cell_characters });
 }
 
 static void table_add_line(struct libscols_table *table, const TableForm *form, json_t *object, bool gone)
@@ -138,17 +242,17 @@ static void table_add_line(struct libscols_table *table, const TableForm *form, 
   for (guint i = 0; i < form->columns->len; i++) {
     const char *column = form->columns->pdata[i];
     bool state = !strcmp(column, "state");
-    g_autofree char *cell = cell_of(json_object_get(object, column), form->cell_characters);
-    scols_line_set_data(line, i, gone && state ? "gone" : cell);
+    g_autofree char *cell = table_cell(form, column, object), *english = output_cell(json_object_get(object, column));
+    scols_line_set_data(line, i, gone && state ? word_verb("gone", form->lang) : cell);
     if (state && form->colored)
-      scols_cell_set_color(scols_line_get_cell(line, i), gone ? "darkgray" : color_of_state(cell));
+      scols_cell_set_color(scols_line_get_cell(line, i), gone ? "darkgray" : color_of_state(english));
   }
 }
 
 static void print_table(const OutputStyle *style, const Schema *schema, json_t *list)
 {
-  TableForm form = { schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color),
-                     cell_most(style) };
+  TableForm form = { schema, columns_of(schema, style, true), NULL, style->headers, output_is_colored(style->color), cell_most(style),
+                     style->lang };
   struct libscols_table *table = table_new(&form);
   size_t i;
   json_t *object;
@@ -156,25 +260,23 @@ static void print_table(const OutputStyle *style, const Schema *schema, json_t *
     table_add_line(table, &form, object, false);
   if (json_array_size(list))
     scols_print_table(table);
-  else if (isatty(STDERR_FILENO))
-    fprintf(stderr, "there is no such %s\n", schema->noun);
   scols_unref_table(table);
   g_ptr_array_unref(form.columns);
 }
 
 /* A text of many lines: how much it is says more than what. */
-static char *field_text(json_t *value)
+static char *field_text(const Schema *schema, const char *field, json_t *value, Lang lang)
 {
   const char *text = json_string_value(value);
   if (text && strchr(text, '\n'))
-    return g_strdup_printf("(%zu bytes; -o json shows it)", json_string_length(value));
-  if (text)
-    return text_dup_visible(text, WHOLE_CHARACTERS);
-  return json_is_object(value) && !json_object_get(value, "text") ? json_dumps(value, JSON_COMPACT) : output_cell(value);
+    return g_strdup_printf(say(lang, "(%zu bytes; -o json shows it)"), json_string_length(value));
+  if (json_is_object(value) && !json_object_get(value, "text"))
+    return json_dumps(value, JSON_COMPACT);
+  return cell_of(value, (Telling){ schema_field(schema, field), lang, WHOLE_CHARACTERS });
 }
 
 /* One object, a field a line. */
-static void print_fields(const OutputStyle *style, json_t *object)
+static void print_fields(const OutputStyle *style, const Schema *schema, json_t *object)
 {
   const char *key;
   json_t *value;
@@ -183,8 +285,10 @@ static void print_fields(const OutputStyle *style, json_t *object)
       continue;
     if (style->columns && !g_strv_contains((const char *const *)style->columns, key))
       continue;
-    g_autofree char *text = field_text(value);
-    printf("%-16s %s\n", key, text);
+    g_autofree char *text = field_text(schema, key, value, style->lang);
+    const char *title = word_column(key, style->lang);
+    print_padded(title ? title : key, style->lang == LANG_KO ? FIELD_COLUMNS_KO : FIELD_COLUMNS);
+    printf(" %s\n", text);
   }
 }
 
@@ -217,7 +321,7 @@ static void print_csv_line(const GPtrArray *columns, json_t *object)
 
 static void print_csv(const OutputStyle *style, const Schema *schema, json_t *list)
 {
-  g_autoptr(GPtrArray) columns = columns_of(schema, OUTPUT_WIDE, style->columns);
+  g_autoptr(GPtrArray) columns = columns_of(schema, style, true);
   if (style->headers)
     print_csv_head(columns);
   size_t n;
@@ -321,7 +425,7 @@ void output_print(const OutputStyle *style, Noun noun, json_t *value)
     if (json_is_array(value))
       print_table(style, schema, list);
     else
-      print_fields(style, value);
+      print_fields(style, schema, value);
     return;
   case OUTPUT_JSON: {
     g_autofree char *text = json_dumps(value, JSON_INDENT(2));
@@ -353,10 +457,11 @@ struct OutputStream {
 };
 
 /* What comes later is not known yet, so columns get what such a thing takes as a rule. */
-static size_t width_of(const Schema *schema, const char *column)
+static size_t width_of(const Schema *schema, const char *column, Lang lang)
 {
   const Field *f = schema_field(schema, column);
-  size_t least = strlen(column), wish = !f || f->type == FIELD_BOOL || f->type == FIELD_INT ? SHORT_COLUMNS
+  g_autofree char *title = title_of(column, lang);
+  size_t least = (size_t)text_columns(title), wish = !f || f->type == FIELD_BOOL || f->type == FIELD_INT ? SHORT_COLUMNS
                                         : f->type == FIELD_ENUM                             ? STATE_COLUMNS
                                                                                             : TEXT_COLUMNS;
   return MAX(least, wish);
@@ -367,11 +472,11 @@ OutputStream *output_stream_new(const OutputStyle *style, Noun noun)
   OutputStream *s = g_new0(OutputStream, 1);
   const Schema *schema = &schemas[noun];
   s->style = *style;
-  s->form = (TableForm){ schema, columns_of(schema, style->form, style->columns), NULL, style->headers, output_is_colored(style->color),
-                        cell_most(style) };
+  s->form = (TableForm){ schema, columns_of(schema, style, false), NULL, style->headers, output_is_colored(style->color), cell_most(style),
+                        style->lang };
   s->form.widths = g_new(size_t, s->form.columns->len);
   for (guint i = 0; i < s->form.columns->len; i++)
-    s->form.widths[i] = width_of(schema, s->form.columns->pdata[i]);
+    s->form.widths[i] = width_of(schema, s->form.columns->pdata[i], style->lang);
   return s;
 }
 

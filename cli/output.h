@@ -3,6 +3,7 @@
 
 #include <jansson.h>
 
+#include "core/error.h"
 #include "core/model.h"
 
 #define OUTPUTS(X) \
@@ -16,12 +17,17 @@ typedef struct {
   OutputColor color;
   char **columns;   /* names of fields, or NULL; borrowed */
   bool headers;
+  Lang lang;        /* of tables; what programs read is English */
 } OutputStyle;
 
 /* Prints an object, or an array of them, of noun to standard output. Text of strangers is made harmless for terminals. */
 void output_print(const OutputStyle *style, Noun noun, json_t *value);
-/* One value as a cell of a table; owned by the caller. */
+/* One value as a cell of a table, in English; owned by the caller. */
 char *output_cell(json_t *value);
+/* The same with the words of noun's field of that name in lang. */
+char *output_value(Noun noun, const char *field, json_t *value, Lang lang);
+/* The error that stands as JSON on an object, as it was made; NULL where value is none. Owned by the caller. */
+GError *output_error(json_t *value);
 /* Whether standard output is coloured: by the person's wish, else on a terminal where NO_COLOR is not set (https://no-color.org). */
 bool output_is_colored(OutputColor color);
 /* Whether every name is a column of noun. BAD_VALUE. */

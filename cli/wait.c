@@ -10,6 +10,7 @@
 #include "cli/interrupt.h"
 #include "core/step.h"
 #include "core/text.h"
+#include "core/words.h"
 
 enum { ASK_FIRST_MS = 20, ASK_MOST_MS = 500, SAMPLES_LEAST = 3, SAMPLES_MOST = 100 };
 
@@ -139,6 +140,21 @@ static json_t *task_of(Command *c, Noun noun, json_t *json)
   return held && *member(held, "task") ? ask(c, NOUN_TASK, member(held, "task")) : NULL;
 }
 
+/* What stands in an object's way, in lang; owned by the caller. NULL where nothing does. */
+static char *why_of(json_t *object, Lang lang)
+{
+  g_autoptr(GError) why = error_of_object(object);
+  return why ? error_text(why, lang) : NULL;
+}
+
+static bool append_why(GString *line, json_t *object, Lang lang)
+{
+  g_autofree char *why = why_of(object, lang);
+  if (why)
+    g_string_append_printf(line, " · %s", why);
+  return why;
+}
+
 static void append_task(Wait *w, json_t *task, GString *line)
 {
   Lang lang = w->command->place.lang;
@@ -149,13 +165,12 @@ static void append_task(Wait *w, json_t *task, GString *line)
   task_steps(kind, &steps);
   int step = MIN((int)json_integer_value(json_object_get(task, "step_index")) + 1, steps);
   if (g_strcmp0(member(task, "object"), w->name) != 0 && w->noun != NOUN_TASK)
-    g_string_append_printf(line, " · %s %s", member(task, "noun"), member(task, "object"));
-  g_string_append_printf(line, say(lang, " · %s: %s, step %d of %d"), member(task, "kind"), member(task, "step"), step, steps);
+    g_string_append_printf(line, " · %s %s", word_noun(member(task, "noun"), lang), member(task, "object"));
+  g_string_append_printf(line, say(lang, " · %s: %s, step %d of %d"), word_value(&task_kind_names, member(task, "kind"), lang),
+                         word_step(member(task, "step"), lang), step, steps);
   if (pct > 0 && pct < 100)
     g_string_append_printf(line, ", %d%%", pct);
-  const char *why = member(json_object_get(task, "error"), "text");
-  if (*why)
-    g_string_append_printf(line, " · %s", why);
+  append_why(line, task, lang);
   if (g_strcmp0(w->kind, member(task, "kind")) != 0) {
     g_free(w->kind);
     g_free(w->usual);
@@ -178,13 +193,11 @@ static void tell(Wait *w, json_t *json)
   Lang lang = w->command->place.lang;
   g_autoptr(GString) line = g_string_new(NULL);
   json_auto_t *task = task_of(w->command, w->noun, json);
-  g_string_printf(line, "%s %s: %s", schemas[w->noun].noun, w->name, member(json, "state"));
-  const char *why = member(json_object_get(json, "error"), "text");
+  const char *noun = schemas[w->noun].noun;
+  g_string_printf(line, "%s %s: %s", word_noun(noun, lang), w->name, state_said(noun, member(json, "state"), lang));
   if (task)
     append_task(w, task, line);
-  else if (*why)
-    g_string_append_printf(line, " · %s", why);
-  else if (w->noun == NOUN_SESSION && !*member(json, "desktop"))
+  else if (!append_why(line, json, lang) && w->noun == NOUN_SESSION && !*member(json, "desktop"))
     g_string_append_printf(line, say(lang, " · no desktop of pool %s is free yet"), member(json, "pool"));
   g_string_append_printf(line, say(lang, " · %d s so far"), (int)((g_get_monotonic_time() - w->begun_us) / G_USEC_PER_SEC));
   g_autofree char *visible = text_dup_visible(line->str, 400);
@@ -208,15 +221,14 @@ static bool refuse_bad_end(const Wait *w, json_t *json, GError **err)
 {
   Lang lang = w->command->place.lang;
   g_autoptr(GError) cause = error_of_object(json);
-  g_autofree char *why = cause ? error_said(cause, lang) : g_strdup("no reason was given"), *fix = cause ? error_fix(cause, lang) : NULL;
+  g_autofree char *why = cause ? error_text(cause, lang) : g_strdup(say(lang, "no reason was given")), *fix = cause ? error_fix(cause, lang) : NULL;
   return error_false(err, REASON_WAIT_FAILED, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, "fix",
                      fix ? fix : "", NULL);
 }
 
 static bool left(const Wait *w, Reason reason, json_t *json, GError **err)
 {
-  const char *text = member(json_object_get(json, "error"), "text");
-  g_autofree char *why = *text ? g_strdup_printf(" (%s)", text) : g_strdup("");
+  g_autofree char *text = why_of(json, w->command->place.lang), *why = text ? g_strdup_printf(" (%s)", text) : g_strdup("");
   return error_false(err, reason, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, NULL);
 }
 

@@ -113,7 +113,7 @@ static bool watch_on(Watch *w, GError **err)
 
 bool command_watch(Command *c, Noun noun, const char *name, json_t *filters, GError **err)
 {
-  OutputStyle style = { c->form, c->color, c->columns, !c->no_headers };
+  OutputStyle style = { c->form, c->color, c->columns, !c->no_headers, c->place.lang };
   Watch w = { .command = c, .noun = noun, .name = name, .filters = filters, .out = output_stream_new(&style, noun), .stop = interrupt_flag() };
   bool ok = name ? show_one(&w, err) : show_all(&w, err);
   for (; ok && !*w.stop && !w.ended; w.again = false)

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "core/words.h"
+
 enum { ARG_MAX_BYTES = 512 };
 
 typedef struct {
@@ -166,11 +168,27 @@ int error_class_http(ErrorClass c) { return classes[c].http; }
 int error_class_exit(ErrorClass c) { return classes[c].exit; }
 bool error_class_again(ErrorClass c) { return classes[c].again; }
 
+/* States, kinds and limits among the arguments are words of ours; owned by the caller. */
+static char **args_in_korean(const GError *err)
+{
+  const char *const *args = error_args(err);
+  GPtrArray *pairs = g_ptr_array_new();
+  for (const char *const *p = args; p[0]; p += 2) {
+    g_ptr_array_add(pairs, g_strdup(p[0]));
+    g_ptr_array_add(pairs, word_argument(error_reason(err), p[0], p[1], args));
+  }
+  g_ptr_array_add(pairs, NULL);
+  return (char **)g_ptr_array_free(pairs, FALSE);
+}
+
 char *error_text(const GError *err, Lang lang)
 {
   if (err->domain != SARANG_ERROR)
     return clean(err->message);
-  return expand(reasons[err->code].text[lang], error_args(err));
+  if (lang == LANG_EN)
+    return expand(reasons[err->code].text[lang], error_args(err));
+  g_auto(GStrv) args = args_in_korean(err);
+  return expand(reasons[err->code].text[lang], (const char *const *)args);
 }
 
 char *error_fix(const GError *err, Lang lang)

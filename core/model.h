@@ -120,8 +120,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, hostname, F_WIDE, NULL, 0, 255, "as the host tells it") \
   F(TEXT, virt_type, F_COL, NULL, 0, 16, "kvm, qemu (no acceleration), xen or test") \
   F(TEXT, hypervisor, F_WIDE, NULL, 0, 64, "hypervisor and version") \
-  F(INT, host_cpus, F_COL, NULL, 0, INT64_MAX, "CPUs of the machine") \
-  F(INT, host_memory_mib, F_COL, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
+  F(INT, host_cpus, F_WIDE, NULL, 0, INT64_MAX, "CPUs of the machine") \
+  F(INT, host_memory_mib, F_WIDE, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
   F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
   F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
 

@@ -142,7 +142,7 @@ def an_object_explains_itself():
             assert words in answer, (words, answer)
         assert sarang.ok(f"explain {session}").out.splitlines()[0] == answer.splitlines()[0], "a number tells its kind"
         korean = sarang.ok(f"explain {desktop}", LANG="ko_KR.UTF-8").out
-        assert "배정되었고" in korean and "host h1: up" in korean, korean
+        assert "배정되었고" in korean and "호스트 h1: 정상" in korean, korean
         assert "1 assigned" in sarang.ok("explain pool cad").out
         told = sarang.ok(f"explain {session} -o json", LANG="ko_KR.UTF-8").json()
         assert told["state"] == "assigned" and told["means"].isascii() and told["events"] and told["around"]

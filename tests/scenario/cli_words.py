@@ -51,7 +51,7 @@ def what_cannot_be_done_is_refused_in_whole_sentences():
     with Place() as sarang:
         sarang.furnish(spare=0)
         for line, english, korean in (
-                ("host fence h1", 'there is no "fence" for a host that is up', 'up 상태의 host에는 "fence" 동작이 없습니다'),
+                ("host fence h1", 'there is no "fence" for a host that is up', '정상 상태의 호스트에는 "꺼짐 선언" 동작이 없습니다'),
                 ("plan replay none.csv x.csv", 'cannot read "none.csv"', '"none.csv" 읽기 실패')):
             assert english in sarang.type(line).err, sarang.type(line)
             assert korean in sarang.type(line, LANG="ko_KR.UTF-8").err, sarang.type(line, LANG="ko_KR.UTF-8")
@@ -78,8 +78,8 @@ def what_is_taken_with_a_doubt_says_so():
             assert sarang.ok("template list -o name").out.split() == ["linux-cli@1", "other@1"]
         assert "--user NAME" in sarang.type("token create ci").err
         head, line = sarang.ok("host list").out.splitlines()
-        assert head.split() == ["NAME", "URI", "STATE", "VIRT", "TYPE", "HOST", "CPUS", "HOST", "MEMORY", "MIB", "ERROR"], head
-        assert line.split()[-3:] == ["16", "65536", "-"], line
+        assert head.split() == ["NAME", "URI", "STATE", "VIRT", "TYPE", "DESKTOPS", "VCPUS", "USED", "MEMORY", "USED", "MIB", "ERROR"], head
+        assert line.split()[-4:] == ["0", "0/64", "0/58983", "-"], line
 
 
 @test
@@ -136,11 +136,12 @@ def columns_stand_under_each_other_in_korean_and_nothing_is_coloured_for_program
     with Place() as sarang:
         sarang.ok("user add jihye --title '김지혜 (설계)'")
         sarang.ok("user add a --title x --role operator")
-        for env in ({}, {"LC_ALL": "C"}, {"LANG": "ko_KR.UTF-8"}):
+        english, korean = ("NAME TITLE ROLE DISABLED", "operator", "user"), ("이름 제목 역할 사용 중지", "운영자", "사용자")
+        for env, (head, *roles) in (({}, english), ({"LC_ALL": "C"}, english), ({"LANG": "ko_KR.UTF-8"}, korean)):
             lines = sarang.ok("user list", **env).out.splitlines()
-            assert lines[0].split() == ["NAME", "TITLE", "ROLE", "DISABLED"]
+            assert lines[0].split() == head.split(), lines
             assert "김지혜 (설계)" in lines[2], lines
-            role = [width(line[:line.index(word)]) for line, word in zip(lines, ("ROLE", "operator", "user"))]
+            role = [width(line[:line.index(word)]) for line, word in zip(lines, (head.split()[2], *roles))]
             assert len(set(role)) == 1, (role, lines)
         assert sarang.ok("user list --no-headers -c role,name").out.split() == ["operator", "a", "user", "jihye"]
         sarang.enrol()
@@ -158,11 +159,93 @@ def programs_read_the_same_in_every_language():
         sarang.furnish(spare=0)
         for form in ("json", "yaml", "csv", "name"):
             assert sarang.ok(f"pool list -o {form}").out == sarang.ok(f"pool list -o {form}", LANG="ko_KR.UTF-8").out
+        (sarang.folder / "bad.qcow2").write_bytes(b"not a disk" * 1000)
+        sarang.type("image import bad ./bad.qcow2 --format qcow2 --storages disk --wait=30")
+        for line in ("image show bad@1 -o json", "image list -o csv", "explain image bad@1 -o json", "host list -o json"):
+            told = sarang.ok(line, LANG="ko_KR.UTF-8").out
+            assert not any("가" <= c <= "힣" for c in told), (line, told)
+        assert "qcow2 파일이 아닙니다" in sarang.ok("image show bad@1", LANG="ko_KR.UTF-8").out
         assert sarang.ok("pool list -o name").out == "cad\n"
         assert sarang.ok("user list -o csv -c name,title").out == '"name","title"\n"jihye","김지혜"\n'
         assert json.loads(sarang.ok("template show linux-cli@1 -o json").out)["xml"].startswith("<?xml")
         assert "bytes; -o json shows it" in sarang.ok("template show linux-cli@1").out
         assert "xml: |" in sarang.ok("template show linux-cli@1 -o yaml").out
+
+
+@test
+def people_read_korean_throughout():
+    with Place() as sarang:
+        sarang.furnish(spare=1)
+        name = sarang.ok("desktop list -o name").out.strip()
+        sarang.wait_for("desktop", name, state="available")
+        ko = {"LANG": "ko_KR.UTF-8"}
+        for line, words in (
+                ("desktop list", ["이름", "상태", "전원", "사용 가능", "켜짐"]),
+                ("host list", ["가상 CPU 사용", "메모리 사용(MiB)", "정상"]),
+                ("task history", ["종류", "단계", "만들기", "완료", "준비 대기"]),
+                ("task history -o wide", ["대상 종류", "데스크톱"]),
+                ("event list", ["만든 때", "대상"]),
+                (f"desktop show {name}", ["MAC 주소", "사용 흔적            아니요"]),
+                (f"explain {name}", [f"데스크톱 {name}: 사용 가능", "호스트 h1: 정상", "초"]),
+                ("explain pool cad", ["풀 cad: 정상", "데스크톱 사용 가능 1"]),
+                ("explain pool.kind", ["단어", "만들 때 정함"]),
+                ("status", ["째 실행 중", "호스트     정상 1", "저장소     성공"])):
+            told = sarang.ok(line, **ko).out
+            for word in words:
+                assert word in told, (line, word, told)
+        lines = sarang.ok("desktop list", **ko).out.splitlines()
+        assert width(lines[0][:lines[0].index("전원")]) == width(lines[1][:lines[1].index("켜짐")]), lines
+        watched = sarang.on_terminal("desktop list --watch", until=name, NO_COLOR="1", **ko).out.splitlines()
+        assert width(watched[0][:watched[0].index("전원")]) == width(watched[1][:watched[1].index("켜짐")]), watched
+        refused = sarang.type(f"desktop release {name} --reason x", **ko).err
+        assert '사용 가능 상태의 데스크톱에는' in refused, refused
+        assert '풀 "nope"이(가) 없습니다' in sarang.type("pool show nope", **ko).err
+
+
+@test
+def an_empty_list_says_how_it_begins():
+    with Place() as sarang:
+        for line, words in (("pool list", "no pools yet: sarang pool create NAME --template NAME --image NAME --max N"),
+                            ("host list", "no hosts yet: sarang host add NAME --uri TEXT"),
+                            ("image list", "no images yet: sarang image import FAMILY FILE --format WORD --storages A,B,…"),
+                            ("desktop list", "no desktops\n"),
+                            ("pool list --state paused", "no pools are like that; all of them: sarang pool list")):
+            answer = sarang.ok(line)
+            assert not answer.out and words in answer.err, (line, answer)
+            assert not sarang.ok(f"{line} -o json").err and not sarang.ok(f"{line} -q").err
+        assert "풀이(가) 아직 없습니다: sarang pool create" in sarang.ok("pool list", LANG="ko_KR.UTF-8").err
+
+
+@test
+def status_names_trouble_first_and_counts_by_state():
+    with Place() as sarang:
+        sarang.furnish(spare=2)
+        sarang.ok("host add h2 --uri fake:h2 --wait=20")
+        names = sarang.ok("desktop list -o name").out.split()
+        for name in names:
+            sarang.wait_for("desktop", name, state="available")
+        told = sarang.ok("status").out.splitlines()
+        assert told[0].startswith("sarang 0."), told
+        assert "hosts      2 up" in told and "desktops   2 available" in told and "store      ok" in told, told
+        assert "gateways   none was heard of" in told
+        head, *lines = sarang.ok("host list").out.splitlines()
+        assert [line.split()[4] for line in lines] == ["2", "0"] and "2/64" in lines[0], (head, lines)
+        host = sarang.ok("host show h1 -o json").json()
+        assert (host["desktops"], host["vcpus_used"], host["vcpus_total"]) == (2, 2, 64), host
+        head = sarang.ok("host list -o csv").out.splitlines()[0]
+        assert '"vcpus_used","vcpus_total","memory_used_mib","memory_total_mib"' in head, head
+        sarang.command_host("die")
+        sarang.wait_for("host", "h1", 60, state="unreachable")
+        told = sarang.ok("status").out.splitlines()
+        assert told[0].startswith("! host h1: unreachable for ") and 'host "h1" cannot be reached' in told[0], told
+        assert "sarang host fence h1" in told[1], told
+        assert "hosts      1 up · 1 unreachable" in told, told
+        told = sarang.ok("status -o json", LANG="ko_KR.UTF-8").json()
+        assert told["states"]["hosts"] == {"up": 1, "unreachable": 1} and told["gateways"] == [], told
+        trouble = told["trouble"][0]
+        assert (trouble["kind"], trouble["name"], trouble["state"]) == ("host", "h1", "unreachable") and trouble["fixes"][0].isascii(), trouble
+        assert sarang.ok("status", LANG="ko_KR.UTF-8").out.startswith("! 호스트 h1: 연결 안 됨 ")
+        assert "unreachable" in sarang.ok("host list").out and "cannot be reached" in sarang.ok("host list -o wide").out
 
 
 @test

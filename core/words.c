@@ -1,0 +1,198 @@
+#include "core/words.h"
+
+#include <string.h>
+
+typedef struct {
+  const void *list;  /* which list it is of */
+  const char *english, *korean;
+} WordRow;
+
+/* Lists that are no enums: their addresses tell them apart. */
+static const char nouns[] = "nouns", columns[] = "columns", steps[] = "steps", verbs[] = "verbs", arguments[] = "arguments";
+
+static const WordRow rows[] = {
+#define N(english, korean) { nouns, english, korean },
+#define C(english, korean) { columns, english, korean },
+#define E(list, english, korean) { &list##_names, english, korean },
+#define S(english, korean) { steps, english, korean },
+#define V(english, korean) { verbs, english, korean },
+#define A(english, korean) { arguments, english, korean },
+#include "core/words.def"
+#undef N
+#undef C
+#undef E
+#undef S
+#undef V
+#undef A
+};
+
+static guint row_hash(gconstpointer p)
+{
+  const WordRow *row = p;
+  return g_str_hash(row->english) ^ g_direct_hash(row->list);
+}
+
+static gboolean row_equal(gconstpointer a, gconstpointer b)
+{
+  const WordRow *x = a, *y = b;
+  return x->list == y->list && !strcmp(x->english, y->english);
+}
+
+static GHashTable *table_new(void)
+{
+  GHashTable *table = g_hash_table_new(row_hash, row_equal);
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+    g_hash_table_add(table, (void *)&rows[i]);
+  return table;
+}
+
+/* NULL where there is no row. */
+static const char *korean_of(const void *list, const char *english)
+{
+  static GHashTable *table;
+  if (g_once_init_enter(&table))
+    g_once_init_leave(&table, table_new());
+  const WordRow wanted = { list, english, NULL }, *row = english ? g_hash_table_lookup(table, &wanted) : NULL;
+  return row ? row->korean : NULL;
+}
+
+static const char *word_of(const void *list, const char *english, Lang lang)
+{
+  const char *korean = lang == LANG_KO ? korean_of(list, english) : NULL;
+  return korean ? korean : english;
+}
+
+const char *word_noun(const char *noun, Lang lang) { return word_of(nouns, noun, lang); }
+const char *word_value(const EnumNames *list, const char *value, Lang lang) { return word_of(list, value, lang); }
+const char *word_step(const char *step, Lang lang) { return word_of(steps, step, lang); }
+const char *word_verb(const char *verb, Lang lang) { return word_of(verbs, verb, lang); }
+const char *word_column(const char *field, Lang lang) { return lang == LANG_KO ? korean_of(columns, field) : NULL; }
+
+const char *word_bool(bool value, Lang lang)
+{
+  return lang == LANG_KO ? (value ? "예" : "아니요") : value ? "yes" : "no";
+}
+
+bool word_has_noun(const char *noun) { return korean_of(nouns, noun); }
+bool word_has_value(const EnumNames *list, const char *value) { return korean_of(list, value); }
+bool word_has_step(const char *step) { return korean_of(steps, step); }
+bool word_has_verb(const char *verb) { return korean_of(verbs, verb); }
+
+/* ── patterns ─────────────────────────────────────────────────────────────── */
+
+enum { HOLES_MAX = 4 };
+
+/* The texts that stand where pattern has {}; NULL where text is not of it. Owned by the caller. */
+static char **holes_of(const char *pattern, const char *text)
+{
+  g_auto(GStrv) fixed = g_strsplit(pattern, "{}", HOLES_MAX + 1);
+  g_autoptr(GPtrArray) holes = g_ptr_array_new_with_free_func(g_free);
+  if (!g_str_has_prefix(text, fixed[0]))
+    return NULL;
+  text += strlen(fixed[0]);
+  for (char **f = fixed + 1; *f; f++) {
+    const char *end = **f ? strstr(text, *f) : text + strlen(text);
+    if (!end)
+      return NULL;
+    g_ptr_array_add(holes, g_strndup(text, end - text));
+    text = end + strlen(*f);
+  }
+  g_ptr_array_add(holes, NULL);
+  return *text ? NULL : (char **)g_ptr_array_free(g_steal_pointer(&holes), FALSE);
+}
+
+static char *fill(const char *pattern, char **holes)
+{
+  g_auto(GStrv) fixed = g_strsplit(pattern, "{}", HOLES_MAX + 1);
+  GString *out = g_string_new(fixed[0]);
+  for (int i = 0; fixed[0] && fixed[i + 1] && holes[i]; i++)
+    g_string_append_printf(out, "%s%s", holes[i], fixed[i + 1]);
+  return g_string_free(out, FALSE);
+}
+
+static char *pattern_said(const char *english)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    bool pattern = rows[i].list == arguments && strstr(rows[i].english, "{}");
+    g_auto(GStrv) holes = pattern ? holes_of(rows[i].english, english) : NULL;
+    if (holes)
+      return fill(rows[i].korean, holes);
+  }
+  return g_strdup(english);
+}
+
+/* ── arguments of reasons ─────────────────────────────────────────────────── */
+
+static const char *argument_find(const char *const *pairs, const char *name)
+{
+  for (const char *const *p = pairs; p && p[0]; p += 2)
+    if (!strcmp(p[0], name))
+      return p[1];
+  return NULL;
+}
+
+/* A state of the kind that the refusal names, else the first list that has such a word. */
+static const char *state_said(const char *state, const char *kind)
+{
+  static const EnumNames *const lists[] = {
+    &desktop_state_names, &session_state_names, &pool_state_names, &host_state_names, &task_state_names, &image_state_names, &power_state_names,
+  };
+  Noun noun = kind ? noun_find(kind) : N_NOUNS;
+  const Field *field = noun == N_NOUNS ? NULL : schema_field(&schemas[noun], "state");
+  const char *korean = field ? korean_of(field->names, state) : NULL;
+  for (size_t i = 0; !korean && !field && i < G_N_ELEMENTS(lists); i++)
+    korean = korean_of(lists[i], state);
+  return korean ? korean : state;
+}
+
+/* A kind of thing, or of task. */
+static const char *kind_said(const char *kind)
+{
+  const char *korean = korean_of(nouns, kind);
+  return korean ? korean : word_value(&task_kind_names, kind, LANG_KO);
+}
+
+/* What is done, or to what: the first list that knows it. */
+static char *text_said(const char *text, const void *first)
+{
+  const void *const lists[] = { first, verbs, arguments };
+  const char *korean = NULL;
+  for (size_t i = 0; !korean && i < G_N_ELEMENTS(lists); i++)
+    korean = korean_of(lists[i], text);
+  return korean ? g_strdup(korean) : pattern_said(text);
+}
+
+/* "h1: it is draining; h2: …" */
+static char *hosts_said(const char *text)
+{
+  g_auto(GStrv) hosts = g_strsplit(text, "; ", -1);
+  for (char **h = hosts; *h; h++) {
+    char *why = strstr(*h, ": ");
+    const char *state = why && g_str_has_prefix(why, ": it is ") ? korean_of(&host_state_names, why + strlen(": it is ")) : NULL;
+    g_autofree char *name = why ? g_strndup(*h, why + 2 - *h) : g_strdup("");
+    g_autofree char *said = state ? g_strdup(state) : text_said(why ? why + 2 : *h, arguments);
+    g_free(*h);
+    *h = g_strconcat(name, said, NULL);
+  }
+  return g_strjoinv("; ", hosts);
+}
+
+char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
+{
+  static const char *const texts[] = { "limit", "action", "what", "move", "wanted", NULL };
+  if (reason == REASON_PLACE_STATE && !strcmp(name, "word"))
+    return g_strdup(word_value(&host_state_names, value, LANG_KO));
+  if (!strcmp(name, "kind") || !strcmp(name, "by"))
+    return g_strdup(kind_said(value));
+  if (!strcmp(name, "state"))
+    return g_strdup(state_said(value, argument_find(pairs, "kind")));
+  if (!strcmp(name, "role"))
+    return g_strdup(word_value(&role_names, value, LANG_KO));
+  if (!strcmp(name, "step"))
+    return g_strdup(word_step(value, LANG_KO));
+  if (reason == REASON_NO_PLACE && !strcmp(name, "hosts"))
+    return hosts_said(value);
+  /* of a desktop "reset" is a move, of a machine it is a button, of a task it is a kind */
+  const void *first = reason == REASON_CANCELLED ? &task_kind_names : strcmp(name, "what") ? verbs : (const void *)&power_verb_names;
+  return g_strv_contains(texts, name) ? text_said(value, first) : g_strdup(value);
+}
