@@ -308,18 +308,6 @@ static bool run_list(Command *c, json_t *filters, GError **err)
   return true;
 }
 
-/* Numbers that are taken, and do not mean what they seem to. */
-static void warn_of_pool(const Command *c, json_t *pool)
-{
-  json_int_t max = json_integer_value(json_object_get(pool, "max"));
-  static const char *const fields[] = { "min", "spare" };
-  for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-    json_int_t wanted = json_integer_value(json_object_get(pool, fields[i]));
-    if (wanted > max)
-      fprintf(stderr, say(c->place.lang, "sarang: %s is %d, but max keeps the pool at %d\n"), fields[i], (int)wanted, (int)max);
-  }
-}
-
 static bool run_one(Command *c, const char *name, json_t *body, GError **err)
 {
   json_t *answer = NULL;
@@ -328,8 +316,6 @@ static bool run_one(Command *c, const char *name, json_t *body, GError **err)
   if (!ask_one(c, name, body, &answer, err))
     return false;
   bool ok = !answer || !c->wait || command_wait(c, answer_noun(c, answer), &answer, err);
-  if (answer && !c->quiet && (c->verb == API_POOL_CREATE || c->verb == API_POOL_CHANGE))
-    warn_of_pool(c, answer);
   OutputStyle style = style_of(c);
   if (answer && c->verb == API_STATUS) {
     status_add_troubles(c, answer, c->place.programs ? LANG_EN : c->place.lang);

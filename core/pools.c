@@ -317,13 +317,17 @@ static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
   return template_resolve(b, pool->template, err) != NULL;
 }
 
+/* What is to be there can be: more than max never is. */
 static bool pool_sizes_ok(const Pool *pool, GError **err)
 {
-  if (pool->min <= pool->max)
-    return true;
-  g_autofree char *min = g_strdup_printf("%" G_GINT64_FORMAT, pool->min);
+  const struct { const char *name; int64_t n; } sizes[] = { { "min", pool->min }, { "spare", pool->spare } };
   g_autofree char *limit = g_strdup_printf("at most max, which is %" G_GINT64_FORMAT, pool->max);
-  return error_false(err, REASON_BAD_VALUE, "field", "min", "value", min, "limit", limit, NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+    g_autofree char *n = g_strdup_printf("%" G_GINT64_FORMAT, sizes[i].n);
+    if (sizes[i].n > pool->max)
+      return error_false(err, REASON_BAD_VALUE, "field", sizes[i].name, "value", n, "limit", limit, NULL);
+  }
+  return true;
 }
 
 bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err)

@@ -66,9 +66,6 @@ def what_cannot_be_done_is_refused_in_whole_sentences():
 def what_is_taken_with_a_doubt_says_so():
     with Place() as sarang:
         sarang.furnish(spare=0)
-        answer = sarang.ok("pool create tight --template linux-cli --image linux --spare 5 --max 2")
-        assert "spare is 5, but max keeps the pool at 2" in answer.err, answer
-        assert not sarang.ok("pool change tight --max 5").err
         answer = sarang.ok(f"template add other {PROJECT}/templates/linux-cli.xml")
         assert 'calls itself "linux-cli"' in answer.err and 'a version of "other"' in answer.err, answer
         if pathlib.Path("/usr/share/libvirt/schemas/domain.rng").exists():
@@ -200,6 +197,22 @@ def people_read_korean_throughout():
         refused = sarang.type(f"desktop release {name} --reason x", **ko).err
         assert '사용 가능 상태의 데스크톱에는' in refused, refused
         assert '풀 "nope"이(가) 없습니다' in sarang.type("pool show nope", **ko).err
+
+
+@test
+def numbers_that_contradict_each_other_are_refused():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        new = "pool create tight --template linux-cli --image linux"
+        for line, english, korean in (
+                (f"{new} --spare 5 --max 2", 'spare is "5", but must be at most max, which is 2', 'spare 값 "5"은(는) 허용되지 않습니다: max(2) 이하'),
+                (f"{new} --min 3 --max 2", 'min is "3", but must be at most max, which is 2', 'min 값 "3"은(는) 허용되지 않습니다: max(2) 이하'),
+                ("pool change cad --spare 4", 'spare is "4", but must be at most max, which is 3', "max(3) 이하")):
+            answer = sarang.type(line)
+            assert answer.status == 2 and english in answer.err, answer
+            assert korean in sarang.type(line, LANG="ko_KR.UTF-8").err, sarang.type(line, LANG="ko_KR.UTF-8")
+        assert sarang.ok("pool list -o name").out == "cad\n" and sarang.ok("pool show cad -o json").json()["spare"] == 0
+        sarang.ok("pool change cad --spare 4 --max 4")
 
 
 @test
