@@ -223,6 +223,13 @@ static bool item_compare(Item *item, GError **err)
   return true;
 }
 
+/* A template that will be sent is looked at as template add looks at one. */
+static bool item_check(const Command *c, const Item *item, GError **err)
+{
+  bool sent = is_template(item) && (!item->found || json_object_size(item->changes));
+  return !sent || template_add_check(c, item->wanted, err);
+}
+
 static bool items_compare(Command *c, GPtrArray *items, GError **err)
 {
   json_t *lists[G_N_ELEMENTS(kinds)] = { NULL };
@@ -233,7 +240,7 @@ static bool items_compare(Command *c, GPtrArray *items, GError **err)
     ok = lists[item->kind] || command_ask_list(c, kinds[item->kind].list, filters, &lists[item->kind], NULL, err);
     item->found = ok ? item_find(item, lists[item->kind]) : NULL;
     GError *why = NULL;
-    if (ok && !item_compare(item, &why))
+    if (ok && (!item_compare(item, &why) || !item_check(c, item, &why)))
       ok = refuse_item(item, why, err);
   }
   for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++)

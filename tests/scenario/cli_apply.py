@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Files that say how things should be, and questions why they are as they are."""
+import pathlib
 import subprocess
 
 from clilab import PROJECT, Place
@@ -118,6 +119,23 @@ def hostile_and_wrong_files_change_nothing_and_say_where():
         write(sarang, "large.yaml", "# " + "x" * (5 << 20))
         assert "4 MiB" in sarang.type("apply -f large.yaml").err
         assert sarang.type("apply").status == 2 and sarang.type("apply -f nowhere.yaml").status == 1
+
+
+@test
+def a_template_that_libvirt_would_refuse_is_said_before_anything_is_sent():
+    if not pathlib.Path("/usr/share/libvirt/schemas/domain.rng").exists():
+        return
+    with Place() as sarang:
+        xml = (PROJECT / "templates/linux-cli.xml").read_text(encoding="utf-8")
+        write(sarang, "bad.xml", xml.replace("<vcpu>1</vcpu>", "<vcpu>1</vcpu><nonsense/>"))
+        write(sarang, "room.yaml", "noun: host\nname: h1\nuri: fake:h1\n---\nnoun: template\nfamily: linux-cli\nxml: '@bad.xml'\n")
+        answer = sarang.type("apply -f room.yaml")
+        assert answer.status == 2 and "room.yaml, document 2 (template linux-cli): what is wrong: 1" in answer.err, answer
+        assert "nonsense" in answer.err, answer
+        assert not sarang.ok("host list -o name").out + sarang.ok("template list -o name").out, "nothing was sent"
+        assert sarang.type("diff -f room.yaml").status == 2
+        write(sarang, "bad.xml", xml)
+        sarang.ok("apply -f room.yaml")
 
 
 @test
