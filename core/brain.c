@@ -238,7 +238,7 @@ static bool request_checked(Brain *b, const Request *r, GError **err)
   return error_false(err, REASON_GENERATION, "kind", schemas[row->noun].noun, "name", r->name, "found", found, "expected", expected, NULL);
 }
 
-/* ── receipts: a request that comes again with its key gets the answer it got ── */
+/* ── receipts: a request that comes again with its key gets the answer it got. One that changed nothing has none: it is asked anew ── */
 
 static char *receipt_name(const Request *r)
 {
@@ -278,10 +278,30 @@ static bool key_fits(const Request *r, GError **err)
                      "a request with a new password takes no Idempotency-Key: to send it again does no harm", NULL);
 }
 
+/* The receipt that gives way to another one of its person; NULL while there is room. */
+static const Receipt *receipt_to_go(Brain *b, const Request *r)
+{
+  const Receipt *oldest;
+  return state_user_receipts(b->state, r->caller.user, &oldest) < RECEIPTS_A_USER ? NULL : oldest;
+}
+
+static bool receipt_room(Brain *b, const Request *r, GError **err)
+{
+  const Receipt *oldest = receipt_to_go(b, r);
+  if (!oldest || b->now_us - oldest->head.created_us >= RECEIPT_SURE_US)
+    return true;
+  g_autofree char *limit = g_strdup_printf("%d", RECEIPTS_A_USER);
+  return error_false(err, REASON_KEYS_HELD, "user", r->caller.user, "limit", limit, NULL);
+}
+
 static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
 {
+  const Receipt *oldest = receipt_to_go(b, r);
+  if (oldest)
+    state_delete(b->state, NOUN_RECEIPT, oldest->head.name);
   g_autofree char *name = receipt_name(r);
   Receipt *receipt = state_add(b->state, NOUN_RECEIPT, name, b->now_us);
+  ref_set(&receipt->user, r->caller.user);
   receipt->request = receipt_request(r);
   receipt->status = answer->status;
   text_set(&receipt->noun, schemas[answer->noun].noun);
@@ -344,6 +364,9 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
   answer->noun = api_rows[r->verb].noun;
   if (r->idempotency_key && receipt_answered(b, r, answer, err))
     return !*err;
+  if (r->idempotency_key && !receipt_room(b, r, err))
+    return false;
+  int64_t before = state_changes(b->state);
   g_autofree char *whose = token_user(b, r->name);
   b->actor = r->caller.user;
   bool done = brain_verbs[r->verb](b, r, answer, err);
@@ -352,7 +375,7 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
   b->actor = NULL; /* what follows follows by itself */
   if (!done)
     return false;
-  if (r->idempotency_key && !b->deferred)
+  if (r->idempotency_key && !b->deferred && state_changes(b->state) != before)
     receipt_keep(b, r, answer);
   return true;
 }

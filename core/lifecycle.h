@@ -42,6 +42,9 @@ bool host_state_is_reachable(HostState state);
 enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30,
        GATEWAY_SILENT_S = 30 };
 #define RECEIPT_LIFE_US (24 * 3600 * SECOND_US)
+/* So many a person; beyond them the oldest gives way, but none before this time: a retry that is about to come finds it. */
+enum { RECEIPTS_A_USER = 1000 };
+#define RECEIPT_SURE_US (600 * SECOND_US)
 
 /* When an object is to be looked at again, in µs since 1970; 0 = never. */
 int64_t task_due_us(const Task *task);

@@ -285,6 +285,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 
 /* The answer to a request that came with an idempotency key, named by SHA-256 of user and key. */
 #define RECEIPT_FIELDS(F) \
+  F(REF, user, 0, NULL, 0, 63, "whose key it was") \
   F(TEXT, request, 0, NULL, 0, 64, "SHA-256 of verb, name and body") \
   F(INT, status, 0, NULL, 0, 599, "HTTP status of the answer") \
   F(TEXT, noun, 0, NULL, 0, 16, "what was answered") \

@@ -7,7 +7,7 @@ typedef struct {
   int change;      /* its place in the open batch; -1 = not in it */
   bool indexed;
   int64_t due_us;  /* as filed in the timers; 0 = not filed */
-  GList link;      /* in its pool's queue; its data is the slot */
+  GList link;      /* in its pool's or user's queue; its data is the slot */
 } Slot;
 
 typedef struct {
@@ -25,11 +25,13 @@ struct State {
   GHashTable *slots[N_NOUNS];  /* object's name → Slot */
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
   GHashTable *user_sessions, *user_tickets, *session_relays;  /* name → set of names */
+  GHashTable *user_receipts;   /* name → GQueue of Slot, the oldest first */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
   GHashTable *seen;            /* set of Slots whose object was observed anew */
   GPtrArray *replaced;         /* objects as they were: whoever borrowed one may read it until the batch is closed */
   Batch *batch;
+  int64_t changes;
 };
 
 static void slot_free(void *slot)
@@ -80,6 +82,7 @@ State *state_new(void)
   state->user_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->user_tickets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+  state->user_receipts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); /* their links lie in the slots */
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
   state->seen = g_hash_table_new(NULL, NULL);
@@ -98,6 +101,7 @@ void state_free(State *state)
   g_hash_table_unref(state->user_sessions);
   g_hash_table_unref(state->user_tickets);
   g_hash_table_unref(state->session_relays);
+  g_hash_table_unref(state->user_receipts);
   g_ptr_array_unref(state->unsettled);
   g_hash_table_unref(state->seen);
   g_ptr_array_unref(state->replaced);
@@ -195,6 +199,20 @@ static void session_index(State *state, Slot *slot, bool in)
   queue_change(&p->waiting, slot, in);
 }
 
+static void receipt_index(State *state, Slot *slot, bool in)
+{
+  const Receipt *r = (const Receipt *)slot->object;
+  const char *user = r->user ? r->user : "";
+  GQueue *queue = g_hash_table_lookup(state->user_receipts, user);
+  if (!queue) {
+    queue = g_new0(GQueue, 1);
+    g_hash_table_insert(state->user_receipts, g_strdup(user), queue);
+  }
+  queue_change(queue, slot, in);
+  if (g_queue_is_empty(queue))
+    g_hash_table_remove(state->user_receipts, user);
+}
+
 static int64_t object_due_us(State *state, const Object *object)
 {
   switch ((Noun)object->noun) {
@@ -254,6 +272,8 @@ static void slot_index(State *state, Slot *slot, bool in)
     group_change(state->session_relays, ((const Relay *)slot->object)->session, slot->object->name, in);
   else if (slot->object->noun == NOUN_TICKET)
     group_change(state->user_tickets, ((const Ticket *)slot->object)->user, slot->object->name, in);
+  else if (slot->object->noun == NOUN_RECEIPT)
+    receipt_index(state, slot, in);
   timer_index(state, slot, in);
 }
 
@@ -276,6 +296,7 @@ static void unsettle(State *state, Slot *slot)
 
 static Slot *slot_add(State *state, Object *take_object)
 {
+  state->changes++;
   Slot *slot = g_new0(Slot, 1);
   slot->object = take_object;
   slot->change = -1;
@@ -329,6 +350,7 @@ void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
 {
   Slot *slot = slot_find(state, noun, name);
   g_assert(slot);
+  state->changes++;
   unsettle(state, slot);
   if (slot->change >= 0)
     return slot->object;
@@ -404,6 +426,7 @@ static void slot_remove(State *state, Noun noun, const char *name, int how)
 {
   Slot *slot = slot_find(state, noun, name);
   g_assert(slot);
+  state->changes++;
   slot_index(state, slot, false);
   g_ptr_array_remove_fast(state->unsettled, slot);
   g_hash_table_remove(state->seen, slot);
@@ -425,6 +448,8 @@ void state_prune(State *state, const Prune *prune)
 {
   g_array_append_val(state->batch->prunes, *prune);
 }
+
+int64_t state_changes(const State *state) { return state->changes; }
 
 bool state_changed(const State *state) { return state->batch->changes->len || state->batch->prunes->len; }
 
@@ -526,6 +551,14 @@ int state_user_tickets(State *state, const char *user)
   settle(state);
   GHashTable *tickets = user ? g_hash_table_lookup(state->user_tickets, user) : NULL;
   return tickets ? (int)g_hash_table_size(tickets) : 0;
+}
+
+int state_user_receipts(State *state, const char *user, const Receipt **ret_oldest)
+{
+  settle(state);
+  GQueue *receipts = g_hash_table_lookup(state->user_receipts, user ? user : "");
+  *ret_oldest = receipts ? (const Receipt *)queue_head(receipts) : NULL;
+  return receipts ? (int)g_queue_get_length(receipts) : 0;
 }
 
 GPtrArray *state_session_relays(State *state, const char *session)

@@ -33,6 +33,8 @@ void state_archive(State *state, Noun noun, const char *name);
 void state_prune(State *state, const Prune *prune);
 /* Whether anything is in the batch yet. */
 bool state_changed(const State *state);
+/* Counts every change of an object, also a second one in the same batch: two that are equal enclose nothing. */
+int64_t state_changes(const State *state);
 
 /* Closes the open batch and gives it to the caller; NULL when nothing changed. */
 Batch *state_take_batch(State *state, int64_t sequence);
@@ -69,6 +71,8 @@ GPtrArray *state_user_sessions(State *state, const char *user);
 GPtrArray *state_session_relays(State *state, const char *session);
 /* How many tickets a user holds. */
 int state_user_tickets(State *state, const char *user);
+/* How many receipts a user has, and the oldest of them (NULL for none). */
+int state_user_receipts(State *state, const char *user, const Receipt **ret_oldest);
 /* The owner's desktop in a dedicated pool, or NULL; one on its way out is nobody's. */
 const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner);
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/lifecycle.h"
 #include "tests/unit/brain_world.h"
 
 #define DESKTOPS(w, state) world_count(w, NOUN_DESKTOP, DESKTOP_##state)
@@ -233,6 +234,76 @@ static void a_key_is_for_one_request(void **state)
   world_free(w);
 }
 
+static const Answer *keyed(World *w, ApiVerb verb, const char *user, const char *key, json_t *take_body)
+{
+  Request *r = request_new(verb);
+  r->caller = (Caller){ .user = g_strdup(user), .role = strcmp(user, "root") ? ROLE_USER : ROLE_ADMINISTRATOR, .logged_in = true };
+  r->idempotency_key = g_strdup(key);
+  r->body = take_body;
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  return w->last;
+}
+
+static int receipts(World *w)
+{
+  g_autoptr(GPtrArray) all = brain_names(w->brain, NOUN_RECEIPT);
+  return all->len;
+}
+
+/* One person who asked again and again for the session they held filled store and memory with receipts. */
+static void what_changed_nothing_leaves_no_receipt(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  int before = receipts(w);
+  assert_int_equal(keyed(w, API_SESSION_REQUEST, "jihye", "a", json_pack("{ss}", "pool", "cad"))->status, 201);
+  assert_int_equal(receipts(w), before + 1);
+  g_autofree char *session = g_strdup(w->last->object->name);
+  for (int i = 0; i < 50; i++) {
+    g_autofree char *key = g_strdup_printf("k%d", i);
+    assert_int_equal(keyed(w, API_SESSION_REQUEST, "jihye", key, json_pack("{ss}", "pool", "cad"))->status, 200);
+    assert_string_equal(w->last->object->name, session);
+  }
+  assert_non_null(keyed(w, API_SESSION_REQUEST, "minsu", "b", json_pack("{ss}", "pool", "cad"))->error); /* full: an event at most */
+  assert_non_null(keyed(w, API_SESSION_REQUEST, "minsu", "c", json_pack("{ss}", "pool", "none"))->error);
+  assert_int_equal(receipts(w), before + 1);
+  world_free(w);
+}
+
+static const Answer *user_keyed(World *w, const char *by, int number)
+{
+  g_autofree char *name = g_strdup_printf("u%d", number);
+  return keyed(w, API_USER_ADD, by, name, json_pack("{ss}", "name", name));
+}
+
+static void a_person_has_so_many_receipts_and_no_more(void **state)
+{
+  World *w = world_new();
+  for (int i = 0; i < RECEIPTS_A_USER; i++, w->now_us += SECOND_US / 10)
+    assert_int_equal(user_keyed(w, "root", i)->status, 201);
+  assert_int_equal(receipts(w), RECEIPTS_A_USER);
+  const Answer *a = user_keyed(w, "root", 5000);
+  assert_non_null(a->error);
+  assert_string_equal(reason_wire(error_reason(a->error)), "keys-held");
+  assert_string_equal(error_arg(a->error, "limit"), "1000");
+  assert_null(WORLD_GET(w, User, USER, "u5000"));
+  assert_int_equal(user_keyed(w, "root", 0)->status, 201); /* a retry within its life answers the same */
+  assert_int_equal(receipts(w), RECEIPTS_A_USER);
+  w->now_us = w->now_us - RECEIPTS_A_USER * SECOND_US / 10 + RECEIPT_SURE_US;
+  assert_int_equal(user_keyed(w, "root", 5000)->status, 201);
+  assert_int_equal(receipts(w), RECEIPTS_A_USER);
+  assert_int_equal(user_keyed(w, "root", 1)->status, 201);     /* still known */
+  assert_int_equal(user_keyed(w, "root", 5000)->status, 201);
+  a = user_keyed(w, "root", 5001);                             /* the next oldest is a tenth of a second too young */
+  assert_string_equal(reason_wire(error_reason(a->error)), "keys-held");
+  a = user_keyed(w, "root", 0);                                /* the oldest gave way: asked anew, with nowhere to keep another */
+  assert_string_equal(reason_wire(error_reason(a->error)), "keys-held");
+  world_pass(w, 86400);
+  assert_int_equal(receipts(w), 0);
+  world_free(w);
+}
+
 static HostState host_state(World *w, const char *name) { return WORLD_GET(w, Host, HOST, name)->state; }
 
 static void a_draining_host_came_back_up(void **state)
@@ -335,6 +406,8 @@ int main(void)
     cmocka_unit_test(a_desktop_given_back_off_was_available),
     cmocka_unit_test(an_old_hash_outlived_every_login),
     cmocka_unit_test(a_key_is_for_one_request),
+    cmocka_unit_test(what_changed_nothing_leaves_no_receipt),
+    cmocka_unit_test(a_person_has_so_many_receipts_and_no_more),
     cmocka_unit_test(a_draining_host_came_back_up),
     cmocka_unit_test(a_host_away_could_not_be_drained),
     cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),
