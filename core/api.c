@@ -206,7 +206,9 @@ bool access_check(ApiVerb verb, const Caller *caller, bool mine, GError **err)
     return true;
   if (!caller->logged_in)
     return error_false(err, REASON_LOGGED_OUT, NULL);
-  if (row->allow & (1u << caller->role) || (row->allow & MAY_MINE && mine))
-    return true;
-  return error_false(err, REASON_DENIED, "verb", row->verb, "noun", schemas[row->noun].noun, "role", role_name(caller->role), NULL);
+  if (!(row->allow & (1u << caller->role)) && !(row->allow & MAY_MINE && mine))
+    return error_false(err, REASON_DENIED, "verb", row->verb, "noun", schemas[row->noun].noun, "role", role_name(caller->role), NULL);
+  if (row->allow & BY_LOGIN && caller->token && !caller->login)
+    return error_false(err, REASON_NEEDS_LOGIN, "verb", row->verb, "noun", schemas[row->noun].noun, NULL);
+  return true;
 }

@@ -27,12 +27,15 @@ enum {
   MAY_MINE = 1 << 8,     /* everyone on their own objects */
   MAY_GATEWAY = 1 << 9,  /* only what comes in by the gateway's own door */
   MAY_NOBODY = 1 << 10,  /* also who is not logged in */
+  BY_LOGIN = 1 << 11,    /* a narrowing, not a right: by password or at the controller itself, not by a token for programs */
   ALLOW_ADMIN = MAY_ADMINISTRATOR,
   ALLOW_OPS = MAY_ADMINISTRATOR | MAY_OPERATOR,
   ALLOW_STAFF = ALLOW_OPS | MAY_VIEWER,
   ALLOW_ALL = ALLOW_STAFF | MAY_MINE,   /* staff sees everything, people what is theirs */
   ALLOW_OWN = ALLOW_OPS | MAY_MINE,     /* operators act on everything, people on what is theirs */
   ALLOW_SELF = ALLOW_ADMIN | MAY_MINE,  /* administrators for anybody, people for themselves */
+  ALLOW_ADMIN_LOGIN = ALLOW_ADMIN | BY_LOGIN,
+  ALLOW_SELF_LOGIN = ALLOW_SELF | BY_LOGIN,
   ALLOW_GATEWAY = MAY_GATEWAY,
   ALLOW_NOBODY = MAY_NOBODY,
 };
@@ -58,6 +61,7 @@ typedef struct {
   bool local;       /* by peer credentials */
   bool gateway;     /* came in by the gateway's own door */
   char *token;      /* the token used, or NULL */
+  bool login;       /* that one is of a login, not for programs */
   char *client;     /* address as told by the gateway, or NULL */
 } Caller;
 
@@ -104,6 +108,6 @@ ApiVerb api_find_words(const char *noun, const char *verb);
  * desktop_holder: for a desktop, the user of the session that holds it, else NULL. */
 bool object_is_mine(const Caller *caller, Noun noun, const Object *object, const char *desktop_holder);
 
-/* The rule of a verb for a caller; object: what it acts on, NULL for lists and new objects. LOGGED_OUT, DENIED.
+/* The rule of a verb for a caller; object: what it acts on, NULL for lists and new objects. LOGGED_OUT, DENIED, NEEDS_LOGIN.
  * Who may not see an object is told NOT_FOUND by the one who calls this, so that names are not betrayed. */
 bool access_check(ApiVerb verb, const Caller *caller, bool mine, GError **err);

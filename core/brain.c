@@ -211,9 +211,12 @@ static bool request_allowed(Brain *b, const Request *r, const Object *object, GE
 {
   const ApiRow *row = &api_rows[r->verb];
   const char *holder = object && row->noun == NOUN_DESKTOP ? desktop_holder(b, object) : NULL;
+  const Token *by = r->caller.token ? GET(b, Token, TOKEN, r->caller.token) : NULL;
+  Caller caller = r->caller;
+  caller.login = by && by->kind == TOKEN_LOGIN;
   bool mine = r->name ? object_is_mine(&r->caller, row->noun, object, holder) : asks_for_self(r);
   g_autoptr(GError) denied = NULL;
-  if (access_check(r->verb, &r->caller, mine, &denied))
+  if (access_check(r->verb, &caller, mine, &denied))
     return true;
   /* who may not even see it is not told that it is there */
   bool sees = !r->name || mine || (r->caller.logged_in && r->caller.role != ROLE_USER);

@@ -88,6 +88,7 @@ static bool caller_by_token(Exchange *x, const TokenText *text, GError **err)
   if (good) {
     x->caller.user = g_strdup(user->head.name);
     x->caller.token = g_strdup(text->name);
+    x->caller.login = token->kind == TOKEN_LOGIN;
     x->caller.role = user->role;
     x->caller.logged_in = true;
     token_used(x->server, text->name);

@@ -119,11 +119,12 @@ void fake_user(Runtime *r, const char *name, Role role, const char *password_has
   fake_put(r, user);
 }
 
-static Token *token_add(Runtime *r, const char *user, const char *hash, int64_t life_s)
+static Token *token_add(Runtime *r, const char *user, TokenKind kind, const char *hash, int64_t life_s)
 {
   g_autofree char *name = g_strdup_printf("k-%" G_GINT64_FORMAT, ++r->number);
   Token *token = (Token *)object_new(&schemas[NOUN_TOKEN], NOUN_TOKEN, name);
   ref_set(&token->user, user);
+  token->kind = kind;
   text_set(&token->hash, hash);
   token->expires = runtime_now_us(r) + life_s * G_USEC_PER_SEC;
   object_ref(&schemas[NOUN_TOKEN], &token->head);
@@ -131,15 +132,18 @@ static Token *token_add(Runtime *r, const char *user, const char *hash, int64_t 
   return token;
 }
 
-char *fake_token(Runtime *r, const char *user, int64_t life_s)
+static char *token_text(Runtime *r, const char *user, TokenKind kind, int64_t life_s)
 {
   char secret[TOKEN_SECRET_CHARS + 1], hash[TOKEN_HASH_CHARS + 1];
   token_make(secret, hash);
-  Token *token = token_add(r, user, hash, life_s);
+  Token *token = token_add(r, user, kind, hash, life_s);
   char *text = g_strconcat(token->head.name, ".", secret, NULL);
   published_drop(token);
   return text;
 }
+
+char *fake_token(Runtime *r, const char *user, int64_t life_s) { return token_text(r, user, TOKEN_LOGIN, life_s); }
+char *fake_api_token(Runtime *r, const char *user, int64_t life_s) { return token_text(r, user, TOKEN_API, life_s); }
 
 /* ── the brain ────────────────────────────────────────────────────────────── */
 
@@ -166,7 +170,7 @@ static Answer *answer_to(Runtime *r, const Request *request)
     const char *user = json_string_value(json_object_get(request->body, "user"));
     answer->status = 201;
     answer->noun = NOUN_TOKEN;
-    answer->object = (Object *)token_add(r, user ? user : request->caller.user, request->secret_hash, 3600);
+    answer->object = (Object *)token_add(r, user ? user : request->caller.user, TOKEN_API, request->secret_hash, 3600);
   } else if (request->verb == API_LOGOUT && request->caller.token) {
     fake_delete(r, NOUN_TOKEN, request->caller.token);
   } else {

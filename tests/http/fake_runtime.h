@@ -18,6 +18,8 @@ void fake_archive(Runtime *runtime, void *take_object);
 /* A user, and a token of theirs whose text is returned, owned by the caller. life_s: < 0 = ended. */
 void fake_user(Runtime *runtime, const char *name, Role role, const char *password_hash, bool disabled);
 char *fake_token(Runtime *runtime, const char *user, int64_t life_s);
+/* The same, but made for programs. */
+char *fake_api_token(Runtime *runtime, const char *user, int64_t life_s);
 
 /* How often it was told that this token, as text, was used. */
 int fake_uses(Runtime *runtime, const char *token);

@@ -168,6 +168,21 @@ static void a_disabled_users_token_is_none(void **state) { as_stranger(scene->di
 static void an_unknown_token_is_none(void **state) { as_stranger(scene->unknown, "unknown"); }
 static void a_wrong_secret_is_none(void **state) { as_stranger(scene->wrong, "wrong secret"); }
 
+/* What a program may do is what its person may, but for these: with them, a token that was stolen would outlive its end. */
+static void a_token_for_programs_makes_no_people_passwords_and_tokens(void **state)
+{
+  for (ApiVerb v = 0; v < N_API_VERBS; v++) {
+    bool refused = v == API_USER_ADD || v == API_USER_CHANGE || v == API_USER_PASSWORD || v == API_TOKEN_CREATE;
+    g_autofree char *fresh = fake_api_token(scene->runtime, "ada", 3600);
+    check(v, scene->gateway, fresh, refused ? 'd' : wanted[v][ADMINISTRATOR], "ada's program");
+    if (refused) {
+      g_autofree char *target = target_of(&api_rows[v]), *body = body_of(&api_rows[v]);
+      g_autoptr(Response) r = client_ask(scene->local, api_method_name(api_rows[v].method), target, fresh, NULL, body);
+      assert_string_equal(response_code(r), "needs-login");
+    }
+  }
+}
+
 /* A gateway that forwards what a browser asks for must not lend it its own rights. */
 static void the_gateways_verbs_are_not_for_those_behind_it(void **state)
 {
@@ -243,6 +258,7 @@ int main(void)
     cmocka_unit_test(an_operator_operates),
     cmocka_unit_test(an_administrator_may_all_but_the_gateways),
     cmocka_unit_test(the_local_peer_is_administrator),
+    cmocka_unit_test(a_token_for_programs_makes_no_people_passwords_and_tokens),
     cmocka_unit_test(an_expired_token_is_none),
     cmocka_unit_test(a_disabled_users_token_is_none),
     cmocka_unit_test(an_unknown_token_is_none),

@@ -229,6 +229,16 @@ static void who_is_taken_off_a_pool_opens_nothing_of_it(void **state)
 }
 
 /* A new token of jihye's, owned by the caller; t's ticket is one asked for with it. */
+static char *login_made(World *w, const char *user)
+{
+  Request *r = request_new(API_LOGIN);
+  r->caller = (Caller){ .user = g_strdup(user), .logged_in = true };
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  assert_int_equal(w->last->status, 201);
+  return g_strdup(w->last->object->name);
+}
+
 static char *token_use(Ticketed *t)
 {
   char *token = g_strdup(world_ask(t->w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}")->object->name);
@@ -332,7 +342,7 @@ static void a_new_password_takes_no_key(void **state)
 static void a_new_password_ends_tokens_too(void **state)
 {
   Ticketed t = ticketed_new("https://desk.example");
-  g_autofree char *stolen = token_use(&t), *own = token_use(&t);
+  g_autofree char *stolen = token_use(&t), *own = login_made(t.w, "jihye");
   brain_request(t.w->brain, password_new("new", own), t.w, t.w->now_us);
   world_settle(t.w);
   assert_null(WORLD_GET(t.w, Token, TOKEN, stolen));
@@ -484,16 +494,11 @@ static void only_a_login_makes_tokens_for_programs(void **state)
   World *w = world_new();
   world_furnish(w, 0, 0, 1);
   g_autofree char *api = g_strdup(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':366}")->object->name);
-  Request *r = request_new(API_LOGIN);
-  r->caller = (Caller){ .user = g_strdup("jihye"), .logged_in = true };
-  brain_request(w->brain, r, w, w->now_us);
-  world_settle(w);
-  assert_int_equal(w->last->status, 201);
-  g_autofree char *login = g_strdup(w->last->object->name);
+  g_autofree char *login = login_made(w, "jihye");
   w->token = api;
-  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_TOKEN_BY_TOKEN);
+  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_NEEDS_LOGIN);
   w->token = "k-999"; /* one that ended meanwhile */
-  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_TOKEN_BY_TOKEN);
+  assert_refused(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':1}"), REASON_NEEDS_LOGIN);
   w->token = login;
   assert_int_equal(world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':366}")->status, 201);
   const Answer *a = world_ask(w, API_TOKEN_CREATE, "jihye", NULL, "{'days':367}");
@@ -501,6 +506,33 @@ static void only_a_login_makes_tokens_for_programs(void **state)
   assert_string_equal(error_arg(a->error, "limit"), "from 1 to 366");
   assert_refused(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':3650}"), REASON_BAD_VALUE);
   assert_refused(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'jihye','days':0}"), REASON_BAD_VALUE);
+  world_free(w);
+}
+
+/* One with an administrator's token made another administrator, logged in as that one, and outlived the token. */
+static void only_a_login_makes_people_and_passwords(void **state)
+{
+  static const struct { ApiVerb verb; const char *name, *body; } rows[] = {
+    { API_USER_ADD, NULL, "{'name':'eve','role':'administrator'}" },
+    { API_USER_ADD, NULL, "{'name':'eve'}" },
+    { API_USER_CHANGE, "jihye", "{'role':'administrator'}" },
+    { API_USER_CHANGE, "ada", "{'disabled':false}" },
+    { API_USER_PASSWORD, "jihye", "{}" },
+    { API_USER_PASSWORD, "ada", "{}" },
+  };
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ada','role':'administrator'}")->error);
+  g_autofree char *api = g_strdup(world_ask(w, API_TOKEN_CREATE, NULL, NULL, "{'user':'ada'}")->object->name);
+  g_autofree char *login = login_made(w, "ada");
+  w->token = api;
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+    assert_refused(world_ask(w, rows[i].verb, "ada", rows[i].name, rows[i].body), REASON_NEEDS_LOGIN);
+  assert_null(WORLD_GET(w, User, USER, "eve"));
+  assert_int_equal(WORLD_GET(w, User, USER, "jihye")->role, ROLE_USER);
+  w->token = login;
+  assert_int_equal(world_ask(w, API_USER_ADD, "ada", NULL, "{'name':'eve','role':'administrator'}")->status, 201);
+  assert_int_equal(world_ask(w, API_USER_CHANGE, "ada", "jihye", "{'role':'operator'}")->status, 200);
   world_free(w);
 }
 
@@ -685,6 +717,7 @@ int main(void)
     cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
     cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
     cmocka_unit_test(only_a_login_makes_tokens_for_programs),
+    cmocka_unit_test(only_a_login_makes_people_and_passwords),
     cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),
     cmocka_unit_test(events_that_are_old_enough_go),
     cmocka_unit_test(when_a_token_was_used_is_kept_once_a_minute),
