@@ -111,7 +111,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 #define HOST_FIELDS(F) \
   F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host, or fake:NAME") \
   F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
-  F(TEXT, console_address, F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
+  F(TEXT, console_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
   F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
@@ -126,8 +126,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
 
 #define STORAGE_FIELDS(F) \
-  F(TEXT, path, F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
-  F(TEXT, controller_path, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
+  F(TEXT, path, F_PATH | F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
+  F(TEXT, controller_path, F_PATH | F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
   F(LIST, hosts, F_IN | F_CHANGE | F_COL, NULL, 0, 10000, "hosts that have it; empty = all, it is shared") \
   F(INT, total_bytes, F_WIDE | F_SEEN, NULL, 0, INT64_MAX, "size of the file system in bytes; 0 = not measured yet") \
   F(INT, free_bytes, F_COL | F_SEEN, NULL, 0, INT64_MAX, "free in bytes, as measured last") \
@@ -140,9 +140,9 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(ENUM, state, F_COL, &image_state_names, 0, 0, "importing, ready, failed or deleting") \
   F(ENUM, format, F_IN | F_NEED | F_COL, &image_format_names, 0, 0, "qcow2 or raw; never guessed") \
   F(LIST, storages, F_IN | F_NEED | F_COL, NULL, 0, 1000, "storages that hold a copy") \
-  F(TEXT, source, F_IN | F_NEED | F_WIDE, NULL, 0, 4096, "file it is imported from, on the controller") \
-  F(TEXT, kernel, F_IN | F_WIDE, NULL, 0, 4096, "kernel to boot directly, a file on the hosts") \
-  F(TEXT, initrd, F_IN | F_WIDE, NULL, 0, 4096, "its initial RAM disk, a file on the hosts") \
+  F(TEXT, source, F_PATH | F_IN | F_NEED | F_WIDE, NULL, 0, 4096, "file it is imported from, on the controller") \
+  F(TEXT, kernel, F_PATH | F_IN | F_WIDE, NULL, 0, 4096, "kernel to boot directly, a file on the hosts") \
+  F(TEXT, initrd, F_PATH | F_IN | F_WIDE, NULL, 0, 4096, "its initial RAM disk, a file on the hosts") \
   F(TEXT, volume, F_WIDE, NULL, 0, 255, "name of its volume") \
   F(TEXT, sha256, F_WIDE, NULL, 0, 64, "of the source's bytes") \
   F(INT, size_bytes, F_WIDE, NULL, 0, INT64_MAX, "of the file in bytes") \
@@ -161,7 +161,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, ready_s, F_WIDE, NULL, 0, 86400, "seconds a desktop may take to be ready") \
   F(BOOL, agent, F_WIDE, NULL, 0, 0, "its guests run the guest agent") \
   F(TEXT, autologin, F_WIDE, NULL, 0, 63, "account that may be logged in while nobody has the desktop") \
-  F(TEXT, xml, F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
+  F(TEXT, xml, F_LINES | F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
 
 #define POOL_FIELDS(F) \

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/reftext.h"
+#include "core/text.h"
 
 /* Where a name that the object was made with lies: behind its struct, which spares an allocation for each of tens of thousands. */
 static char *name_place(const Schema *schema, Object *object)
@@ -290,10 +291,49 @@ void object_append_json_without(const Schema *schema, const Object *object, unsi
 
 /* ── JSON in ──────────────────────────────────────────────────────────────── */
 
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define HOST_NAME_CHARACTERS LETTERS "0123456789-"
+enum { LIST_ITEM_MAX_BYTES = 16384 };
+
 static bool refuse(const Field *f, json_t *value, const char *limit, GError **err)
 {
   g_autofree char *text = json_is_string(value) ? g_strdup(json_string_value(value)) : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
   return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text ? text : "?", "limit", limit, NULL);
+}
+
+static bool path_is_plain(const char *path)
+{
+  return path[0] == '/' && path[1] && !strstr(path, "/../") && !g_str_has_suffix(path, "/..");
+}
+
+/* RFC 1123, 2.1: labels of letters, digits and hyphens; digits and dots alone are an address or nothing. */
+static bool is_host_name(const char *text)
+{
+  g_auto(GStrv) labels = g_strsplit(text, ".", -1);
+  bool letter = false;
+  for (char **label = labels; *label; label++) {
+    size_t length = strlen(*label);
+    if (!length || length > 63 || **label == '-' || (*label)[length - 1] == '-' || strspn(*label, HOST_NAME_CHARACTERS) != length)
+      return false;
+    letter |= strcspn(*label, LETTERS) != length;
+  }
+  return letter;
+}
+
+/* What a text may be beyond its length, and of which names are only the narrowest kind. */
+static bool text_fits(const Field *f, const char *text, GError **err)
+{
+  if (f->flags & F_NAME)
+    return name_check(f->name, text, err);
+  if (f->flags & F_LINES)
+    return true;
+  if (!text_check(f->name, text, f->type == FIELD_LIST ? LIST_ITEM_MAX_BYTES : (int)f->max, err))
+    return false;
+  if (f->flags & F_PATH && !path_is_plain(text))
+    return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text, "limit", "an absolute path without ..", NULL);
+  if (f->flags & F_ADDRESS && !g_hostname_is_ip_address(text) && !is_host_name(text))
+    return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text, "limit", "an IP address or a host's name", NULL);
+  return true;
 }
 
 static bool set_text(Object *object, const Field *f, json_t *value, GError **err)
@@ -301,12 +341,14 @@ static bool set_text(Object *object, const Field *f, json_t *value, GError **err
   const char *text = json_string_value(value);
   if (!text && !json_is_null(value))
     return refuse(f, value, "a text", err);
+  if (text && strlen(text) != json_string_length(value))
+    return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", "…", "limit", "a text without NUL", NULL);
+  if (text && !text_fits(f, text, err))
+    return false;
   if (text && (int64_t)json_string_length(value) > f->max) {
     g_autofree char *limit = g_strdup_printf("at most %" G_GINT64_FORMAT " bytes", f->max);
     return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text, "limit", limit, NULL);
   }
-  if (text && strlen(text) != json_string_length(value))
-    return error_false(err, REASON_BAD_VALUE, "field", f->name, "value", text, "limit", "a text without NUL", NULL);
   if (f->type == FIELD_REF)
     ref_set(field_at(object, f), text);
   else
@@ -347,8 +389,10 @@ static bool set_list(Object *object, const Field *f, json_t *value, GError **err
   json_t *item;
   json_array_foreach(value, i, item) {
     const char *text = json_string_value(item);
-    if (!text || strlen(text) != json_string_length(item) || !*text || strchr(text, '\n') || strlen(text) > 16384)
+    if (!text || strlen(text) != json_string_length(item) || !*text || strlen(text) > LIST_ITEM_MAX_BYTES)
       return refuse(f, item, "a line of text", err);
+    if (!text_fits(f, text, err))
+      return false;
     g_ptr_array_add(items, (char *)text);
   }
   g_ptr_array_add(items, NULL);

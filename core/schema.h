@@ -38,6 +38,9 @@ enum {
   F_NAME = 1 << 6,     /* its text is a name: see name_check() */
   F_TITLE = 1 << 7,    /* its text is free text for people: see title_check() */
   F_STAFF = 1 << 8,    /* shown to viewers, operators and administrators alone */
+  F_LINES = 1 << 9,    /* its text is a document of its own with lines: only its reader knows what may be in it */
+  F_PATH = 1 << 10,    /* its text is an absolute path without ".." */
+  F_ADDRESS = 1 << 11, /* its text is an IP address or a host's name */
   F_SEEN = 1 << 9,     /* as it was observed last: shown, and not made durable for its own sake */
 };
 
@@ -103,6 +106,7 @@ void json_append_text(GString *out, const char *text);
 typedef enum { JSON_CREATE, JSON_CHANGE } JsonUse;
 
 /* Sets object's fields from a JSON object. Refuses unknown and unsettable fields, wrong types, values out of range, names that are none, and
- * with JSON_CREATE the lack of a needed field. On failure object may be half set and must be dropped.
- * UNKNOWN_FIELD, BAD_VALUE, BAD_NAME, MISSING_FIELD. */
+ * with JSON_CREATE the lack of a needed field. No text, and no item of a list, holds a character that hides, reorders or breaks a line, unless its field
+ * is F_LINES. On failure object may be half set and must be dropped.
+ * UNKNOWN_FIELD, BAD_VALUE, BAD_NAME, TEXT_NOT_UTF8, TEXT_HIDDEN, MISSING_FIELD. */
 bool object_set_json(const Schema *schema, Object *object, json_t *values, JsonUse use, GError **err);

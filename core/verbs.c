@@ -28,23 +28,10 @@ static json_t *fields_of(const Request *r, const Schema *schema)
   return fields;
 }
 
-static bool texts_ok(const Schema *schema, const Object *object, GError **err)
-{
-  for (int i = 0; i < schema->n_fields; i++) {
-    const Field *f = &schema->fields[i];
-    const char *text = f->type == FIELD_TEXT || f->type == FIELD_REF ? FIELD_AT(char *, object, f) : NULL;
-    if (text && f->flags & F_NAME && !name_check(f->name, text, err))
-      return false;
-    if (text && f->flags & F_TITLE && !title_check(f->name, text, err))
-      return false;
-  }
-  return true;
-}
-
 static bool object_fill(const Request *r, Noun noun, Object *object, JsonUse use, GError **err)
 {
   json_t *fields = fields_of(r, &schemas[noun]);
-  bool ok = object_set_json(&schemas[noun], object, fields, use, err) && texts_ok(&schemas[noun], object, err);
+  bool ok = object_set_json(&schemas[noun], object, fields, use, err);
   json_decref(fields);
   return ok;
 }
@@ -105,18 +92,12 @@ static bool unused(Brain *b, Noun noun, const char *field, const Request *r, GEr
 
 /* ── storages ─────────────────────────────────────────────────────────────── */
 
-static bool path_ok(const char *field, const char *path, GError **err)
-{
-  bool ok = !path || (path[0] == '/' && path[1] && !strstr(path, "/../") && !g_str_has_suffix(path, "/.."));
-  return ok || error_false(err, REASON_BAD_VALUE, "field", field, "value", path, "limit", "an absolute path without ..", NULL);
-}
-
 static bool storage_ok(Brain *b, const Storage *s, GError **err)
 {
   for (char **h = s->hosts; h && *h; h++)
     if (!NEED(b, Host, HOST, *h, err))
       return false;
-  return path_ok("path", s->path, err) && path_ok("controller_path", s->controller_path, err);
+  return true;
 }
 
 static bool verb_storage_add(Brain *b, const Request *r, Answer *a, GError **err)
@@ -189,7 +170,7 @@ static bool image_ok(Brain *b, const ImageVersion *image, GError **err)
     return error_false(err, REASON_MISSING_FIELD, "field", "storages", NULL);
   if (strlen(image->family) + VOLUME_MARK_BYTES > NAME_MAX_BYTES) /* the volume's name holds it, and our mark */
     return error_false(err, REASON_BAD_VALUE, "field", "family", "value", image->family, "limit", "of 54 characters at most", NULL);
-  return path_ok("source", image->source, err) && path_ok("kernel", image->kernel, err) && path_ok("initrd", image->initrd, err);
+  return true;
 }
 
 static bool verb_image_import(Brain *b, const Request *r, Answer *a, GError **err)

@@ -80,6 +80,17 @@ def what_is_taken_with_a_doubt_says_so():
 
 
 @test
+def a_name_that_begins_with_a_hyphen_is_none():
+    with Place() as sarang:
+        typed = sarang.type("pool create -rf --template linux --image base --max 1")
+        assert typed.status == 2 and "does not know -rf" in typed.err and "a name begins with a letter or a digit" in typed.err, typed
+        for words in ("pool create --template linux --image base --max 1 -- -rf", "user add -- -rf", "host add --uri fake:h1 -- -rf"):
+            typed = sarang.type(words)
+            assert typed.status != 0 and '"-rf" is not a name' in typed.err, typed
+        assert sarang.ok("user list -o name").out == "", "one was made"
+
+
+@test
 def a_task_that_ended_is_in_the_history():
     with Place() as sarang:
         sarang.furnish(spare=0)
