@@ -39,7 +39,6 @@ Brain *brain_new(const BrainOptions *options)
   Brain *b = g_new0(Brain, 1);
   b->options = *options;
   b->state = state_new();
-  b->next_call = 1;
   b->replies = g_array_new(FALSE, FALSE, sizeof(PendingReply));
   g_array_set_clear_func(b->replies, pending_reply_clear);
   b->orders = g_array_new(FALSE, FALSE, sizeof(PendingOrder));
@@ -544,6 +543,8 @@ static char *uuid_random(Brain *b)
 void brain_start(Brain *b, int64_t now_us)
 {
   b->now_us = now_us;
+  /* results of calls that an earlier brain of this process made still come: none of them is an answer to ours */
+  b->options.random(b->options.random_data, (uint8_t *)&b->next_call, sizeof b->next_call);
   const Controller *self = GET(b, Controller, CONTROLLER, "controller");
   if (!self) {
     Controller *fresh = state_add(b->state, NOUN_CONTROLLER, "controller", now_us);

@@ -692,6 +692,19 @@ static void a_late_result_changes_nothing(void **state)
   world_free(w);
 }
 
+/* A brain that took the place of another gets the answers that were meant for that one: its own calls have other numbers. */
+static void calls_are_not_numbered_from_one(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  t.w->hold = true;
+  world_ask(t.w, API_GATEWAY_REDEEM, NULL, NULL, t.body);
+  assert_int_equal(t.w->held->len, 1);
+  const StepOrder *console = t.w->held->pdata[0];
+  assert_int_equal(console->kind, STEP_CONSOLE);
+  assert_true(console->call > 1000000);
+  ticketed_clear(&t);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -726,6 +739,7 @@ int main(void)
     cmocka_unit_test(another_persons_session_is_not_found),
     cmocka_unit_test(a_host_lost_and_back_keeps_its_sessions),
     cmocka_unit_test(a_late_result_changes_nothing),
+    cmocka_unit_test(calls_are_not_numbered_from_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
