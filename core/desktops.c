@@ -81,6 +81,7 @@ static void desktop_reset(Brain *b, const char *name)
   d->want_power = POWER_ON;
   g_clear_pointer(&d->evidence, g_free);
   g_clear_pointer(&d->error, g_free);
+  ref_set(&d->seeded, NULL);
   task_begin(b, TASK_RESET, NOUN_DESKTOP, name, NULL);
 }
 
@@ -257,6 +258,11 @@ void desktop_task_done(Brain *b, const Task *task)
   case TASK_HEAL:
     desktop_healed(b, name);
     return;
+  case TASK_RESEED: {
+    const Session *s = d->session ? GET(b, Session, SESSION, d->session) : NULL;
+    ref_set(&EDIT(b, Desktop, DESKTOP, name)->seeded, s ? s->user : NULL);
+    G_GNUC_FALLTHROUGH;
+  }
   case TASK_PERSONALISE:
     session_personalised(b, name, NULL);
     return;
@@ -309,6 +315,7 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
     EDIT(b, Desktop, DESKTOP, name)->retire = d->retire || !d->owner;
     G_GNUC_FALLTHROUGH;
   case TASK_WAKE:
+  case TASK_RESEED:
   case TASK_PERSONALISE:
     session_personalised(b, name, err);
     return;

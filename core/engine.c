@@ -22,7 +22,7 @@ static bool kind_goes_on_for_ever(TaskKind kind)
 static bool undoes(TaskKind kind, const GError *err)
 {
   bool suspect = kind == TASK_RESET && error_is(err, REASON_GUEST_NOT_CLEAN);
-  return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
+  return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_RESEED && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
 }
 
 static const char *task_host(Brain *b, const Task *task)
@@ -269,7 +269,8 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   task_note_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
   bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
-  bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE;
+  bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE ||
+                       task->kind == TASK_RESEED;
   if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */
     task_wait(b, task, SILENT_RETRY_S);
     return;

@@ -64,7 +64,7 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
-  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_RESEED, "reseed") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \
@@ -83,7 +83,8 @@ ENUM_DECLARE(PoolKind, pool_kind, POOL_KINDS, N_POOL_KINDS)
 ENUM_DECLARE(PoolState, pool_state, POOL_STATES, N_POOL_STATES)
 #define DISK_MODES(X) X(DISK_OVERLAY, "overlay") X(DISK_COPY, "copy")
 ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
-#define PERSONALISE_MODES(X) X(PERSONALISE_AGENT, "agent") X(PERSONALISE_NONE, "none")
+#define PERSONALISE_MODES(X) \
+  X(PERSONALISE_TEMPLATE, "template") X(PERSONALISE_AGENT, "agent") X(PERSONALISE_SEED, "seed") X(PERSONALISE_NONE, "none")
 ENUM_DECLARE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
 #define CLIPBOARD_MODES(X) \
   X(CLIPBOARD_BOTH, "both") X(CLIPBOARD_TO_GUEST, "to-guest") X(CLIPBOARD_FROM_GUEST, "from-guest") X(CLIPBOARD_NONE, "none")
@@ -160,6 +161,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, memory_mib, F_COL, NULL, 0, 1 << 24, "memory in MiB it gives where a pool says nothing else") \
   F(INT, ready_s, F_WIDE, NULL, 0, 86400, "seconds a desktop may take to be ready") \
   F(BOOL, agent, F_WIDE, NULL, 0, 0, "its guests run the guest agent") \
+  F(BOOL, seed, F_WIDE, NULL, 0, 0, "its guests read a NoCloud seed") \
+  F(ENUM, personalise, F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in, where a pool says nothing else") \
   F(TEXT, autologin, F_WIDE, NULL, 0, 63, "account that may be logged in while nobody has the desktop") \
   F(TEXT, xml, F_LINES | F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
@@ -173,7 +176,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(LIST, storages, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 1000, "storages it may use; empty = where the image is") \
   F(LIST, hosts, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 10000, "hosts it may use; empty = all") \
   F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
-  F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent or none") \
+  F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent, seed (the desktop is started anew with it), none, or as the template says (default)") \
   F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \
   F(INT, min, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops that always exist") \
   F(INT, spare, F_IN | F_CHANGE | F_COL, NULL, 0, 100000, "desktops kept available beyond those in use") \
@@ -224,6 +227,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, owner, F_COL, NULL, 0, 63, "whose it is, in a dedicated pool") \
   F(TEXT, session, F_COL, NULL, 0, 63, "the session that holds it") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
+  F(REF, seeded, F_WIDE, NULL, 0, 63, "whose account its seed brought into this generation") \
   F(BOOL, touched, F_WIDE, NULL, 0, 0, "a person's account, input or files may be in it: only a proven reset clears this") \
   F(BOOL, retire, 0, NULL, 0, 0, "to be destroyed as soon as nobody holds it") \
   F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \

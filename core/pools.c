@@ -314,7 +314,11 @@ static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
     g_propagate_error(err, g_steal_pointer(&not_ready));
     return false;
   }
-  return template_resolve(b, pool->template, err) != NULL;
+  const TemplateVersion *t = template_resolve(b, pool->template, err);
+  if (!t || pool->personalise != PERSONALISE_SEED || t->seed)
+    return t;
+  g_autofree char *limit = g_strdup_printf("agent or none: guests of %s read no seed", t->head.name);
+  return error_false(err, REASON_BAD_VALUE, "field", "personalise", "value", "seed", "limit", limit, NULL);
 }
 
 /* What is to be there can be: more than max never is. */

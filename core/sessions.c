@@ -23,6 +23,30 @@ static Session *session_move(Brain *b, const char *name, SessionMove move)
   return session_move_by(b, name, move, GET(b, Session, SESSION, name)->user, NULL);
 }
 
+static PersonaliseMode personalise_mode(Brain *b, const Desktop *d)
+{
+  const Pool *pool = GET(b, Pool, POOL, d->pool);
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  PersonaliseMode mode = pool ? pool->personalise : PERSONALISE_NONE;
+  return mode == PERSONALISE_TEMPLATE ? (t ? (PersonaliseMode)t->personalise : PERSONALISE_NONE) : mode;
+}
+
+/* What brings the person's account into a desktop that is on; N_TASK_KINDS = nothing has to. */
+static TaskKind personalise_task(Brain *b, const Desktop *d, const char *user)
+{
+  switch (personalise_mode(b, d)) {
+  case PERSONALISE_AGENT:
+    return TASK_PERSONALISE;
+  case PERSONALISE_SEED: /* one that has it is not started anew: its person may have left work in it. root needs none */
+    return GET(b, User, USER, user) && g_strcmp0(d->seeded, user) ? TASK_RESEED : N_TASK_KINDS;
+  case PERSONALISE_NONE:
+  case PERSONALISE_TEMPLATE: /* a template names none of itself */
+  case N_PERSONALISE_MODES:
+    return N_TASK_KINDS;
+  }
+  return N_TASK_KINDS;
+}
+
 /* The grant: session, desktop, task and event in one batch. */
 static void session_assign(Brain *b, const char *name, const char *desktop)
 {
@@ -37,8 +61,8 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
   text_set(&d->session, name);
   if (pool->kind == POOL_DEDICATED)
     ref_set(&d->owner, s->user);
-  bool personalise = pool->personalise == PERSONALISE_AGENT;
-  if (personalise)
+  TaskKind personalise = personalise_task(b, d, s->user);
+  if (personalise != N_TASK_KINDS)
     d->touched = true; /* from the moment it is wanted: nobody can tell how far it came */
   else
     s->prepared = s->ready = true;
@@ -47,8 +71,8 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
     d->want_power = POWER_ON;
     s->prepared = s->ready = false;
     text_set(&s->task, task_begin(b, TASK_WAKE, NOUN_DESKTOP, desktop, s->user));
-  } else if (personalise) {
-    text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
+  } else if (personalise != N_TASK_KINDS) {
+    text_set(&s->task, task_begin(b, personalise, NOUN_DESKTOP, desktop, s->user));
   }
 }
 
@@ -104,14 +128,14 @@ void session_refresh(Brain *b, const char *desktop)
 void session_woken(Brain *b, const char *desktop)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
-  const Pool *pool = GET(b, Pool, POOL, d->pool);
   const Session *held = d->session ? GET(b, Session, SESSION, d->session) : NULL;
-  if (!held || held->prepared || !pool || pool->personalise != PERSONALISE_AGENT) {
+  TaskKind personalise = held && !held->prepared ? personalise_task(b, d, held->user) : N_TASK_KINDS;
+  if (personalise == N_TASK_KINDS) {
     session_personalised(b, desktop, NULL);
     return;
   }
   Session *s = EDIT(b, Session, SESSION, d->session);
-  text_set(&s->task, task_begin(b, TASK_PERSONALISE, NOUN_DESKTOP, desktop, s->user));
+  text_set(&s->task, task_begin(b, personalise, NOUN_DESKTOP, desktop, s->user));
 }
 
 void session_personalised(Brain *b, const char *desktop, const GError *err)

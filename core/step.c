@@ -26,6 +26,8 @@ LIST(personalise, STEP_PERSONALISE);
 LIST(recover, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(wake, STEP_FIND_DISK, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(heal, STEP_FIND_DISK, STEP_DEFINE);
+/* a guest reads its seed when it boots */
+LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_START, STEP_READY);
 LIST(power, STEP_POWER);
 LIST(import, STEP_IMPORT);
 LIST(image_delete, STEP_DELETE_IMAGE);
@@ -34,7 +36,7 @@ LIST(image_delete, STEP_DELETE_IMAGE);
 static const struct { const StepKind *steps; int n; } task_table[N_TASK_KINDS] = {
 #define ROW(KIND, name) [KIND] = { name##_steps, G_N_ELEMENTS(name##_steps) }
   ROW(TASK_PROVISION, provision), ROW(TASK_RESET, reset), ROW(TASK_DESTROY, destroy), ROW(TASK_PERSONALISE, personalise),
-  ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_HEAL, heal),
+  ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_HEAL, heal), ROW(TASK_RESEED, reseed),
   ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
 #undef ROW
 };

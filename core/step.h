@@ -12,6 +12,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
 #define STEPS(X) \
   X(CLONE, "clone-disk", HOST, 600, 3, DELETE_VOLUMES)        /* the disk of this generation: overlay or copy */ \
   X(SEED, "seed", HOST, 30, 3, NONE)                     /* NoCloud seed of this generation */ \
+  X(SEED_PERSON, "seed-person", HOST, 30, 3, NONE)       /* the same with the account of whoever has the desktop */ \
   X(FIND_DISK, "find-disk", HOST, 60, 3, NONE)           /* the disk of this generation is still there */ \
   X(DEFINE, "define", HOST, 30, 3, UNDEFINE) \
   X(START, "start", HOST, 90, 3, POWER_OFF) \

@@ -16,6 +16,11 @@ static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GEr
   text_set(&version->title_ko, t->title[LANG_KO]);
   text_set(&version->autologin, t->autologin);
   version->agent = t->ready == READY_BY_AGENT || t->personalise == PERSONALISE_BY_AGENT;
+  static const PersonaliseMode modes[N_TEMPLATE_PERSONALISE_KINDS] = {
+    [PERSONALISE_BY_AGENT] = PERSONALISE_AGENT, [PERSONALISE_BY_SEED] = PERSONALISE_SEED, [PERSONALISE_BY_NOBODY] = PERSONALISE_NONE,
+  };
+  version->personalise = modes[t->personalise];
+  version->seed = t->seed;
   version->ready_s = t->ready_timeout_us / SECOND_US;
   return template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, err);
 }

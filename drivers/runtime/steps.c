@@ -116,6 +116,7 @@ typedef bool (*RunFn)(StepRun *run, GError **err);
 static const RunFn runs[N_STEPS] = {
   [STEP_CLONE] = run_clone,
   [STEP_SEED] = run_seed,
+  [STEP_SEED_PERSON] = run_seed_person,
   [STEP_FIND_DISK] = run_find_disk,
   [STEP_DEFINE] = run_define,
   [STEP_START] = run_start,

@@ -120,17 +120,10 @@ bool run_find_disk(StepRun *run, GError **err)
   return false;
 }
 
-/* The seed of this generation: a guest applies one once for each. */
-bool run_seed(StepRun *run, GError **err)
+static bool put_seed(StepRun *run, const char *instance, const GuestPerson *person, GError **err)
 {
   const StepOrder *o = run->order;
-  g_autoptr(DomainTemplate) t = step_template(o, err);
-  if (!t)
-    return false;
-  if (!t->seed)
-    return true;
-  g_autofree char *instance = g_strdup_printf("%s.g%" G_GINT64_FORMAT, o->desktop->head.name, o->desktop->clone);
-  Seed seed = { .instance_id = instance, .hostname = o->desktop->head.name };
+  Seed seed = { .instance_id = instance, .hostname = o->desktop->head.name, .person = person };
   g_autoptr(GBytes) bytes = NULL;
   g_autoptr(Volumes) volumes = seed_image(&seed, &bytes, err) ? desktop_storage(run, err) : NULL;
   if (!volumes)
@@ -138,6 +131,31 @@ bool run_seed(StepRun *run, GError **err)
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
   g_autofree char *name = own_volume(o, VOLUME_SEED);
   return volume_put_bytes(volumes, &call, name, bytes, g_bytes_get_size(bytes), VOLUME_REPLACE, err);
+}
+
+/* The seed of this generation, with nobody's account: a guest applies one once for each instance. */
+bool run_seed(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(DomainTemplate) t = step_template(o, err);
+  g_autofree char *instance = g_strdup_printf("%s.g%" G_GINT64_FORMAT, o->desktop->head.name, o->desktop->clone);
+  return t && (!t->seed || put_seed(run, instance, NULL, err));
+}
+
+/* In the place of the one without: another instance, so that the guest applies it when it boots next. */
+bool run_seed_person(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(DomainTemplate) t = step_template(o, err);
+  if (!t)
+    return false;
+  if (!t->seed)
+    return error_false(err, REASON_UNSUPPORTED, "what", "an account by the seed", "by", o->template->head.name, NULL);
+  if (!o->person)
+    return error_false(err, REASON_NOT_FOUND, "kind", "user", "name", o->session ? o->session->user : "", NULL);
+  GuestPerson person = step_person(o->person);
+  g_autofree char *instance = g_strdup_printf("%s.g%" G_GINT64_FORMAT ".%s", o->desktop->head.name, o->desktop->clone, person.name);
+  return put_seed(run, instance, &person, err);
 }
 
 /* Deletes the desktop's volumes but those of generation keep (0 = none is kept). */

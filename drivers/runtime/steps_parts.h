@@ -8,6 +8,7 @@
 
 bool run_clone(StepRun *run, GError **err);
 bool run_seed(StepRun *run, GError **err);
+bool run_seed_person(StepRun *run, GError **err);
 bool run_find_disk(StepRun *run, GError **err);
 bool run_define(StepRun *run, GError **err);
 bool run_delete_old(StepRun *run, GError **err);

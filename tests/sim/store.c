@@ -232,6 +232,6 @@ void store_furnish(Sim *s)
   template_seed(s, "desk", true);
   template_seed(s, "mute", false);
   pool_seed(s, "cad", "desk", POOL_FLOATING, PERSONALISE_AGENT);
-  pool_seed(s, "web", chance(s, 500) ? "mute" : "desk", POOL_FLOATING, PERSONALISE_NONE);
+  pool_seed(s, "web", chance(s, 500) ? "mute" : "desk", POOL_FLOATING, chance(s, 500) ? PERSONALISE_SEED : PERSONALISE_NONE);
   pool_seed(s, "own", "desk", POOL_DEDICATED, PERSONALISE_AGENT);
 }

@@ -83,6 +83,10 @@ void domain_power(Sim *s, SimDomain *d, PowerState power)
     d->disk = d->next_disk;
     if (d->disk)
       d->disk->written = true;
+    g_autofree char *name = desktop_seed_volume(d->desktop, d->clone);
+    Volume *seed = volume_find(s, name);
+    if (d->disk && seed)
+      d->disk->writers |= seed->writers; /* the guest reads it as it boots */
     d->lies = fault(s, 20);
     d->booted_us = fault(s, 20) ? INT64_MAX : s->now_us + chance_ms(s, 4000, 30000);
   }
@@ -214,11 +218,17 @@ static GError *do_find_disk(Sim *s, const StepOrder *o)
   return volume_find(s, name) ? NULL : refuse(REASON_DISK_GONE, name);
 }
 
-static GError *do_seed(Sim *s, const StepOrder *o)
+/* Whose account is in it: nobody's, or a person's. */
+static GError *do_seed(Sim *s, const StepOrder *o, const char *person)
 {
   g_autofree char *name = desktop_seed_volume(o->desktop->head.name, o->desktop->clone);
-  if (!volume_find(s, name))
-    volume_new(s, o, g_steal_pointer(&name), true);
+  Volume *seed = volume_find(s, name);
+  if (!seed)
+    seed = volume_new(s, o, g_steal_pointer(&name), true);
+  seed->writers = 0;
+  for (int i = 0; person && i < PEOPLE; i++)
+    if (!strcmp(s->people[i].name, person))
+      seed->writers |= 1u << i;
   return NULL;
 }
 
@@ -378,7 +388,9 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
   case STEP_CLONE:
     return do_clone(s, o, r);
   case STEP_SEED:
-    return do_seed(s, o);
+    return do_seed(s, o, NULL);
+  case STEP_SEED_PERSON:
+    return do_seed(s, o, o->person ? o->person->head.name : NULL);
   case STEP_FIND_DISK:
     return do_find_disk(s, o);
   case STEP_DEFINE:

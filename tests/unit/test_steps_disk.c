@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "drivers/runtime/steps_parts.h"
@@ -68,6 +69,32 @@ static void a_disk_is_there_or_its_loss_is_named(void **state)
   stand_free(s);
 }
 
+static void a_person_goes_into_the_seed_of_this_generation(void **state)
+{
+  Stand *s = stand_new();
+  TemplateVersion template = { .head = { .refs = 1, .noun = NOUN_TEMPLATE, .name = name } };
+  User person = { .head = { .refs = 1, .noun = NOUN_USER, .name = (char *)"jihye" }, .title = (char *)"Kim Jihye" };
+  assert_true(g_file_get_contents("templates/xen-linux.xml", &template.xml, NULL, NULL));
+  s->order.template = &template;
+  g_autofree char *owner = volume_owner(controller, name), *volume = volume_name(VOLUME_SEED, owner, 2);
+  g_autofree char *path = g_build_filename(s->dir, volume, NULL), *nobodys = NULL, *hers = NULL;
+  gsize n;
+  g_autoptr(StepResult) plain = run(s, STEP_SEED);
+  assert_null(plain->error);
+  assert_true(g_file_get_contents(path, &nobodys, &n, NULL));
+  assert_non_null(memmem(nobodys, n, "\"d-1.g2\"", strlen("\"d-1.g2\"")));
+  assert_null(memmem(nobodys, n, "jihye", strlen("jihye")));
+  s->order.person = &person;
+  g_autoptr(StepResult) seeded = run(s, STEP_SEED_PERSON);
+  assert_null(seeded->error);
+  assert_true(g_file_get_contents(path, &hers, &n, NULL));
+  assert_non_null(memmem(hers, n, "Kim Jihye", strlen("Kim Jihye")));
+  assert_non_null(memmem(hers, n, "\"d-1.g2.jihye\"", strlen("\"d-1.g2.jihye\""))); /* another instance, or it would not be applied */
+  g_free(template.xml);
+  g_unlink(path);
+  stand_free(s);
+}
+
 static void room_is_measured(void **state)
 {
   Stand *s = stand_new();
@@ -86,6 +113,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_disk_is_there_or_its_loss_is_named),
+    cmocka_unit_test(a_person_goes_into_the_seed_of_this_generation),
     cmocka_unit_test(room_is_measured),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
