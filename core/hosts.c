@@ -226,12 +226,18 @@ void domains_seen(Brain *b, const Observation *seen)
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */
 
+/* sarangd opens it as root: a caller from elsewhere must not get at files and sockets of the controller that way. */
+static bool uri_may(const Caller *caller, const char *uri, GError **err)
+{
+  return caller->local || !hypervisor_uri_is_private(uri) || error_false(err, REASON_PRIVATE_URI, "uri", uri, NULL);
+}
+
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Host *h = verb_new_object(b, r, NOUN_HOST, request_text(r, "name"), err);
   if (!h)
     return false;
-  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err))
+  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err))
     return verb_drop(NOUN_HOST, h);
   if (!h->starts)
     h->starts = 4;

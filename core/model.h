@@ -110,7 +110,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, doubtful, 0, NULL, 0, INT64_MAX, "domains of numbers below may be of desktops that a backup did not know: never removed")
 
 #define HOST_FIELDS(F) \
-  F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host, or fake:NAME") \
+  F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host; on the controller itself also fake:NAME, for tests") \
   F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
   F(TEXT, console_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \

@@ -123,3 +123,12 @@ bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err)
 {
   return uri_row(uri, allow_plain_tcp, err) != NULL;
 }
+
+bool hypervisor_uri_is_private(const char *text)
+{
+  g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+  const UriRow *row = uri ? row_find(g_uri_get_scheme(uri)) : NULL;
+  if (!row || row->where == URI_NAME || g_uri_get_query(uri))
+    return true;
+  return !row->paths && strcmp(g_uri_get_path(uri), "/default") != 0;
+}

@@ -173,6 +173,10 @@ typedef struct {
  * password, a parameter such as `command` or `no_verify`, plain TCP that is not allowed. Pure. */
 bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err);
 
+/* What only root at the controller may name, of URIs that hypervisor_uri_check() takes: a fake host (which reads and writes files that its
+ * parameters name), a file that libvirt's test driver would read, a socket or a directory of keys. Pure. */
+bool hypervisor_uri_is_private(const char *uri);
+
 /* May take long (libvirt's open has no time-out of its own: 39 s were seen with a cable pulled). BAD_URI. */
 bool hypervisor_open(const HypervisorOptions *options, Hypervisor **ret_hypervisor, GError **err);
 /* Ends events and serial collection, then frees. Takes leave of the host, so it may wait as long as any verb. NULL is ignored. */

@@ -81,6 +81,19 @@ bool libvirt_find_failed(const Libvirt *libvirt, const char *uuid, GError **err)
   return failed(libvirt, "find", NULL, uuid, err);
 }
 
+/* What was read is a file that the URI names: libvirt quotes its lines, and whoever sees the host would read them. */
+static bool quotes_a_file(const virError *error)
+{
+  return error->code == VIR_ERR_XML_ERROR || error->code == VIR_ERR_XML_DETAIL || error->code == VIR_ERR_XML_INVALID_SCHEMA;
+}
+
+static const char *open_words(const virError *error)
+{
+  if (!error || !error->message)
+    return "it did not say why";
+  return quotes_a_file(error) ? "the file that its URI names is not the XML that libvirt asks for there" : error->message;
+}
+
 bool libvirt_open_failed(const char *host, GError **err)
 {
   const virError *error = virGetLastError();
@@ -90,6 +103,6 @@ bool libvirt_open_failed(const char *host, GError **err)
     reason = REASON_HYPERVISOR_LOGIN;
   else if (reason != REASON_HYPERVISOR_LOGIN)
     reason = REASON_HOST_UNREACHABLE;
-  set(err, reason, host, "open", NULL, error && error->message ? error->message : "it did not say why");
+  set(err, reason, host, "open", NULL, open_words(error));
   return false;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """An administrator over the network gets at no file of the controller but in the two directories that are meant for it: no image is imported from
-elsewhere, be it by a link, and no backup written elsewhere. Root at the controller may do both."""
+elsewhere, be it by a link, no backup written elsewhere, and no host added that is a file of the controller. Root at the controller may do each."""
 import json
 import os
 import shutil
@@ -74,6 +74,32 @@ def images(daemon):
     assert daemon.ask("POST", "/images", import_body("roots", elsewhere))[0] == 202
 
 
+def hosts(daemon):
+    """No host from afar has root open, read or overwrite a file: a fake one keeps its state in one, libvirt's test driver reads one and quotes it."""
+    ada, victim = Ada(daemon), os.path.join(daemon.folder, "victim")
+    with open(victim, "w", encoding="ascii") as file:
+        file.write("root:$y$secret:19000:0:99999:7:::\n")
+    fresh = victim + "2"
+    for uri in ("fake:h1", "fake:h1?state=" + victim, "fake:h1?state=" + fresh, "fake:h1?control=" + victim, "fake:h1?console=127.0.0.1:22",
+                "test://" + victim, "qemu:///system?socket=" + victim, "qemu+tls://127.0.0.1/system?pkipath=" + daemon.folder):
+        status, answer = ada.ask("POST", "/hosts", {"name": "h1", "uri": uri})
+        assert (status, answer["code"]) == (403, "private-uri"), (uri, answer)
+    with open(victim, encoding="ascii") as file:
+        assert "secret" in file.read()
+    assert not os.path.exists(fresh) and daemon.ask("GET", "/hosts")[1]["items"] == []
+    assert ada.ask("POST", "/hosts", {"name": "h1", "uri": "test:///default"})[0] == 201
+    assert daemon.ask("POST", "/hosts", {"name": "h2", "uri": "fake:h2?state=" + fresh})[0] == 201
+    assert daemon.ask("POST", "/hosts", {"name": "h3", "uri": "test://" + victim})[0] == 201
+    end = time.monotonic() + 20 * SLOW
+    while True:  # root may, but others who see the host do not read the file in its error
+        host = ada.ask("GET", "/hosts/h3")[1]
+        if host.get("error"):
+            break
+        assert time.monotonic() < end, host
+        time.sleep(0.02)
+    assert "secret" not in json.dumps(host) and "not the XML" in json.dumps(host), host
+
+
 def backups(daemon):
     state, ada = os.path.join(daemon.folder, "disk"), Ada(daemon)
     place = os.path.join(state, "backups")
@@ -123,7 +149,7 @@ def tell(function):
 
 
 def main():
-    stories = [images, backups, places_that_hold_the_store]
+    stories = [images, hosts, backups, places_that_hold_the_store]
     passed = sum(tell(function) for function in stories)
     print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
     sys.exit(passed != len(stories))

@@ -488,6 +488,26 @@ static void an_administrator_elsewhere_imports_from_one_directory(void **state)
   world_free(w);
 }
 
+static void an_administrator_elsewhere_adds_no_host_of_the_controllers_own(void **state)
+{
+  static const char *const refused[] = { "fake:h2", "fake:h2?state=/var/lib/sarang/sarang.db", "fake:h2?control=/etc/shadow", "test:///etc/shadow",
+                                         "qemu:///system?socket=/run/x" };
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ada','role':'administrator'}")->error);
+  for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+    g_autofree char *body = g_strdup_printf("{'name':'h2','uri':'%s'}", refused[i]);
+    const Answer *a = world_ask(w, API_HOST_ADD, "ada", NULL, body);
+    assert_refused(a, REASON_PRIVATE_URI);
+    assert_string_equal(error_arg(a->error, "uri"), refused[i]);
+    assert_null(WORLD_GET(w, Host, HOST, "h2"));
+  }
+  assert_int_equal(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h2','uri':'test:///default'}")->status, 201);
+  assert_int_equal(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h3','uri':'qemu+tls://h3/system'}")->status, 201);
+  assert_int_equal(world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h4','uri':'fake:h4?control=/tmp/h4'}")->status, 201);
+  world_free(w);
+}
+
 /* A token of ten years was made with one that had been stolen, and outlived its revocation. */
 static void only_a_login_makes_tokens_for_programs(void **state)
 {
@@ -729,6 +749,7 @@ int main(void)
     cmocka_unit_test(a_denial_is_an_event_once_a_minute),
     cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
     cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
+    cmocka_unit_test(an_administrator_elsewhere_adds_no_host_of_the_controllers_own),
     cmocka_unit_test(only_a_login_makes_tokens_for_programs),
     cmocka_unit_test(only_a_login_makes_people_and_passwords),
     cmocka_unit_test(a_person_has_so_many_tickets_and_no_more),

@@ -78,6 +78,48 @@ static void uris_are_taken_or_refused_for_a_reason(void **state)
   }
 }
 
+/* What an administrator elsewhere may not have root open at the controller. */
+static void uris_that_name_what_is_the_controllers(void **state)
+{
+  static const char *const private[] = {
+    "fake:h1", "fake:h1?state=/etc/passwd", "FAKE:h1", "test:///etc/shadow", "test:////default", "test:///default/x", "test:///default?x=1",
+    "qemu:///system?socket=/run/docker.sock", "qemu+unix:///session?socket=/a", "qemu+tls://h/system?pkipath=/root", "xen:///?socket=/a", "",
+  };
+  static const char *const open[] = {
+    "qemu:///system", "qemu:///session", "qemu+unix:///system", "qemu+tls://host1:16514/system", "qemu+tcp://10.77.0.11/system", "xen:///",
+    "xen+tls://h/", "test:///default",
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(private); i++)
+    if (!hypervisor_uri_is_private(private[i]))
+      fail_msg("%s is open to callers elsewhere", private[i]);
+  for (size_t i = 0; i < G_N_ELEMENTS(open); i++)
+    if (hypervisor_uri_is_private(open[i]))
+      fail_msg("%s is kept from callers elsewhere", open[i]);
+}
+
+/* libvirt quotes the line that it could not read. */
+static void a_file_that_is_no_xml_is_not_told(void **state)
+{
+  static const char *const files[] = { "root:$y$secret:1::\n", "<node>$y$secret</nod>", "<x>$y$secret</x>", "<node><cpu><mhz>$y$secret</mhz></cpu></node>" };
+  g_autofree char *path = NULL;
+  int fd = g_file_open_tmp("sarang-uri-XXXXXX", &path, NULL);
+  assert_true(fd >= 0);
+  close(fd);
+  g_autofree char *uri = g_strconcat("test://", path, NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+    g_autoptr(GError) err = NULL;
+    HypervisorOptions options = { .uri = uri, .host = "h1", .controller = controller };
+    Hypervisor *hypervisor = NULL;
+    assert_true(g_file_set_contents(path, files[i], -1, NULL));
+    if (hypervisor_open(&options, &hypervisor, &err))
+      hypervisor_close(hypervisor); /* it took what it understood */
+    else if (!error_is(err, REASON_HOST_UNREACHABLE) || strstr(err->message, "secret"))
+      fail_msg("%s", err->message);
+    assert_true(i || err);
+  }
+  assert_int_equal(unlink(path), 0);
+}
+
 /* ── the fake is told what to do ────────────────────────────────────────── */
 
 static Hypervisor *open_fake(const char *uri, GError **err)
@@ -274,6 +316,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(uris_are_taken_or_refused_for_a_reason),
+    cmocka_unit_test(uris_that_name_what_is_the_controllers),
+    cmocka_unit_test(a_file_that_is_no_xml_is_not_told),
     cmocka_unit_test(fake_obeys_faults),
     cmocka_unit_test(fake_refuses_what_it_does_not_know),
     cmocka_unit_test(fake_host_survives_a_restart),
