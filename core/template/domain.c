@@ -227,7 +227,7 @@ static LintTarget target_of(const DomainTemplate *template, const DomainSpec *sp
 {
   return (LintTarget){
     .disk = spec->disk, .format = image_format_name(spec->disk_format), .seed = spec->seed, .listen = spec->listen,
-    .network = spec->network ? spec->network : template->network,
+    .network = spec->network ? spec->network : template->network, .kernel = spec->kernel, .initrd = spec->initrd,
   };
 }
 

@@ -71,10 +71,19 @@ static bool is_in_storage(const Lint *lint, const char *path)
   return false;
 }
 
+/* These two files and not their directory: it may be /boot, or /etc. */
+static bool is_images_boot_file(const Lint *lint, const char *path)
+{
+  const LintTarget *t = lint->target;
+  return t && is_plain(path) && !is_anothers_volume(lint, path) && (!g_strcmp0(path, t->kernel) || !g_strcmp0(path, t->initrd));
+}
+
 static bool is_in_set(const Lint *lint, const char *set, const char *path)
 {
   if (!strcmp(set, "@storage"))
     return is_in_storage(lint, path);
+  if (!strcmp(set, "@boot"))
+    return is_in_storage(lint, path) || is_images_boot_file(lint, path);
   for (size_t i = 0; i < G_N_ELEMENTS(file_sets); i++)
     for (const char *const *file = file_sets[i].files; !strcmp(file_sets[i].name, set) && *file; file++)
       if (is_plain(path) && g_pattern_match_simple(*file, path))

@@ -40,6 +40,7 @@ void lint_finding_free(LintFinding *finding);
 /* What the controller itself has put into a domain. */
 typedef struct {
   const char *disk, *format, *seed, *network, *listen; /* seed and network may be NULL */
+  const char *kernel, *initrd; /* the image's: booted from wherever they lie, and nothing else there; NULL = none */
 } LintTarget;
 
 /* Every finding of a file, in its order: LintFinding *, freed with the array; never NULL. network is the one its metadata names,

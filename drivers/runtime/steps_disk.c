@@ -210,14 +210,8 @@ static char *domain_name(const StepOrder *o)
 static bool define_xml(StepRun *run, const DomainTemplate *t, DomainSpec *spec, char **ret_xml, GError **err)
 {
   const StepOrder *o = run->order;
-  g_autoptr(GPtrArray) dirs = g_ptr_array_new_with_free_func(g_free);
-  g_ptr_array_add(dirs, g_strdup(o->storage->path));
-  if (spec->kernel)
-    g_ptr_array_add(dirs, g_path_get_dirname(spec->kernel));
-  if (spec->initrd)
-    g_ptr_array_add(dirs, g_path_get_dirname(spec->initrd));
-  g_ptr_array_add(dirs, NULL);
-  LintPolicy policy = { (const char *const *)dirs->pdata, (const char *const *)o->template->waive };
+  const char *const directories[] = { o->storage->path, NULL };
+  LintPolicy policy = { directories, (const char *const *)o->template->waive };
   json_auto_t *parameters = o->pool && o->pool->parameters ? json_loads(o->pool->parameters, 0, NULL) : NULL;
   g_autoptr(GPtrArray) texts = g_ptr_array_new_with_free_func(g_free);
   g_autofree TemplateArgument *arguments = arguments_of(parameters, &spec->n_arguments, texts);

@@ -110,6 +110,36 @@ static void a_template_the_host_finds_invalid_was_taken(void **state)
   place_free(p);
 }
 
+#define CDROM(file) "</disk><disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='" file "'/>" \
+  "<target dev='sda' bus='sata'/><readonly/></disk>"
+
+/* The directory of an image's kernel was open to the template: it could attach whatever lies beside it. */
+static void a_kernel_opens_itself_and_not_its_directory(void **state)
+{
+  static const char *const refused[] = { CDROM("/etc/shadow"), CDROM("/etc/vmlinuz"), CDROM("/boot/grub/grub.cfg") };
+  g_autofree char *text = NULL;
+  assert_true(g_file_get_contents("templates/linux-desktop.xml", &text, NULL, NULL));
+  Place *p = place_new(text);
+  p->image.kernel = (char *)"/etc/vmlinuz";
+  p->image.initrd = (char *)"/boot/initrd.img";
+  g_autoptr(StepResult) taken = run(p, STEP_DEFINE);
+  if (taken->error)
+    fail_msg("%s", taken->error->message);
+  g_autofree char *defined = defined_xml(p);
+  assert_non_null(strstr(defined, "<kernel>/etc/vmlinuz</kernel>"));
+  assert_non_null(strstr(defined, "<initrd>/boot/initrd.img</initrd>"));
+  g_auto(GStrv) parts = g_strsplit(text, "</disk>", 2);
+  for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+    g_autofree char *xml = g_strjoinv(refused[i], parts);
+    p->template.xml = xml;
+    g_autoptr(StepResult) result = run(p, STEP_DEFINE);
+    assert_non_null(result->error);
+    assert_int_equal(error_reason(result->error), REASON_TEMPLATE_POLICY);
+    assert_string_equal(error_arg(result->error, "rule"), "disk-file");
+  }
+  place_free(p);
+}
+
 static void network_addresses_are_one_a_desktop(void **state)
 {
   static const char other[] = "21111111-2222-4333-8444-555555555555";
@@ -155,6 +185,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_desktop_keeps_its_network_address),
     cmocka_unit_test(a_template_the_host_finds_invalid_was_taken),
+    cmocka_unit_test(a_kernel_opens_itself_and_not_its_directory),
     cmocka_unit_test(network_addresses_are_one_a_desktop),
     cmocka_unit_test(a_disk_of_another_controller_was_deleted),
   };
