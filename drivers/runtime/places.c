@@ -54,13 +54,40 @@ static bool apart(const Places *p, const char *state, GError **err)
   return true;
 }
 
+/* Whoever may write to a directory may put another in the place of one in it; in a sticky one only its owner and that of the entry may. */
+static bool parent_is_safe(const struct stat *st)
+{
+  bool trusted = st->st_uid == 0 || st->st_uid == geteuid();
+  return trusted && (!(st->st_mode & (S_IWGRP | S_IWOTH)) || st->st_mode & S_ISVTX);
+}
+
+static bool parents_are_safe(const char *path, GError **err)
+{
+  g_autofree char *at = g_path_get_dirname(path);
+  while (true) {
+    struct stat st;
+    if (stat(at, &st))
+      return error_false(err, REASON_IO, "action", "use", "path", at, "detail", g_strerror(errno), NULL);
+    if (!parent_is_safe(&st)) {
+      g_autofree char *detail = g_strdup_printf("somebody else may write to \"%s\", and so swap what lies in it: chmod go-w it, or name another", at);
+      return refuse("backup.directory", detail, err);
+    }
+    if (!strcmp(at, "/"))
+      return true;
+    char *up = g_path_get_dirname(at);
+    g_free(at);
+    at = up;
+  }
+}
+
 static bool ours_alone(const char *path, GError **err)
 {
   struct stat st;
   if (stat(path, &st))
     return error_false(err, REASON_IO, "action", "use", "path", path, "detail", g_strerror(errno), NULL);
-  return (st.st_uid == geteuid() && !(st.st_mode & (S_IWGRP | S_IWOTH))) ||
-         refuse("backup.directory", "somebody else may write to it: chown it to us, and chmod go-w", err);
+  if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+    return refuse("backup.directory", "somebody else may write to it: chown it to us, and chmod go-w", err);
+  return parents_are_safe(path, err);
 }
 
 bool places_prepare(const char *state, const char *imports, const char *backups, Places *ret, GError **err)

@@ -14,5 +14,5 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Places, places_clear)
 
 /* Makes both, readable by us alone, where they are missing; NULL stands for "imports" and "backups" in state, which must be there. *ret is to be cleared
  * by the caller. BAD_CONFIG where one is or holds the state directory, or lies in the other (what was backed up could be imported, and read), or
- * where somebody but us may write to that of backups; IO. */
+ * where somebody but us and root may write to that of backups, or put another in its place; IO. */
 bool places_prepare(const char *state, const char *imports, const char *backups, Places *ret, GError **err);

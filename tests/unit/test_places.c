@@ -113,12 +113,38 @@ static void backups_are_not_written_where_others_may_plant_links(void **state)
   stand_clear(&s);
 }
 
+static void backups_are_not_written_below_what_others_may_rename(void **state)
+{
+  static const struct {
+    mode_t mode;
+    bool taken;
+  } rows[] = { { 0770, false }, { 0707, false }, { 0777, false }, { 0755, true }, { 01777, true } };
+  Stand s = stand_new();
+  g_autofree char *in = below(&s, "in"), *out = below(&s, "in/out");
+  assert_int_equal(g_mkdir(in, 0755), 0);
+  assert_int_equal(g_mkdir(out, 0700), 0);
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_auto(Places) places = { 0 };
+    g_autoptr(GError) err = NULL;
+    assert_int_equal(g_chmod(in, rows[i].mode), 0);
+    if (places_prepare(s.state, NULL, out, &places, &err) != rows[i].taken)
+      fail_msg("below a directory of mode %o: %s", rows[i].mode, err ? err->message : "taken");
+    if (rows[i].taken)
+      continue;
+    assert_true(error_is(err, REASON_BAD_CONFIG));
+    assert_string_equal(error_arg(err, "path"), "backup.directory");
+    assert_non_null(strstr(error_arg(err, "detail"), in));
+  }
+  stand_clear(&s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(both_are_made_in_the_state_directory),
     cmocka_unit_test(a_link_is_followed_once_and_for_all),
     cmocka_unit_test(what_would_open_the_store_is_refused),
+    cmocka_unit_test(backups_are_not_written_below_what_others_may_rename),
     cmocka_unit_test(backups_are_not_written_where_others_may_plant_links),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
