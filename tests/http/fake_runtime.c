@@ -121,7 +121,9 @@ void fake_user(Runtime *r, const char *name, Role role, const char *password_has
 
 static Token *token_add(Runtime *r, const char *user, TokenKind kind, const char *hash, int64_t life_s)
 {
+  g_mutex_lock(&r->mutex);
   g_autofree char *name = g_strdup_printf("k-%" G_GINT64_FORMAT, ++r->number);
+  g_mutex_unlock(&r->mutex);
   Token *token = (Token *)object_new(&schemas[NOUN_TOKEN], NOUN_TOKEN, name);
   ref_set(&token->user, user);
   token->kind = kind;
