@@ -2,6 +2,7 @@
  * by libvirt's own schema; and what the controller doesn't set comes out as it went in, compared as canonical XML. Runs from the
  * project's root. */
 #include "core/template/domain.h"
+#include "core/template/lint.h"
 #include "core/template/xml.h"
 #include "drivers/schema/schema.h"
 
@@ -183,7 +184,7 @@ static void drop_ours(xmlNode *metadata)
 static void drop_screens(xmlNode *devices)
 {
   for (xmlNode *screen = devices ? xml_find(devices, "graphics") : NULL; screen; screen = xml_next(screen, false)) {
-    drop_attributes(screen, "autoport port tlsPort websocket passwd listen");
+    drop_attributes(screen, "autoport port tlsPort websocket socket passwd passwdValidTo connected listen");
     drop(screen, "listen");
   }
 }
@@ -269,6 +270,75 @@ static void the_comparison_sees_a_change(void **state)
   xml_set(xml_find_path(changed, "/domain/cputune/vcpupin", &attribute), "cpuset", "1");
   g_autofree char *was = canonical(before, VIRT_KVM), *is = canonical(changed, VIRT_KVM);
   assert_string_not_equal(is, was);
+}
+
+/* ── the corpus: nearly every element of libvirt's schema ──────────────────── */
+
+/* The rule, line and place of every finding; beside the file as NAME.refused, where there is one. */
+static char *told(const GPtrArray *findings)
+{
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < findings->len; i++) {
+    const LintFinding *f = findings->pdata[i];
+    g_string_append_printf(text, "%d %s %s\n", f->line, lint_rule_name(f->rule), f->what);
+  }
+  return g_string_free(text, FALSE);
+}
+
+static bool is_never_made(const GPtrArray *findings)
+{
+  for (guint i = 0; i < findings->len; i++)
+    if (lint_rule_waive(((LintFinding *)findings->pdata[i])->rule) == WAIVE_NEVER)
+      return true;
+  return false;
+}
+
+/* Every rule waived, so that what is refused survives too once somebody allows it. */
+static void assert_survives(const DomainTemplate *template, const char *name)
+{
+  const char *waived[N_LINT_RULES + 1] = { NULL };
+  for (int rule = 0; rule < N_LINT_RULES; rule++)
+    waived[rule] = lint_rule_name((LintRule)rule);
+  VirtType type = template->is_xen ? VIRT_XEN : VIRT_KVM;
+  DomainSpec spec = spec_of(type);
+  g_autoptr(GError) err = NULL;
+  g_autofree char *xml = NULL;
+  if (!template_domain(template, &spec, &(LintPolicy){ .directories = storage, .waived = waived }, &xml, &err))
+    fail_msg("%s: %s", name, err->message);
+  g_autoptr(xmlDoc) after = parse_valid(name, xml), before = xmlCopyDoc(template->doc, 1);
+  g_autofree char *was = canonical(before, type), *is = canonical(after, type);
+  assert_string_equal(is, was);
+}
+
+static void assert_taken_or_refused(const char *name)
+{
+  g_autoptr(DomainTemplate) template = load("tests/golden/corpus", name);
+  assert_true(domain_schema_check(schema, template->doc, print_finding, (void *)name));
+  g_autoptr(GPtrArray) findings = lint_list(template->doc, template->network, &policy);
+  g_autofree char *path = g_strdup_printf("tests/golden/corpus/%s.refused", name), *wanted = NULL, *is = told(findings);
+  if (g_getenv("UPDATE_GOLDEN") && findings->len)
+    assert_true(g_file_set_contents(path, is, -1, NULL));
+  bool refused = g_file_get_contents(path, &wanted, NULL, NULL);
+  if (strcmp(is, refused ? wanted : "") != 0)
+    fail_msg("%s: found\n%swanted\n%s", name, is, refused ? wanted : "");
+  if (!is_never_made(findings))
+    assert_survives(template, name);
+}
+
+/* Those that a screen, interface or channel is added to are compared by what_we_do_not_know_survives(). */
+static void every_file_is_taken_or_refused_by_rule_and_line(void **state)
+{
+  static const char *const others[] = { "bare", "numa", "sev", "multimedia", "features", "memory-devices", "xen-pv", NULL };
+  g_autoptr(GDir) dir = g_dir_open("tests/golden/corpus", 0, NULL);
+  int n = 0;
+  for (const char *file; (file = g_dir_read_name(dir));) {
+    g_autofree char *name = g_str_has_suffix(file, ".xml") ? g_strndup(file, strlen(file) - strlen(".xml")) : NULL;
+    if (!name || g_strv_contains(others, name))
+      continue;
+    assert_taken_or_refused(name);
+    n++;
+  }
+  assert_true(n >= 40);
 }
 
 /* ── what is set ─────────────────────────────────────────────────────────── */
@@ -546,6 +616,7 @@ int main(void)
     cmocka_unit_test(shipped_templates_are_clean),
     cmocka_unit_test(what_we_do_not_know_survives),
     cmocka_unit_test(the_comparison_sees_a_change),
+    cmocka_unit_test(every_file_is_taken_or_refused_by_rule_and_line),
     cmocka_unit_test(a_bare_machine_gets_what_it_needs),
     cmocka_unit_test(every_screen_is_closed_and_listens_where_told),
     cmocka_unit_test(xen_takes_no_password_and_its_own_bus),
