@@ -16,6 +16,7 @@
 #include <libxml/xmlwriter.h>
 #include <string.h>
 
+#include "drivers/hypervisor/xml_read.h"
 #include "drivers/volume/lock.h"
 #include "drivers/volume/pour.h"
 
@@ -147,7 +148,7 @@ static void pool_uuid(const char *path, char uuid[VIR_UUID_STRING_BUFLEN])
 static bool pool_has_path(virStoragePoolPtr pool, const char *path)
 {
   g_autofree char *text = virStoragePoolGetXMLDesc(pool, 0);
-  AUTO_XML doc = text ? xmlReadMemory(text, (int)strlen(text), "pool.xml", NULL, XML_PARSE_NONET) : NULL;
+  AUTO_XML doc = xml_doc_read(text, NULL);
   const xmlNode *target = doc ? find_element(xmlDocGetRootElement(doc), "target") : NULL;
   g_autofree char *wanted = g_canonicalize_filename(path, "/");
   g_autofree char *found = target ? g_canonicalize_filename(element_text(target, "path"), "/") : NULL;
@@ -275,26 +276,32 @@ virStorageVolPtr libvirt_volume_find(const LibvirtVolumes *v, const char *name, 
   return vol;
 }
 
-bool libvirt_volume_facts(const LibvirtVolumes *v, virStorageVolPtr vol, LibvirtVolume *ret_facts, GError **err)
+bool libvirt_volume_read(const char *xml, LibvirtVolume *ret_facts)
 {
-  const char *name = virStorageVolGetName(vol);
-  g_autofree char *text = virStorageVolGetXMLDesc(vol, 0);
-  if (!text)
-    return libvirt_volume_failed(v, "look at", name, err);
-  AUTO_XML doc = xmlReadMemory(text, (int)strlen(text), "volume.xml", NULL, XML_PARSE_NONET);
+  AUTO_XML doc = xml_doc_read(xml, NULL);
   const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL, *format = root ? find_element(root, "format") : NULL;
   if (!root)
-    return error_false(err, REASON_IO, "action", "look at", "path", name, "detail", "the host's answer is not XML", NULL);
+    return false;
   const char *physical = element_text(root, "physical");
   *ret_facts = (LibvirtVolume){
-    .size_bytes = g_ascii_strtoll(*physical ? physical : element_text(root, "capacity"), NULL, 10),
-    .allocated_bytes = g_ascii_strtoll(element_text(root, "allocation"), NULL, 10),
+    .size_bytes = MAX(0, g_ascii_strtoll(*physical ? physical : element_text(root, "capacity"), NULL, 10)),
+    .allocated_bytes = MAX(0, g_ascii_strtoll(element_text(root, "allocation"), NULL, 10)),
     .mode = (unsigned)g_ascii_strtoull(element_text(root, "mode"), NULL, 8),
   };
   xmlChar *type = format ? xmlGetProp(format, BAD_CAST "type") : NULL;
   g_strlcpy(ret_facts->format, type ? (const char *)type : "", sizeof ret_facts->format);
   xmlFree(type);
   return true;
+}
+
+bool libvirt_volume_facts(const LibvirtVolumes *v, virStorageVolPtr vol, LibvirtVolume *ret_facts, GError **err)
+{
+  const char *name = virStorageVolGetName(vol);
+  g_autofree char *text = virStorageVolGetXMLDesc(vol, 0);
+  if (!text)
+    return libvirt_volume_failed(v, "look at", name, err);
+  return libvirt_volume_read(text, ret_facts) ||
+         error_false(err, REASON_IO, "action", "look at", "path", name, "detail", "the host's answer is not XML that is taken", NULL);
 }
 
 static VolumeFacts *facts_new(const char *name, const LibvirtVolume *volume)

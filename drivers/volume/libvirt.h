@@ -30,6 +30,9 @@ bool libvirt_volume_failed(const LibvirtVolumes *v, const char *action, const ch
 /* A volume by name, to be freed. One that libvirtd has not met (made by another host, or by hand) makes it look into the
  * directory once. NULL with NOT_FOUND. */
 virStorageVolPtr libvirt_volume_find(const LibvirtVolumes *v, const char *name, GError **err);
+/* What a host's XML of a volume tells, read as a stranger's: a number that is none, or is below 0, is 0. False for what is no XML, is longer than 4 MiB
+ * or has a DOCTYPE. Pure. */
+bool libvirt_volume_read(const char *xml, LibvirtVolume *ret_facts);
 bool libvirt_volume_facts(const LibvirtVolumes *v, virStorageVolPtr vol, LibvirtVolume *ret_facts, GError **err);
 /* An empty raw file; EXISTS. */
 bool libvirt_volume_create(const LibvirtVolumes *v, const char *name, unsigned mode, virStorageVolPtr *ret_vol, GError **err);

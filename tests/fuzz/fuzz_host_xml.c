@@ -1,0 +1,47 @@
+/* Fuzzes what hosts tell in XML of their devices and volumes; domains have a target of their own. The first byte says whose reader it is for. What is
+ * taken has no DOCTYPE, and numbers within their bounds. */
+#include <string.h>
+
+#include "drivers/gpu/view.h"
+#include "drivers/hypervisor/device_xml.h"
+#include "drivers/hypervisor/xml_read.h"
+#include "drivers/volume/libvirt.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_device(const char *xml)
+{
+  g_autofree char *parent = NULL;
+  DeviceKind kind = device_xml_kind(xml, &parent);
+  g_assert(kind == DEVICE_OTHER || kind == DEVICE_CARD || kind == DEVICE_MDEV);
+  g_assert(device_xml_free(xml, "nvidia-474") >= -1);
+}
+
+static void check_card(const char *xml)
+{
+  g_autoptr(GpuView) view = gpu_view_new();
+  g_autoptr(GError) err = NULL;
+  bool read = gpu_view_node(view, "h1", xml, &err);
+  g_assert(read == !err && (read || error_is(err, REASON_GPU_FACTS)));
+}
+
+static void check_volume(const char *xml)
+{
+  LibvirtVolume volume;
+  if (!libvirt_volume_read(xml, &volume))
+    return;
+  g_assert(volume.size_bytes >= 0 && volume.allocated_bytes >= 0 && strlen(volume.format) < sizeof volume.format);
+  xmlDoc *doc = xml_doc_read(xml, NULL); /* the same rule for all: a DOCTYPE, or 4 MiB, is not taken */
+  g_assert(doc);
+  xmlFreeDoc(doc);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  static void (*const readers[])(const char *) = { check_device, check_card, check_volume };
+  if (!size)
+    return 0;
+  g_autofree char *xml = g_strndup((const char *)data + 1, size - 1);
+  readers[*data % G_N_ELEMENTS(readers)](xml);
+  return 0;
+}
