@@ -494,11 +494,6 @@ GPtrArray *state_names(State *state, Noun noun)
   return names_of(state->slots[noun]);
 }
 
-int state_count(State *state, Noun noun)
-{
-  return g_hash_table_size(state->slots[noun]);
-}
-
 PoolUse state_pool_use(State *state, const char *pool)
 {
   settle(state);

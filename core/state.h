@@ -46,7 +46,6 @@ GPtrArray *state_take_seen(State *state);
 
 /* All names of a noun, unordered: borrowed strings, valid until the next change. Owned by the caller. */
 GPtrArray *state_names(State *state, Noun noun);
-int state_count(State *state, Noun noun);
 
 typedef struct {
   int total, by_state[N_DESKTOP_STATES];

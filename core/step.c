@@ -8,14 +8,6 @@ const StepRow step_rows[N_STEPS] = {
 #undef X
 };
 
-StepKind step_find(const char *name)
-{
-  for (StepKind k = 0; k < N_STEPS; k++)
-    if (!g_strcmp0(step_rows[k].name, name))
-      return k;
-  return STEP_NONE;
-}
-
 #define LIST(name, ...) static const StepKind name##_steps[] = { __VA_ARGS__ }
 LIST(provision, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_START, STEP_READY);
 /* the old definition goes with its NVRAM and TPM before the next generation's disk is made */

@@ -47,8 +47,6 @@ typedef struct {
 } StepRow;
 
 extern const StepRow step_rows[N_STEPS];
-/* STEP_… of a wire name; STEP_NONE where there is none. */
-StepKind step_find(const char *name);
 
 /* The steps of a kind of task; *ret_n of them. */
 const StepKind *task_steps(TaskKind kind, int *ret_n);

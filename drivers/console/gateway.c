@@ -374,8 +374,6 @@ Gateway *gateway_new(const GatewayConfig *config, GError **err)
   return g_steal_pointer(&g);
 }
 
-const char *const *gateway_addresses(const Gateway *g) { return (const char *const *)g->addresses; }
-
 static void lanes_free(Gateway *g)
 {
   for (int i = 0; i < g->n_lanes; i++)

@@ -13,8 +13,6 @@ typedef struct Gateway Gateway;
 /* Listens and begins to serve on threads of its own. config stays the caller's and must outlive it. IO, BAD_CERTIFICATE,
  * BAD_VALUE, PLAIN_PUBLIC, LISTEN_FAILED, MISSING_FIELD, TOO_LARGE. */
 Gateway *gateway_new(const GatewayConfig *config, GError **err);
-/* The addresses it listens on, with their real ports; borrowed. */
-const char *const *gateway_addresses(const Gateway *gateway);
 /* Reads certificate and files again; what is wrong leaves the old ones in place. Sessions and consoles go on. */
 bool gateway_reload(Gateway *gateway, GError **err);
 /* Takes no more connections; consoles may go on for as long as configured. Returns at once. */

@@ -463,15 +463,6 @@ void lanes_look(Lanes *lanes, const char *name, const char *uuid)
   pthread_mutex_unlock(&lanes->lock);
 }
 
-void lanes_probe(Lanes *lanes, const char *name)
-{
-  pthread_mutex_lock(&lanes->lock);
-  HostLanes *host = g_hash_table_lookup(lanes->hosts, name);
-  if (host && host->retry.iter)
-    due_set(lanes, &host->retry, g_get_monotonic_time());
-  pthread_mutex_unlock(&lanes->lock);
-}
-
 bool lanes_state(Lanes *lanes, const char *name, LaneState *ret_state)
 {
   pthread_mutex_lock(&lanes->lock);

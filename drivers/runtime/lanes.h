@@ -153,8 +153,6 @@ void lanes_submit(Lanes *lanes, const char *host, const LaneJob *job);
 /* Looks at uuid soon, as after an event; NULL = at the whole host, as after a poll, and what is wrong with it is said again: all
  * that is known, for one who has forgotten. An unknown host is ignored. */
 void lanes_look(Lanes *lanes, const char *host, const char *uuid);
-/* Ends the wait for the next probe of a host whose breaker is open or whose connection is lost. */
-void lanes_probe(Lanes *lanes, const char *host);
 
 /* false for an unknown host. ret_state->error is the caller's to free. */
 bool lanes_state(Lanes *lanes, const char *host, LaneState *ret_state);
