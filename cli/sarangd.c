@@ -26,6 +26,8 @@
   X(poll_s, INT, "hosts", "poll_s", 1, 3600, "30", "seconds", "between looks at each host beside its events") \
   X(imports, PATH, "image", "import_directory", 1, 4000, NULL, "", \
     "where images must lie that are imported over the network; unset: imports in the state directory") \
+  X(storages, LIST, "storage", "directories", 0, 64, "/srv;/var/lib/libvirt/images;/var/lib/xen/images", "directories", \
+    "where storages must lie that are made over the network: sarangd writes there as root; elsewhere root on the local socket makes them") \
   X(event_days, INT, "history", "events_days", 0, 36500, "400", "days", "how long events are kept, who did what among them; 0 = for ever") \
   X(task_days, INT, "history", "tasks_days", 0, 36500, "30", "days", "how long finished tasks are kept; 0 = for ever") \
   X(session_days, INT, "history", "sessions_days", 0, 36500, "400", "days", "how long ended sessions are kept; 0 = for ever") \
@@ -98,12 +100,14 @@ static void notify_ready(void)
 static bool serve(const DaemonConfig *config, const char *store_uri, GError **err)
 {
   g_auto(Places) places = { 0 };
-  if (!places_prepare(config->state, config->imports, config->http_backups, &places, err))
+  g_auto(StorageGround) ground = { 0 };
+  if (!places_prepare(config->state, config->imports, config->http_backups, &places, err) ||
+      !places_ground(&places, config->state, config->storages, &ground, err))
     return false;
   RuntimeOptions options = {
     .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
     .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
-    .imports = places.imports, .token_days_max = config->token_days,
+    .imports = places.imports, .ground = &ground, .token_days_max = config->token_days,
     .keep_days = { [NOUN_EVENT] = config->event_days, [NOUN_TASK] = config->task_days, [NOUN_SESSION] = config->session_days },
   };
   Runtime *runtime = runtime_new(&options, err);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/api.h"
+#include "core/ground.h"
 #include "core/observe.h"
 #include "core/step.h"
 
@@ -19,6 +20,7 @@ typedef struct {
   bool allow_plain_tcp;   /* hosts by qemu+tcp may be enrolled */
   int64_t keep_us[N_NOUNS]; /* how long the history of EVENT, TASK and SESSION is kept; 0 = for ever */
   int64_t token_days_max; /* how long a token for programs may last; 0 = 366 */
+  const StorageGround *ground; /* where a storage may lie that is made over the network; NULL = nowhere. Outlives the brain */
   const char *imports;    /* directory, without a link in it, whose files may be imported over the network; NULL = none may. Outlives the brain */
 } BrainOptions;
 

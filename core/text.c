@@ -105,6 +105,12 @@ bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_numbe
   return text && *text != '+' && g_ascii_string_to_signed(text, 10, min, max, ret_number, NULL);
 }
 
+bool path_holds(const char *outer, const char *inner)
+{
+  size_t bytes = strlen(outer);
+  return !strcmp(outer, "/") || (!strncmp(outer, inner, bytes) && (!inner[bytes] || inner[bytes] == '/'));
+}
+
 bool path_is_below(const char *directory, const char *path)
 {
   size_t bytes = directory ? strlen(directory) : 0;

@@ -26,6 +26,8 @@ bool text_check(const char *field, const char *text, int max_characters, GError 
 /* True where path is absolute and names something below directory (absolute, without a slash at its end) by its text alone: no "..", no "." and no
  * empty part. Where directory has no link in it and path is opened without following any, what is opened is below it. NULL is not. */
 bool path_is_below(const char *directory, const char *path);
+/* outer is inner, or somewhere above it: both absolute, in their shortest writing. */
+bool path_holds(const char *outer, const char *inner);
 
 /* A copy of at most max_characters of text that is safe on a terminal and in a log: what text_check refuses reads <U+202E>, and a
  * byte that is not UTF-8 <FF>. Owned by the caller. */

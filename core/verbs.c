@@ -100,12 +100,29 @@ static bool storage_ok(Brain *b, const Storage *s, GError **err)
   return true;
 }
 
+/* sarangd writes there as root: a caller from elsewhere must not choose any directory of the controller for that. What somebody gave before stays. */
+static bool place_may(Brain *b, const Caller *caller, const char *field, const char *path, GError **err)
+{
+  const StorageGround *ground = b->options.ground;
+  if (caller->local || !path || storage_ground_takes(ground, path))
+    return true;
+  g_autofree char *directories = ground && ground->inside ? g_strjoinv(", ", ground->inside) : g_strdup("");
+  return error_false(err, REASON_STORAGE_OUTSIDE, "field", field, "directories", directories, "path", path, NULL);
+}
+
+static bool places_may(Brain *b, const Caller *caller, const Storage *old, const Storage *s, GError **err)
+{
+  bool same = old && !g_strcmp0(old->path, s->path), same_here = old && !g_strcmp0(old->controller_path, s->controller_path);
+  return (same || place_may(b, caller, "path", s->path, err)) &&
+         (same_here || place_may(b, caller, "controller_path", s->controller_path, err));
+}
+
 static bool verb_storage_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Storage *s = verb_new_object(b, r, NOUN_STORAGE, request_text(r, "name"), err);
   if (!s)
     return false;
-  if (!storage_ok(b, s, err))
+  if (!storage_ok(b, s, err) || !places_may(b, &r->caller, NULL, s, err))
     return verb_drop(NOUN_STORAGE, s);
   verb_keep(b, NOUN_STORAGE, s);
   answer_object(b, a, 201, request_text(r, "name"));
@@ -117,7 +134,7 @@ static bool verb_storage_change(Brain *b, const Request *r, Answer *a, GError **
   Storage *s = verb_changed_object(b, r, NOUN_STORAGE, err);
   if (!s)
     return false;
-  if (!storage_ok(b, s, err))
+  if (!storage_ok(b, s, err) || !places_may(b, &r->caller, GET(b, Storage, STORAGE, r->name), s, err))
     return verb_drop(NOUN_STORAGE, s);
   verb_keep(b, NOUN_STORAGE, s);
   answer_object(b, a, 200, r->name);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/error.h"
+#include "core/text.h"
 
 void places_clear(Places *places)
 {
@@ -36,20 +37,13 @@ static char *place_make(const char *state, const char *wanted, const char *name,
   return real_path(path, err);
 }
 
-/* outer is inner, or somewhere above it. */
-static bool holds(const char *outer, const char *inner)
-{
-  size_t bytes = strlen(outer);
-  return !strcmp(outer, "/") || (!strncmp(outer, inner, bytes) && (!inner[bytes] || inner[bytes] == '/'));
-}
-
 static bool apart(const Places *p, const char *state, GError **err)
 {
-  if (holds(p->imports, state))
+  if (path_holds(p->imports, state))
     return refuse("image.import_directory", "it holds the state directory: the store could be imported, and read", err);
-  if (holds(p->backups, state))
+  if (path_holds(p->backups, state))
     return refuse("backup.directory", "it holds the state directory", err);
-  if (holds(p->imports, p->backups) || holds(p->backups, p->imports))
+  if (path_holds(p->imports, p->backups) || path_holds(p->backups, p->imports))
     return refuse("image.import_directory", "it and backup.directory must lie apart: a backup could be imported, and read", err);
   return true;
 }
@@ -99,5 +93,24 @@ bool places_prepare(const char *state, const char *imports, const char *backups,
     return false;
   *ret = places;
   places = (Places){ 0 };
+  return true;
+}
+
+bool places_ground(const Places *places, const char *state, char *const *directories, StorageGround *ret, GError **err)
+{
+  g_autoptr(GStrvBuilder) inside = g_strv_builder_new();
+  for (char *const *d = directories; d && *d; d++) {
+    if (**d != '/')
+      return refuse("storage.directories", "each must be an absolute path", err);
+    g_autofree char *plain = g_canonicalize_filename(*d, NULL), *real = real_path(*d, NULL);
+    g_strv_builder_add(inside, plain);
+    if (real && strcmp(real, plain) != 0) /* one that is not there yet stands by its text */
+      g_strv_builder_add(inside, real);
+  }
+  g_autofree char *own = real_path(state, err);
+  if (!own)
+    return false;
+  ret->apart = g_strdupv((char *[]){ own, places->imports, places->backups, NULL });
+  ret->inside = g_strv_builder_end(inside);
   return true;
 }

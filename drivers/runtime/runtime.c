@@ -295,7 +295,7 @@ static Brain *brain_from_store(Runtime *rt, GError **err)
   bool ok = rt->store->driver->load(rt->store, collect, objects, &sequence, err);
   BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
                            .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
-                           .imports = rt->options.imports, .token_days_max = rt->options.token_days_max };
+                           .imports = rt->options.imports, .ground = rt->options.ground, .token_days_max = rt->options.token_days_max };
   for (Noun noun = 0; noun < N_NOUNS; noun++)
     options.keep_us[noun] = rt->options.keep_days[noun] * 86400 * G_USEC_PER_SEC;
   Brain *brain = ok ? brain_new(&options) : NULL;
@@ -439,6 +439,7 @@ Runtime *runtime_new(const RuntimeOptions *options, GError **err)
   Runtime *rt = runtime_alloc(options);
   rt->store = store_open(options->store_uri, err);
   DispatchOptions how = { options->never_kvm, options->allow_plain_tcp, options->poll_us };
+  how.ground = options->ground;
   rt->dispatch = rt->store ? dispatch_new(rt, &how) : NULL;
   Brain *brain = rt->store ? brain_from_store(rt, err) : NULL;
   if (!brain) {

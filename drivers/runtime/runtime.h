@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/api.h"
+#include "core/ground.h"
 #include "drivers/runtime/published.h"
 #include "drivers/store/store.h"
 
@@ -41,6 +42,7 @@ typedef struct {
   int64_t poll_us;             /* between looks at each host beside its events */
   int64_t keep_days[N_NOUNS];  /* how long the history of EVENT, TASK and SESSION is kept; 0 = for ever */
   int64_t token_days_max;      /* how long a token for programs may last; 0 = 366 */
+  const StorageGround *ground; /* where a storage may lie that is made over the network, see places.h; outlives the runtime; NULL = nowhere */
   const char *imports;         /* directory whose files may be imported over the network, see places.h; outlives the runtime; NULL = none may */
 } RuntimeOptions;
 

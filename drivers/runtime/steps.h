@@ -4,6 +4,7 @@
 
 #include <gio/gio.h>
 
+#include "core/ground.h"
 #include "core/step.h"
 #include "drivers/hypervisor/hypervisor.h"
 
@@ -16,6 +17,7 @@ typedef struct {
   bool allow_plain_tcp;
   bool never_kvm;
   StepMemo *memo;  /* NULL = a host looks at every definition */
+  const StorageGround *ground;  /* storages in it lead nowhere else, see VolumesOptions; NULL = none is held to anything */
 } StepOptions;
 
 /* Runs order with the host's connection (NULL for one on files) and fills result (error included) by deadline_us, monotonic.

@@ -17,6 +17,7 @@ Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Hos
     .path = storage->path,
     .controller_path = storage->controller_path,
     .uri = host ? host->uri : NULL,
+    .ground = run->options->ground,
   };
   VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
   Volumes *volumes = NULL;

@@ -61,6 +61,19 @@ static int open_volume(const DirVolumes *dir, const char *name, struct stat *ret
 
 /* ── open, close, look ──────────────────────────────────────────────────── */
 
+/* Where callers over the network may name a path, whoever shares that directory may have made it a link: it must stay there. What lies elsewhere was
+ * named by root. */
+static bool stays_inside(const VolumesOptions *options, const char *path, int fd, GError **err)
+{
+  if (!storage_ground_takes(options->ground, path))
+    return true;
+  g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd), *real = g_file_read_link(link, err);
+  if (!real || storage_ground_takes(options->ground, real))
+    return real;
+  g_autofree char *directories = g_strjoinv(", ", options->ground->inside);
+  return error_false(err, REASON_STORAGE_OUTSIDE, "field", "path", "directories", directories, "path", real, NULL);
+}
+
 static bool dir_open(const VolumesOptions *options, const VolumeCall *call, Volumes **ret_volumes, GError **err)
 {
   const char *path = options->controller_path ? options->controller_path : options->path;
@@ -69,6 +82,10 @@ static bool dir_open(const VolumesOptions *options, const VolumeCall *call, Volu
   int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0)
     return error_false(err, REASON_STORAGE_UNREACHABLE, "storage", options->storage, "detail", g_strerror(errno), NULL);
+  if (!stays_inside(options, path, fd, err)) {
+    close(fd);
+    return false;
+  }
   struct statfs st;
   DirVolumes *dir = g_new0(DirVolumes, 1);
   dir->fd = fd;

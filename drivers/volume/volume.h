@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "core/error.h"
+#include "core/ground.h"
 #include "core/model.h"
 #include "core/names.h"
 #include "core/text.h"
@@ -94,11 +95,12 @@ typedef struct {
   const char *uri;             /* libvirt: the host; not needed with a connection */
   void *connection;            /* libvirt: a virConnectPtr to borrow, without other streams; NULL = one of its own to uri */
   bool create;                 /* make the directory where it is missing. Else that is an error: it may not be mounted */
+  const StorageGround *ground; /* of dir: a path that it takes must lead to one that it takes too; NULL = any may */
 } VolumesOptions;
 
 typedef struct Volumes Volumes;
 
-/* Errors: BAD_VALUE (a path that is not absolute), STORAGE_UNREACHABLE. */
+/* Errors: BAD_VALUE (a path that is not absolute), STORAGE_UNREACHABLE, STORAGE_OUTSIDE (a link led out of the ground). */
 bool volumes_open(const VolumesOptions *options, const VolumeCall *call, Volumes **ret_volumes, GError **err);
 /* NULL is ignored. No verb may be running. */
 void volumes_close(Volumes *volumes);

@@ -100,6 +100,39 @@ def hosts(daemon):
     assert "secret" not in json.dumps(host) and "not the XML" in json.dumps(host), host
 
 
+def storages(daemon):
+    """A storage from afar lies in storage.directories, also where a link there leads elsewhere, and never where the store is."""
+    ground, state = os.path.join(daemon.folder, "ground"), os.path.join(daemon.folder, "disk")
+    daemon.stop()
+    os.makedirs(ground + "/real")
+    os.symlink(state, ground + "/link")
+    daemon.more = ["storage.directories=" + ground]
+    daemon.start()
+    ada = Ada(daemon)
+    for path in ("/etc/logrotate.d", state, state + "/imports", daemon.folder, "/var", ground + "2", ground + "/../disk"):
+        for body in ({"path": path}, {"path": ground, "controller_path": path}):
+            status, answer = ada.ask("POST", "/storages", {"name": "s"} | body)
+            assert (status, answer["code"]) == (403, "storage-outside") or (".." in path and answer["code"] == "bad-value"), (path, answer)
+            assert answer["code"] == "bad-value" or (ground in answer["detail"] and "storage.directories" in json.dumps(answer)), answer
+    with open(os.path.join(state, "imports", "x.raw"), "wb") as image:
+        image.write(bytes(8192))
+    for name in ("link", "real"):
+        there = os.path.join(ground, name)
+        assert ada.ask("POST", "/storages", {"name": name, "path": there, "controller_path": there})[0] == 201
+        status, made = ada.ask("POST", "/images", {"family": name, "format": "raw", "storages": [name], "source": state + "/imports/x.raw"})
+        assert status == 202, made
+        if name == "real":
+            assert imported(daemon, made["name"])["state"] == "ready"
+            continue
+        end = time.monotonic() + 20 * SLOW
+        while "storage-outside" not in daemon.words():  # its task waits, as for any storage that cannot be opened
+            assert time.monotonic() < end, daemon.words()
+            time.sleep(0.02)
+    assert daemon.ask("GET", "/images/link@1")[1]["state"] != "ready"
+    assert not [name for name in os.listdir(state) if name.startswith("img-")], os.listdir(state)
+    assert daemon.ask("POST", "/storages", {"name": "roots", "path": daemon.folder, "controller_path": daemon.folder})[0] == 201
+
+
 def backups(daemon):
     state, ada = os.path.join(daemon.folder, "disk"), Ada(daemon)
     place = os.path.join(state, "backups")
@@ -149,7 +182,7 @@ def tell(function):
 
 
 def main():
-    stories = [images, hosts, backups, places_that_hold_the_store]
+    stories = [images, hosts, storages, backups, places_that_hold_the_store]
     passed = sum(tell(function) for function in stories)
     print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
     sys.exit(passed != len(stories))

@@ -22,7 +22,9 @@ World *world_new_keeping(int64_t events_s)
   w->now_us = INT64_C(1700000000000000);
   w->held = g_ptr_array_new();
   w->events = g_ptr_array_new_with_free_func(event_drop);
-  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS,
+  static char *inside[] = { (char *)"/srv", NULL }, *apart[] = { (char *)"/srv/own", (char *)"/var/lib/sarang", NULL };
+  static const StorageGround ground = { inside, apart };
+  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS, .ground = &ground,
                            .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC } };
   w->prunes = g_array_new(FALSE, FALSE, sizeof(Prune));
   w->brain = brain_new(&options);

@@ -488,6 +488,34 @@ static void an_administrator_elsewhere_imports_from_one_directory(void **state)
   world_free(w);
 }
 
+/* Over the network a storage lies where root said that some may: sarangd writes its files as root. */
+static void an_administrator_elsewhere_makes_storages_in_few_places(void **state)
+{
+  static const char *const refused[] = { "/etc/logrotate.d", "/var/lib/sarang", "/var/lib", "/", "/srv/own", "/srv/own/x", "/srv", "/srv2", "/srv/a/./../../etc",
+                                         "/srv/x/..//own/" };
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ada','role':'administrator'}")->error);
+  for (size_t i = 0; i < 2 * G_N_ELEMENTS(refused); i++) {
+    const char *path = refused[i / 2];
+    g_autofree char *body = i % 2 ? g_strdup_printf("{'name':'s','path':'%s'}", path)
+                                  : g_strdup_printf("{'name':'s','path':'/srv/good','controller_path':'%s'}", path);
+    const Answer *a = world_ask(w, API_STORAGE_ADD, "ada", NULL, body);
+    assert_non_null(a->error);
+    if (error_reason(a->error) != REASON_BAD_VALUE) { /* as for everybody: a path with .. */
+      assert_refused(a, REASON_STORAGE_OUTSIDE);
+      assert_string_equal(error_arg(a->error, "field"), i % 2 ? "path" : "controller_path");
+      assert_string_equal(error_arg(a->error, "directories"), "/srv");
+    }
+    assert_null(WORLD_GET(w, Storage, STORAGE, "s"));
+  }
+  assert_int_equal(world_ask(w, API_STORAGE_ADD, "ada", NULL, "{'name':'s','path':'/srv/good/','controller_path':'/srv/ours'}")->status, 201);
+  assert_refused(world_ask(w, API_STORAGE_CHANGE, "ada", "s", "{'controller_path':'/etc'}"), REASON_STORAGE_OUTSIDE);
+  assert_int_equal(world_ask(w, API_STORAGE_ADD, NULL, NULL, "{'name':'t','path':'/data','controller_path':'/data'}")->status, 201);
+  assert_int_equal(world_ask(w, API_STORAGE_CHANGE, "ada", "t", "{'hosts':['h1']}")->status, 200); /* what root named stays */
+  world_free(w);
+}
+
 static void an_administrator_elsewhere_adds_no_host_of_the_controllers_own(void **state)
 {
   static const char *const refused[] = { "fake:h2", "fake:h2?state=/var/lib/sarang/sarang.db", "fake:h2?control=/etc/shadow", "test:///etc/shadow",
@@ -749,6 +777,7 @@ int main(void)
     cmocka_unit_test(a_denial_is_an_event_once_a_minute),
     cmocka_unit_test(a_person_has_so_many_tokens_and_no_more),
     cmocka_unit_test(an_administrator_elsewhere_imports_from_one_directory),
+    cmocka_unit_test(an_administrator_elsewhere_makes_storages_in_few_places),
     cmocka_unit_test(an_administrator_elsewhere_adds_no_host_of_the_controllers_own),
     cmocka_unit_test(only_a_login_makes_tokens_for_programs),
     cmocka_unit_test(only_a_login_makes_people_and_passwords),

@@ -138,12 +138,41 @@ static void backups_are_not_written_below_what_others_may_rename(void **state)
   stand_clear(&s);
 }
 
+static void storages_from_afar_stay_away_from_what_is_ours(void **state)
+{
+  static const struct {
+    const char *path;
+    bool taken;
+  } rows[] = { { "in", false }, { "in/x", true }, { "link/x", true }, { "out", false }, { "", false }, { "state", false }, { "state/x", false }, { "in/out", false },
+               { "in/out/x", false }, { "in2", false } };
+  Stand s = stand_new();
+  g_autofree char *in = below(&s, "in"), *out = below(&s, "in/out"), *link = below(&s, "link");
+  assert_int_equal(g_mkdir(in, 0755), 0);
+  assert_int_equal(symlink(in, link), 0);
+  g_auto(Places) places = { 0 };
+  assert_true(places_prepare(s.state, NULL, out, &places, NULL));
+  g_auto(StorageGround) ground = { 0 };
+  assert_true(places_ground(&places, s.state, (char *[]){ link, s.state, NULL }, &ground, NULL));
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *path = below(&s, rows[i].path);
+    if (storage_ground_takes(&ground, path) != rows[i].taken)
+      fail_msg("%s: %s", path, rows[i].taken ? "refused" : "taken");
+  }
+  assert_false(storage_ground_takes(NULL, in));
+  g_autoptr(GError) err = NULL;
+  g_auto(StorageGround) none = { 0 };
+  assert_false(places_ground(&places, s.state, (char *[]){ (char *)"srv", NULL }, &none, &err));
+  assert_string_equal(error_arg(err, "path"), "storage.directories");
+  stand_clear(&s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(both_are_made_in_the_state_directory),
     cmocka_unit_test(a_link_is_followed_once_and_for_all),
     cmocka_unit_test(what_would_open_the_store_is_refused),
+    cmocka_unit_test(storages_from_afar_stay_away_from_what_is_ours),
     cmocka_unit_test(backups_are_not_written_below_what_others_may_rename),
     cmocka_unit_test(backups_are_not_written_where_others_may_plant_links),
   };
