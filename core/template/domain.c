@@ -160,8 +160,10 @@ static void set_identity(xmlNode *root, const DomainSpec *spec)
 {
   xml_set(root, "type", domain_types[spec->type]);
   xml_set(root, "id", NULL);
-  xml_set_text(xml_ensure(root, "name"), spec->name);
-  xml_set_text(xml_ensure(root, "uuid"), spec->uuid);
+  xmlNode *name = xml_ensure(root, "name");
+  xml_set_text(name, spec->name);
+  /* at the end it is valid too, but libxml2, by which libvirt validates, then takes some machines for wrong */
+  xml_set_text(xml_ensure_behind(name, "uuid"), spec->uuid);
 }
 
 static void set_devices(xmlNode *root, const DomainTemplate *template, const DomainSpec *spec)

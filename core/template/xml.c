@@ -312,6 +312,17 @@ xmlNode *xml_append(xmlNode *parent, const char *name)
   return node;
 }
 
+xmlNode *xml_ensure_behind(xmlNode *sibling, const char *name)
+{
+  xmlNode *found = xml_find(sibling->parent, name);
+  if (found)
+    return found;
+  xmlNode *blank = xmlAddNextSibling(sibling, new_blank(sibling->parent, depth_of(sibling)));
+  xmlNode *node = xmlAddNextSibling(blank, xmlNewDocNode(sibling->doc, NULL, BAD_CAST name, NULL));
+  g_assert(node);
+  return node;
+}
+
 xmlNode *xml_ensure(xmlNode *parent, const char *name)
 {
   xmlNode *child = xml_find(parent, name);

@@ -46,6 +46,8 @@ bool xml_has(const xmlNode *node, const char *attribute, const char *value);
 xmlNode *xml_append(xmlNode *parent, const char *name);
 /* The first child called name; made when there is none. Borrowed. */
 xmlNode *xml_ensure(xmlNode *parent, const char *name);
+/* The same, made right behind sibling. Borrowed. */
+xmlNode *xml_ensure_behind(xmlNode *sibling, const char *name);
 /* Any text is taken as it is: it is escaped where it is written. A NULL value takes the attribute off. */
 void xml_set(xmlNode *node, const char *attribute, const char *value);
 void xml_set_number(xmlNode *node, const char *attribute, int64_t value);
