@@ -41,7 +41,6 @@ CONFIG_DEFINE(DaemonConfig, daemon_config, SARANGD_OPTIONS)
 typedef struct {
   char *config_file;
   char **sets;
-  char *restore;
   gboolean dump, check, version;
 } Arguments;
 
@@ -49,7 +48,6 @@ static void arguments_clear(Arguments *a)
 {
   g_free(a->config_file);
   g_strfreev(a->sets);
-  g_free(a->restore);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
 
@@ -61,7 +59,6 @@ static bool arguments_parse(int *argc, char ***argv, Arguments *a, GError **err)
     { "set", 's', 0, G_OPTION_ARG_STRING_ARRAY, &a->sets, "one option, over the file; may be given again", "GROUP.KEY=VALUE" },
     { "dump-config", 0, 0, G_OPTION_ARG_NONE, &a->dump, "print the options that hold, each with its help, and end", NULL },
     { "check-store", 0, 0, G_OPTION_ARG_NONE, &a->check, "check the whole store and end", NULL },
-    { "restore", 0, 0, G_OPTION_ARG_FILENAME, &a->restore, "put a backup in place of the store and end; the daemon must not run", "FILE" },
     { "version", 0, 0, G_OPTION_ARG_NONE, &a->version, "print the version and end", NULL },
     { NULL },
   };
@@ -156,9 +153,7 @@ static bool run(const Arguments *a, GError **err)
     fputs(text, stdout);
   } else {
     ok = state_directory(config->state, err);
-    if (ok && a->restore)
-      ok = store_restore(uri, a->restore, NULL, err);
-    else if (ok)
+    if (ok)
       ok = a->check ? check_store(uri, err) : serve(config, uri, err);
   }
   config_free(&daemon_config_table, config);
