@@ -41,8 +41,10 @@ static void stand_free(Stand *s)
 
 static StepResult *run(Stand *s, StepKind kind)
 {
+  static const StepOptions options = { 0 };
   s->order.kind = kind;
-  StepRun step = { .order = &s->order, .result = step_result_new(&s->order), .deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC };
+  StepRun step = { .order = &s->order, .result = step_result_new(&s->order), .options = &options,
+                   .deadline_us = g_get_monotonic_time() + 10 * G_USEC_PER_SEC };
   step_run(&step);
   return step.result;
 }
