@@ -140,6 +140,6 @@ void status_print(json_t *status, Lang lang)
   for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++)
     print_states(nouns[i], json_object_get(states, schemas[nouns[i]].plural), lang);
   print_label(say(lang, "store"));
-  puts(strcmp(member(json_object_get(status, "store"), "state"), "ok") ? say(lang, "failed: nothing can be changed") : say(lang, "ok"));
+  puts(strcmp(member(json_object_get(status, "store"), "state"), "ok") ? say(lang, "failed: nothing can be changed") : say(lang, "takes changes"));
   print_gateways(json_object_get(status, "gateways"), lang);
 }

@@ -232,6 +232,12 @@ static bool left(const Wait *w, Reason reason, json_t *json, GError **err)
   return error_false(err, reason, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, NULL);
 }
 
+/* What is on its way out has come to a good end when it is no more. */
+static bool is_leaving(json_t *json)
+{
+  return by_words(member(json, "state"), "deleting", "retiring") != GOING;
+}
+
 static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)
 {
   volatile sig_atomic_t *stop = interrupt_flag();
@@ -247,8 +253,13 @@ static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)
     tell(w, *json);
     g_usleep(pause_ms * 1000);
     json_t *fresh = NULL;
-    if (!*stop && !client_ask(&w->command->place, METHOD_GET, path, NULL, &fresh, NULL, err))
+    g_autoptr(GError) why = NULL;
+    if (!*stop && !client_ask(&w->command->place, METHOD_GET, path, NULL, &fresh, NULL, &why)) {
+      if (error_class(why) == CLASS_NOT_FOUND && is_leaving(*json))
+        return true;
+      g_propagate_error(err, g_steal_pointer(&why));
       return false;
+    }
     if (fresh) {
       json_decref(*json);
       *json = fresh;

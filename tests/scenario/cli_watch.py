@@ -122,6 +122,15 @@ def a_wait_that_comes_to_a_bad_end_says_why():
 
 
 @test
+def what_is_to_go_may_be_waited_for():
+    with Place() as sarang:
+        sarang.furnish(spare=0)
+        sarang.ok("image import gone ./linux.qcow2 --format qcow2 --storages disk --wait=30")
+        sarang.ok("image remove gone@1 --wait=30")
+        assert sarang.type("image show gone@1").status == 3
+
+
+@test
 def contexts_are_kept_for_their_owner_alone():
     with Place() as sarang:
         del sarang.env["SARANG_SOCKET"]

@@ -197,7 +197,7 @@ def people_read_korean_throughout():
                 (f"explain {name}", [f"데스크톱 {name}: 사용 가능", "호스트 h1: 정상", "초"]),
                 ("explain pool cad", ["풀 cad: 정상", "데스크톱 사용 가능 1"]),
                 ("explain pool.kind", ["단어", "만들 때 정함"]),
-                ("status", ["째 실행 중", "호스트     정상 1", "저장소     성공"])):
+                ("status", ["째 실행 중", "호스트     정상 1", "저장소     변경을 받습니다"])):
             told = sarang.ok(line, **ko).out
             for word in words:
                 assert word in told, (line, word, told)
@@ -250,7 +250,7 @@ def status_names_trouble_first_and_counts_by_state():
             sarang.wait_for("desktop", name, state="available")
         told = sarang.ok("status").out.splitlines()
         assert told[0].startswith("sarang 0."), told
-        assert "hosts      2 up" in told and "desktops   2 available" in told and "store      ok" in told, told
+        assert "hosts      2 up" in told and "desktops   2 available" in told and "store      takes changes" in told, told
         assert "gateways   none was heard of" in told
         head, *lines = sarang.ok("host list").out.splitlines()
         assert [line.split()[4] for line in lines] == ["2", "0"] and "2/64" in lines[0], (head, lines)
