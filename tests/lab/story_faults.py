@@ -62,6 +62,12 @@ def qemu_pid(lab, host, sarang):
     return int(lab.inside(host, f"/run/libvirt/qemu/{domain}.pid").read_text())
 
 
+def vanishes(lab, host, domain):
+    """Undefined first: one that is off would be started again in between."""
+    lab.virsh(host, "undefine", domain)
+    lab.virsh(host, "destroy", domain)
+
+
 def check_behind_our_back(s, lab, sarang):
     with s.check("QEMU killed: noticed within a second, and its desktop comes back"):
         lab.exec("host2", "kill", "-9", qemu_pid(lab, "host2", sarang))
@@ -72,9 +78,7 @@ def check_behind_our_back(s, lab, sarang):
         noticed_off(sarang, desktop_of_any(sarang, "b"))
         desktop_of(sarang, "b")
     with s.check("a domain undefined by hand is made anew, or replaced"):
-        domain = sarang.domain(desktop_of(sarang, "b")["name"])
-        lab.virsh("host2", "destroy", domain)
-        lab.virsh("host2", "undefine", domain)
+        vanishes(lab, "host2", sarang.domain(desktop_of(sarang, "b")["name"]))
         until(lambda: [d for d in sarang.list("desktop", pool="b", state="available")
                        if sarang.domain(d["name"]) in lab.virsh("host2", "list", "--name").split()], "a desktop runs again", 60)
 
@@ -87,8 +91,7 @@ def check_vanished_in_use(s, lab, sarang):
         sarang.wait("session", session, ready=True)
         desktop = sarang.show("desktop", sarang.show("session", session)["desktop"])
         domain = sarang.domain(desktop["name"])
-        lab.virsh("host2", "destroy", domain)
-        lab.virsh("host2", "undefine", domain)
+        vanishes(lab, "host2", domain)
         until(lambda: not sarang.show("session", session)["ready"], "the session says that it is not ready", 5)
         with refused():
             sarang("session", "ticket", session)
@@ -101,9 +104,8 @@ def check_vanished_in_use(s, lab, sarang):
         desktop = sarang.show("desktop", sarang.show("session", session)["desktop"])
         domain = sarang.domain(desktop["name"])
         disk = lab.virsh("host2", "domblklist", domain, "--details").split("disk", 1)[1].split()[1]
-        lab.virsh("host2", "destroy", domain)
-        lab.virsh("host2", "undefine", domain)
         lab.exec("host2", "rm", disk)
+        vanishes(lab, "host2", domain)
         sarang.wait("session", session, seconds=60, state="ended", reason="failed")
         equal(sarang.show("session", session)["error"]["code"], "disk-gone", "why it ended")
         until(lambda: desktop_of(sarang, "b")["name"] != desktop["name"], "another desktop takes its place", 60)
