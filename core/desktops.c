@@ -102,6 +102,7 @@ static bool desktop_must_go(Brain *b, const Desktop *d)
 /* On again and ready before anybody gets it. */
 static void desktop_recover(Brain *b, const char *name)
 {
+  task_drop(b, GET(b, Desktop, DESKTOP, name)->task); /* of whoever had it, while its host was away */
   desktop_move(b, name, MOVE_RECOVER)->want_power = POWER_ON;
   task_begin(b, TASK_RECOVER, NOUN_DESKTOP, name, NULL);
 }

@@ -297,6 +297,31 @@ static void an_untouched_one_that_vanished_is_defined_before_it_starts(void **st
   held_done(&h);
 }
 
+/* Its host falls silent while its domain is made again, and its person leaves: two tasks had it once the host was back. */
+static void one_that_was_healed_when_its_host_came_back_had_two_tasks(void **state)
+{
+  Held h = { .w = world_new() };
+  world_furnish(h.w, 1, 0, 1);
+  world_ask(h.w, API_POOL_CHANGE, NULL, "cad", "{'personalise':'none'}");
+  held_in(&h, "cad");
+  see_list(&h, "h1", POWER_OFF, false);
+  h.w->hold = true;
+  world_pass(h.w, 4);
+  assert_int_equal(h.w->held->len, 1);
+  g_autofree char *healing = g_strdup(desktop_at(&h)->task);
+  see_host(&h, "h1", false);
+  world_ask(h.w, API_SESSION_END, "jihye", h.session, NULL);
+  see_host(&h, "h1", true);
+  assert_string_not_equal(desktop_at(&h)->task, healing);
+  assert_int_equal(WORLD_GET(h.w, Task, TASK, healing)->state, TASK_CANCELLED);
+  h.w->hold = false;
+  world_release(h.w);
+  world_settle(h.w);
+  assert_int_equal(desktop_at(&h)->state, DESKTOP_AVAILABLE);
+  assert_null(desktop_at(&h)->task);
+  held_done(&h);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -310,6 +335,7 @@ int main(void)
     cmocka_unit_test(an_owners_desktop_waits_for_its_disk),
     cmocka_unit_test(one_moved_by_hand_runs_once),
     cmocka_unit_test(an_untouched_one_that_vanished_is_defined_before_it_starts),
+    cmocka_unit_test(one_that_was_healed_when_its_host_came_back_had_two_tasks),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
