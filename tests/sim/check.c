@@ -55,6 +55,8 @@ static void check_mac(Sim *s, const Desktop *d)
 {
   const char *had = d->mac ? g_hash_table_lookup(s->macs, d->mac) : "nobody", *before = g_hash_table_lookup(s->macs, d->head.name);
   if (!had && !before) {
+    if (!STORED(s, Desktop, DESKTOP, d->head.name))
+      return; /* nobody outside knows of it yet, and a crash forgets it */
     g_hash_table_insert(s->macs, g_strdup(d->mac), g_strdup(d->head.name));
     g_hash_table_insert(s->macs, g_strdup(d->head.name), g_strdup(d->mac));
   } else if (g_strcmp0(had, d->head.name) || g_strcmp0(before, d->mac)) {
