@@ -89,7 +89,7 @@ async function tellOfHome() {
     const page = await enter("jihye");
     await card(page, "pools", "설계 CAD").getByRole("button").click();
     await noticed(page, 'Pool "full" is full: 1 of at most 1 desktops are held');
-    await noticed(page, "End a session that is not needed");
+    await noticed(page, "someone leaves");
     await picture(page, "home-full");
     await isOpenToAll(page, "a full pool");
     // it outlives the page's own looking for news
