@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """sarangd on a disk that fills up, or can only be read: what it acknowledged is there, what it refused is not, before and after a
 restart, and it goes on by itself when there is room again. The disk is a small tmpfs in a mount namespace of this story's own."""
+import grp
 import http.client
 import json
 import os
@@ -45,8 +46,9 @@ class Daemon:
         self.folder, self.socket, self.process, self.more = folder, os.path.join(folder, "s"), None, []
 
     def start(self):
+        group = grp.getgrgid(os.getgid()).gr_name
         options = {"state.directory": os.path.join(self.folder, "disk"), "http.socket": self.socket,
-                   "http.gateway_socket": os.path.join(self.folder, "g"), "http.group": "root", "http.gateway_group": "root"}
+                   "http.gateway_socket": os.path.join(self.folder, "g"), "http.group": group, "http.gateway_group": group}
         words = [f"--set={key}={value}" for key, value in options.items()] + ["--set=" + one for one in self.more]
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen([os.path.join(BUILD, "sarangd"), "--config=/dev/null", *words], stdout=log, stderr=log)

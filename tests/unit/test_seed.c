@@ -224,7 +224,7 @@ static void a_seed_is_a_disk_labelled_cidata(void **state)
   assert_file(&disk, "meta-data", files.meta_data, strlen(files.meta_data));
   assert_file(&disk, "user-data", files.user_data, strlen(files.user_data));
   assert_file(&disk, "network-config", files.network_config, strlen(files.network_config));
-  const char *const label[] = { "mlabel", "-s", "-i", disk.path, "::", NULL }, *const blkid[] = { "blkid", "-p", "-o", "export", disk.path, NULL };
+  const char *const label[] = { "mlabel", "-s", "-i", disk.path, "::", NULL }, *const blkid[] = { "/usr/sbin/blkid", "-p", "-o", "export", disk.path, NULL };
   int status;
   g_autofree char *said = run(label, &status), *probed = run(blkid, &status);
   assert_non_null(strstr(said, "CIDATA"));
