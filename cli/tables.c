@@ -141,6 +141,7 @@ static const CommandFlag arguments[] = {
   { "origin", "URL", "the page a ticket is for; absent = a native viewer" },
   { "protocol", "TEXT", "what the ticket opens (default vnc)" },
   { "days", "N", "how long it is good (default 90, at most tokens.max_days of sarangd: 366)" },
+  { "clone", "N", "the generation it is for: vgpu show tells it" },
   { "password", NULL, "read a password from the terminal or standard input" },
   { "old_password", NULL, "read the old password first, to change your own" },
   { "limit", "N", "at most so many" },

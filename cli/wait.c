@@ -54,6 +54,9 @@ static Ended ended(Noun noun, json_t *json)
     return by_words(state, "available", "error quarantined");
   case NOUN_POOL:
   case NOUN_CONTROLLER:
+  case NOUN_GPU:
+  case NOUN_GPU_CLASS:
+  case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_TEMPLATE:
   case NOUN_USER:

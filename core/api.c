@@ -183,6 +183,9 @@ bool object_is_mine(const Caller *caller, Noun noun, const Object *object, const
     return pool_is_mine(caller, (const Pool *)object);
   case NOUN_CONTROLLER:
   case NOUN_HOST:
+  case NOUN_GPU:
+  case NOUN_GPU_CLASS:
+  case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:
   case NOUN_TEMPLATE:

@@ -27,6 +27,7 @@ static void pending_order_clear(void *order)
   g_free(o->desktop);
   g_free(o->host);
   g_free(o->domain);
+  object_unref(&schemas[NOUN_VGPU], (Object *)o->vgpu);
 }
 
 static void gate_free(void *queue)
@@ -75,6 +76,8 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
   g_hash_table_unref(b->uses);
+  g_clear_pointer(&b->cards, g_hash_table_unref);
+  g_clear_pointer(&b->looks, g_hash_table_unref);
   g_free(b->controller);
   g_free(b->answer_name);
   g_free(b);
@@ -148,7 +151,7 @@ GError *brain_error_of(const char *text)
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about)
 {
   bool names_it = kind == STEP_REAP || kind == STEP_MEASURE;
-  PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), names_it ? g_strdup(about) : NULL };
+  PendingOrder order = { kind, NULL, b->next_call++, g_strdup(desktop), g_strdup(host), names_it ? g_strdup(about) : NULL, NULL };
   g_array_append_val(b->orders, order);
   PendingCall *call = g_new0(PendingCall, 1);
   call->reply = b->reply;
@@ -158,6 +161,14 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
   const Desktop *d = desktop ? GET(b, Desktop, DESKTOP, desktop) : NULL;
   call->session = d ? g_strdup(d->session) : NULL;
   g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
+}
+
+void brain_call_reap(Brain *b, const Vgpu *claim)
+{
+  b->reply = NULL;
+  brain_call(b, STEP_GPU_REAP, NULL, claim->host, claim->gpu);
+  object_ref(&schemas[NOUN_VGPU], &claim->head);
+  g_array_index(b->orders, PendingOrder, b->orders->len - 1).vgpu = (Vgpu *)claim;
 }
 
 void brain_dirty(Brain *b, const char *pool)
@@ -429,6 +440,22 @@ static void screenshot_done(Brain *b, const PendingCall *call, StepResult *resul
   reply_add(b, call->reply, answer, NULL);
 }
 
+static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
+{
+  if (call->kind == STEP_GPU_DISCOVER) {
+    if (!GET(b, Host, HOST, call->object))
+      return;
+    gpus_unseen(b, call->object, result->error);
+    if (!result->error && result->cards)
+      gpus_seen(b, call->object, result, true);
+    return;
+  }
+  bool known = result->vgpus && result->vgpus->len && ((VgpuDone *)result->vgpus->pdata[0])->vgpu[0];
+  gpu_step_ended(b, NULL, result);
+  if (!result->error && !known)
+    brain_event(b, "gpu.orphan-removed", NOUN_GPU, call->object, NULL, NULL);
+}
+
 static void call_done(Brain *b, StepResult *result)
 {
   PendingCall *call = g_hash_table_lookup(b->calls, &result->call);
@@ -444,6 +471,8 @@ static void call_done(Brain *b, StepResult *result)
   } else if (call->kind == STEP_REAP && !result->error) {
     g_autofree char *detail = g_strdup_printf("{\"domain\":\"%s\"}", call->object); /* a UUID */
     brain_event(b, "host.orphan-removed", NOUN_HOST, call->host, NULL, detail);
+  } else if (call->kind == STEP_GPU_DISCOVER || call->kind == STEP_GPU_REAP) {
+    gpu_call_done(b, call, result);
   }
   g_hash_table_remove(b->calls, &result->call);
 }
@@ -477,6 +506,9 @@ void brain_observe(Brain *b, Observation *take_observation, int64_t now_us)
   case SAW_NO_DOMAIN:
     domains_seen(b, seen);
     break;
+  case SAW_DEVICES:
+    gpus_look(b, seen->host, 0);
+    break;
   }
   reconcile_dirty(b);
 }
@@ -506,6 +538,9 @@ static void object_due(Brain *b, Noun noun, const char *name)
     return;
   case NOUN_CONTROLLER:
   case NOUN_HOST:
+  case NOUN_GPU:
+  case NOUN_GPU_CLASS:
+  case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:
   case NOUN_TEMPLATE:

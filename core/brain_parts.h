@@ -29,6 +29,7 @@ typedef struct {
   uint64_t call;
   char *desktop, *host;
   char *domain;     /* of REAP; of MEASURE the storage */
+  Vgpu *vgpu;       /* of GPU_REAP: the claim, or one made up for a part without a claim; a reference */
 } PendingOrder;
 
 /* A gateway as it was heard last. Silence counts only when it was looked at twice: between the two looks one that is alive has spoken, also
@@ -66,6 +67,8 @@ struct Brain {
   GHashTable *uses;         /* token → when it was used last, int64_t *: not written yet */
   int64_t uses_written_us;
   int64_t pruned_us;        /* when old history was let go last */
+  GHashTable *cards;        /* gpu → CardPicture: its object's types and parts, read */
+  GHashTable *looks;        /* host → when its cards were last asked for, int64_t * */
   void *reply;              /* of the request being handled */
   const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
   bool deferred;            /* its answer comes later */
@@ -83,6 +86,8 @@ char *brain_error_json(const GError *err);
 GError *brain_error_of(const char *json);
 /* An order without a task; its result comes to the call's own end. */
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about);
+/* GPU_REAP of a claim, or of one made up for a part that has none; takes a reference. */
+void brain_call_reap(Brain *b, const Vgpu *claim);
 void brain_dirty(Brain *b, const char *pool);
 /* A live object or NOT_FOUND. */
 const Object *brain_need(Brain *b, Noun noun, const char *name, GError **err);
@@ -100,6 +105,7 @@ const char *request_text(const Request *request, const char *member);
 const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user);
 /* The same on a desktop, some seconds from now; not of a kind that needs a place on its host. */
 void task_begin_in(Brain *b, int64_t seconds, TaskKind kind, const char *desktop);
+const char *task_begin_power(Brain *b, PowerVerb verb, const char *desktop, const char *user);
 void task_due(Brain *b, const char *task);
 void task_result(Brain *b, StepResult *result);
 /* Ends it as cancelled without undoing anything: what follows takes over. */
@@ -133,6 +139,54 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
 void desktop_moved(Brain *b, const char *name);
 void desktop_lose(Brain *b, const char *name, const GError *err);
 void desktop_find(Brain *b, const char *name);
+/* Its host's cards were looked at: a desktop whose GPU is missing is not shown as well. */
+void desktop_gpus_seen(Brain *b, const char *name);
+
+/* ── gpus.c ── */
+enum { GPU_LOOK_AGE_S = 30 };
+/* What a host's cards look like now; all: those that are not among them are gone. looked_us: when the look began. */
+void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all);
+/* Why a look came to nothing; NULL = it did not. */
+void gpus_unseen(Brain *b, const char *host, const GError *err);
+/* Asks for a look, if the last one is that old. At most two a minute come of what passes by itself. */
+void gpus_look(Brain *b, const char *host, int64_t age_s);
+/* What was seen of a card, borrowed until it is seen again. */
+const GpuCard *gpu_picture(Brain *b, const Gpu *gpu);
+void gpus_forget(Brain *b, const char *host);
+/* The part of a claim as its card shows it, or NULL. */
+const GpuPart *vgpu_part(Brain *b, const Vgpu *claim);
+
+/* ── vgpus.c ── */
+/* The class of a pool's desktops, or NULL; *ret_n: how many parts. NOT_FOUND for one that is named and not there. */
+bool gpu_wish(Brain *b, const Pool *pool, const TemplateVersion *template, const GpuClass **ret_class, int64_t *ret_n, GError **err);
+typedef struct {
+  int rank, stranded;  /* sums over the parts: less is better */
+} GpuScore;
+/* Whether the host's cards could give n parts of class now; else why, card by card. */
+bool gpus_fit(Brain *b, const GpuClass *class, int64_t n, const char *host, GpuScore *ret_score, char **ret_why);
+/* Claims what the desktop lacks at its generation: where it was before if that card can, else where fewest others are stranded. NO_GPU. */
+bool vgpus_claim(Brain *b, const char *desktop, GError **err);
+/* Claims of generations up to clone are let go of (INT64_MAX: all). */
+void vgpus_let_go(Brain *b, const char *desktop, int64_t clone);
+/* The desktop is no more, and its hardware was never touched or is released: what is left of its claims goes. */
+void vgpus_drop(Brain *b, const char *desktop);
+/* Whether a step of the task on this desktop has anything to do. */
+bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step);
+/* Every part that the desktop has a right to is claimed and made. NO_GPU, GPU_PART_MISSING. */
+bool vgpus_complete(Brain *b, const char *desktop, GError **err);
+/* Before an order of GPU_MAKE or GPU_RELEASE. */
+void gpu_step_begins(Brain *b, const Task *task, StepKind step);
+/* What GPU_MAKE, GPU_RELEASE or GPU_REAP did, also where it failed in the end. */
+void gpu_step_ended(Brain *b, const Task *task, const StepResult *result);
+void vgpus_started(Brain *b, const char *desktop);
+/* Why the desktop lacks a part that it has a right to, as JSON, owned by the caller; NULL = it lacks none. */
+char *vgpus_missing(Brain *b, const char *desktop);
+/* The claims a step is about, as references in slot order. */
+void order_add_vgpus(Brain *b, StepOrder *order, const char *desktop);
+void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *claim);
+void vgpu_set_error(Brain *b, const char *name, const GError *err);
+void vgpu_set_state(Brain *b, const char *name, VgpuState state);
+void vgpu_end(Brain *b, const char *name, const char *event);
 
 /* ── restored.c ── */
 /* At start, before anything gets a number: numbers go on far past all that may have been handed out since the backup. */
@@ -229,6 +283,14 @@ bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err
 int64_t next_version(Brain *b, Noun noun, const char *family);
 char *version_name(const char *family, int64_t version);
 bool verb_template_add(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_change(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_quarantine(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_activate(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_class_add(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_class_change(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_gpu_class_remove(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err);

@@ -57,6 +57,10 @@ void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage 
   d->memory_mib = pool->memory_mib ? pool->memory_mib : template->memory_mib;
   d->want_power = POWER_ON;
   d->since = b->now_us;
+  const GpuClass *class;
+  if (gpu_wish(b, pool, template, &class, &d->gpus, NULL) && class)
+    ref_set(&d->gpu_class, class->head.name);
+  vgpus_claim(b, name, NULL); /* the place was found for them; what is missing yet is claimed when its step begins */
   desktop_move(b, name, MOVE_PROVISION);
   task_begin(b, TASK_PROVISION, NOUN_DESKTOP, name, NULL);
 }
@@ -70,6 +74,7 @@ void desktop_retire(Brain *b, const char *name)
   Desktop *retiring = desktop_move(b, name, MOVE_RETIRE);
   retiring->want_power = POWER_OFF;
   text_set(&retiring->session, NULL);
+  vgpus_let_go(b, name, INT64_MAX);
   task_begin(b, TASK_DESTROY, NOUN_DESKTOP, name, NULL);
 }
 
@@ -82,7 +87,15 @@ static void desktop_reset(Brain *b, const char *name)
   g_clear_pointer(&d->evidence, g_free);
   g_clear_pointer(&d->error, g_free);
   ref_set(&d->seeded, NULL);
-  task_begin(b, TASK_RESET, NOUN_DESKTOP, name, NULL);
+  vgpus_let_go(b, name, d->clone - 1);
+  g_autoptr(GError) err = NULL;
+  if (vgpus_claim(b, name, &err)) {
+    task_begin(b, TASK_RESET, NOUN_DESKTOP, name, NULL);
+    return;
+  }
+  desktop_set_error(b, name, err);
+  desktop_move(b, name, MOVE_FAIL);
+  desktop_retire(b, name);
 }
 
 /* Without an agent nothing in the guest can bear witness: such a desktop is destroyed and replaced. */
@@ -176,12 +189,36 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
   const Desktop *seen = GET(b, Desktop, DESKTOP, task->object);
   if (!seen)
     return;
+  bool was_on = seen->power == POWER_ON || seen->power == POWER_SUSPENDED;
   if (result->power != POWER_UNKNOWN && (int)result->power != seen->power)
     desktop_set_power(b, task->object, result->power);
+  bool starts = result->kind == STEP_START || (result->kind == STEP_POWER && !was_on && (task->verb == VERB_START || task->verb == VERB_RESTORE));
+  if (starts && result->power == POWER_ON)
+    vgpus_started(b, task->object);
   if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
     desktop_move(b, task->object, MOVE_STARTED);
   if (result->evidence)
     evidence_add(EDIT(b, Desktop, DESKTOP, task->object), step_rows[result->kind].name, result);
+}
+
+static bool lacks_gpu(Brain *b, const char *name)
+{
+  g_autofree char *why = vgpus_missing(b, name);
+  return why != NULL;
+}
+
+static void error_without_gpu(Brain *b, const char *name, const char *why)
+{
+  text_set(&EDIT(b, Desktop, DESKTOP, name)->error, why);
+  brain_event(b, "desktop.gpu-missing", NOUN_DESKTOP, name, NULL, why);
+}
+
+/* It runs without what it was made with: another one takes its place. */
+static void desktop_retire_without_gpu(Brain *b, const char *name)
+{
+  g_autofree char *why = vgpus_missing(b, name);
+  error_without_gpu(b, name, why);
+  desktop_retire(b, name);
 }
 
 static void desktop_became_free(Brain *b, const char *name)
@@ -189,6 +226,10 @@ static void desktop_became_free(Brain *b, const char *name)
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   if (desktop_must_go(b, d)) {
     desktop_retire(b, name);
+    return;
+  }
+  if (lacks_gpu(b, name)) {
+    desktop_retire_without_gpu(b, name);
     return;
   }
   const Host *h = GET(b, Host, HOST, d->host);
@@ -249,6 +290,7 @@ void desktop_task_done(Brain *b, const Task *task)
     g_autofree char *host = g_strdup(d->host);
     brain_dirty(b, d->pool);
     brain_event(b, "desktop.gone", NOUN_DESKTOP, name, NULL, NULL);
+    vgpus_drop(b, name);
     state_delete(b->state, NOUN_DESKTOP, name);
     host_check_empty(b, host);
     return;
@@ -293,6 +335,7 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
     g_autofree char *pool = g_strdup(d->pool);
     g_autofree char *host = g_strdup(d->host);
     brain_event(b, "desktop.failed", NOUN_DESKTOP, name, NULL, d->error);
+    vgpus_drop(b, name);
     state_delete(b->state, NOUN_DESKTOP, name);
     if (!error_is(err, REASON_CANCELLED))
       pool_failed(b, pool, err);
@@ -463,8 +506,49 @@ void desktop_find(Brain *b, const char *name)
     desktop_retire(b, name);
   } else if (d->touched) {
     desktop_reset(b, name);
+  } else if (lacks_gpu(b, name)) {
+    desktop_retire_without_gpu(b, name);
   } else {
     desktop_recover(b, name);
+  }
+}
+
+/* ── its graphics cards ───────────────────────────────────────────────────── */
+
+/* Nobody sits there: pulled off, it gets its parts again at its next start. */
+static void pull_plug(Brain *b, const char *name)
+{
+  task_begin_power(b, VERB_DESTROY, name, NULL);
+}
+
+static void found_after_loss(Brain *b, const char *name, bool runs_without)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (runs_without && d->session)
+    return; /* somebody's; they end it, or switch it off */
+  desktop_find(b, name);
+  d = GET(b, Desktop, DESKTOP, name);
+  if (runs_without && d && d->owner && d->state == DESKTOP_ASSIGNED && !d->task)
+    pull_plug(b, name);
+}
+
+void desktop_gpus_seen(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d->task)
+    return; /* a task knows better */
+  g_autofree char *missing = vgpus_missing(b, name);
+  bool runs_without = missing && (d->power == POWER_ON || d->power == POWER_SUSPENDED);
+  bool held = d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
+  if (d->state == DESKTOP_LOST) {
+    found_after_loss(b, name, runs_without);
+  } else if (d->state == DESKTOP_AVAILABLE && missing && !d->owner) {
+    desktop_retire_without_gpu(b, name);
+  } else if (held && runs_without) {
+    error_without_gpu(b, name, missing);
+    desktop_move(b, name, MOVE_LOSE);
+    session_refresh(b, name);
+    found_after_loss(b, name, true);
   }
 }
 
@@ -505,12 +589,13 @@ bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err)
   const Task *busy = d->task ? GET(b, Task, TASK, d->task) : NULL;
   if (busy)
     return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(busy->kind), NULL);
-  if (d->state != DESKTOP_ASSIGNED && d->state != DESKTOP_USED && d->state != DESKTOP_MAINTENANCE && d->state != DESKTOP_QUARANTINED)
-    return error_false(err, REASON_DESKTOP_NOT_HELD, "desktop", r->name, "state", desktop_state_name(d->state), NULL);
   PowerVerb verb = verb_of(r->verb);
+  bool without_gpu = d->state == DESKTOP_LOST && lacks_gpu(b, r->name) && wanted_after(verb) == POWER_OFF;
+  if (d->state != DESKTOP_ASSIGNED && d->state != DESKTOP_USED && d->state != DESKTOP_MAINTENANCE && d->state != DESKTOP_QUARANTINED &&
+      !without_gpu)
+    return error_false(err, REASON_DESKTOP_NOT_HELD, "desktop", r->name, "state", desktop_state_name(d->state), NULL);
   EDIT(b, Desktop, DESKTOP, r->name)->want_power = wanted_after(verb);
-  const char *task = task_begin(b, TASK_POWER, NOUN_DESKTOP, r->name, r->caller.user);
-  EDIT(b, Task, TASK, task)->verb = verb;
+  const char *task = task_begin_power(b, verb, r->name, r->caller.user);
   a->noun = NOUN_TASK;
   answer_object(b, a, 202, task);
   return true;

@@ -168,28 +168,40 @@ static void task_give_up(Brain *b, const char *name, const GError *err)
     image_task_failed(b, task, err);
 }
 
+/* Past what has nothing to undo, or nothing to do. */
+static void skip_idle(Brain *b, const char *name)
+{
+  for (const Task *task = GET(b, Task, TASK, name); task->step_index >= 0; task = GET(b, Task, TASK, name)) {
+    StepKind step = task_step(task);
+    if (step == STEP_NONE ? !task->undoing : !gpu_step_is_idle(b, task, step))
+      return;
+    EDIT(b, Task, TASK, name)->step_index += task->undoing ? -1 : 1;
+  }
+}
+
 /* Orders the step at hand; past the last one (or before the first, when undoing) the task ends. */
 static void task_advance(Brain *b, const char *name)
 {
-  Task *task = EDIT(b, Task, TASK, name);
-  while (task->undoing && task->step_index >= 0 && task_step(task) == STEP_NONE)
-    task->step_index--;
-  if (task->step_index < 0) {
-    g_autoptr(GError) err = brain_error_of(task->error);
+  skip_idle(b, name);
+  const Task *at = GET(b, Task, TASK, name);
+  if (at->step_index < 0) {
+    g_autoptr(GError) err = brain_error_of(at->error);
     task_give_up(b, name, err);
     return;
   }
-  StepKind step = task_step(task);
+  StepKind step = task_step(at);
   if (step == STEP_NONE) {
     task_finish(b, name);
     return;
   }
+  gpu_step_begins(b, at, step);
+  Task *task = EDIT(b, Task, TASK, name); /* after the last question: questions put what is edited back into the indexes */
   task->state = TASK_RUNNING;
   task->attempt++;
   task->progress_pct = 0;
   if (!task->undoing) /* while it is undone it tells where it failed */
     ref_set(&task->step, step_rows[step].name);
-  PendingOrder order = { step, g_strdup(name), 0, NULL, NULL, NULL };
+  PendingOrder order = { step, g_strdup(name), 0, NULL, NULL, NULL, NULL };
   g_array_append_val(b->orders, order);
   /* a worker answers in time; this is for the answer that never comes */
   task->next_try = b->now_us + (step_time_s(b, task, step) + GRACE_S) * SECOND_US;
@@ -207,13 +219,24 @@ static Task *task_make(Brain *b, TaskKind kind, Noun noun, const char *object, c
   return task;
 }
 
-const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
+static const char *begin(Brain *b, Task *task)
 {
-  const Task *task = task_make(b, kind, noun, object, user);
   g_autofree char *name = g_strdup(task->head.name);
   if (gate_pass(b, task))
     task_advance(b, name);
   return GET(b, Task, TASK, name)->head.name;
+}
+
+const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, const char *user)
+{
+  return begin(b, task_make(b, kind, noun, object, user));
+}
+
+const char *task_begin_power(Brain *b, PowerVerb verb, const char *desktop, const char *user)
+{
+  Task *task = task_make(b, TASK_POWER, NOUN_DESKTOP, desktop, user);
+  task->verb = verb; /* it decides what the first step is */
+  return begin(b, task);
 }
 
 static void task_wait(Brain *b, Task *task, int64_t seconds)
@@ -321,6 +344,10 @@ void task_result(Brain *b, StepResult *result)
     return;
   }
   g_autofree char *name = g_strdup(result->task);
+  if (result->kind == STEP_GPU_MAKE || result->kind == STEP_GPU_RELEASE)
+    gpu_step_ended(b, task, result);
+  if (result->kind == STEP_GPU_MAKE && !result->error && !task->undoing)
+    vgpus_complete(b, task->object, &result->error);
   if (result->error)
     task_step_failed(b, name, result->error);
   else
@@ -439,6 +466,7 @@ static void order_add_desktop(Brain *b, StepOrder *order, const char *name)
   order->image = grab(b, NOUN_IMAGE, order->desktop->image);
   order->session = grab(b, NOUN_SESSION, order->desktop->session);
   order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
+  order_add_vgpus(b, order, name);
 }
 
 /* A host through which the storage can be reached: by name, so that each try takes the same one. */
@@ -497,5 +525,7 @@ StepOrder *order_make(Brain *b, const PendingOrder *pending)
   }
   if (!order->host && pending->host)
     order->host = grab(b, NOUN_HOST, pending->host);
+  if (pending->vgpu)
+    order_add_vgpu(b, order, pending->vgpu);
   return order;
 }

@@ -86,14 +86,17 @@ void host_seen(Brain *b, const Observation *seen)
   else
     facts_keep(b, seen);
   storages_look(b, seen->host);
-  if (!back)
+  if (!back) {
+    gpus_look(b, seen->host, GPU_LOOK_AGE_S);
     return;
+  }
   host_move(b, seen->host, h->drain ? HOST_SEEN_DRAINING : HOST_SEEN, NULL);
   g_autoptr(GPtrArray) names = desktops_on(b, seen->host);
   for (guint i = 0; i < names->len; i++)
     desktop_find(b, names->pdata[i]);
   tasks_wake_host(b, seen->host);
   host_check_empty(b, seen->host);
+  gpus_look(b, seen->host, 1);
   all_pools_dirty(b);
 }
 
@@ -218,10 +221,12 @@ void domains_seen(Brain *b, const Observation *seen)
     return; /* its facts come first */
   for (guint i = 0; i < seen->domains->len; i++)
     domain_seen(b, seen->host, seen->domains->pdata[i]);
-  if (seen->kind == SAW_DOMAINS)
+  if (seen->kind == SAW_DOMAINS) {
     missing_seen(b, seen);
-  else if (seen->kind == SAW_NO_DOMAIN)
+    gpus_look(b, seen->host, GPU_LOOK_AGE_S);
+  } else if (seen->kind == SAW_NO_DOMAIN) {
     gone_seen(b, seen);
+  }
 }
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */
@@ -232,12 +237,39 @@ static bool uri_may(const Caller *caller, const char *uri, GError **err)
   return caller->local || !hypervisor_uri_is_private(uri) || error_false(err, REASON_PRIVATE_URI, "uri", uri, NULL);
 }
 
+/* Neither by way of the cards: files of the controller, and the controller as a host, are named on it alone. */
+static bool files_may(const Request *r, GError **err)
+{
+  static const char *const fields[] = { "ssh_key", "ssh_address" };
+  for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
+    const char *value = r->caller.local ? NULL : request_text(r, fields[i]);
+    if (value && (!i || !strcmp(value, "local")))
+      return error_false(err, REASON_PRIVATE_FILES, "field", fields[i], "value", value, NULL);
+  }
+  return true;
+}
+
+/* A key is no good without knowing whom it is shown to: the host's own is enrolled with it, never trusted at first sight. */
+static bool ssh_ok(const Request *r, const Host *h, GError **err)
+{
+  bool remote = h->ssh_address && strcmp(h->ssh_address, "local") != 0;
+  if (!files_may(r, err))
+    return false;
+  if (remote && !h->ssh_key)
+    return error_false(err, REASON_MISSING_FIELD, "field", "ssh_key", NULL);
+  if (remote && !h->ssh_host_key)
+    return error_false(err, REASON_MISSING_FIELD, "field", "ssh_host_key", NULL);
+  if (h->ssh_host_key && !g_str_has_prefix(h->ssh_host_key, "SHA256:"))
+    return error_false(err, REASON_BAD_VALUE, "field", "ssh_host_key", "value", h->ssh_host_key, "limit", "a fingerprint such as SHA256:…", NULL);
+  return true;
+}
+
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Host *h = verb_new_object(b, r, NOUN_HOST, request_text(r, "name"), err);
   if (!h)
     return false;
-  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err))
+  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err) || !ssh_ok(r, h, err))
     return verb_drop(NOUN_HOST, h);
   if (!h->starts)
     h->starts = 4;
@@ -251,7 +283,10 @@ bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err)
   Host *h = verb_changed_object(b, r, NOUN_HOST, err);
   if (!h)
     return false;
+  if (!ssh_ok(r, h, err))
+    return verb_drop(NOUN_HOST, h);
   verb_keep(b, NOUN_HOST, h);
+  gpus_look(b, r->name, 0);
   all_pools_dirty(b);
   answer_object(b, a, 200, r->name);
   return true;
@@ -314,6 +349,7 @@ bool verb_host_remove(Brain *b, const Request *r, Answer *a, GError **err)
     g_autofree char *n = g_strdup_printf("%d", desktops);
     return error_false(err, REASON_HOST_IN_USE, "host", r->name, "desktops", n, NULL);
   }
+  gpus_forget(b, r->name);
   state_delete(b->state, NOUN_HOST, r->name);
   a->status = 200;
   return true;

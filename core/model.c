@@ -7,6 +7,8 @@ ENUM_DEFINE(SessionState, session_state, SESSION_STATES, N_SESSION_STATES)
 ENUM_DEFINE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 ENUM_DEFINE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 ENUM_DEFINE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
+ENUM_DEFINE(GpuState, gpu_state, GPU_STATES, N_GPU_STATES)
+ENUM_DEFINE(VgpuState, vgpu_state, VGPU_STATES, N_VGPU_STATES)
 ENUM_DEFINE(ImageState, image_state, IMAGE_STATES, N_IMAGE_STATES)
 ENUM_DEFINE(ImageFormat, image_format, IMAGE_FORMATS, N_IMAGE_FORMATS)
 ENUM_DEFINE(PoolKind, pool_kind, POOL_KINDS, N_POOL_KINDS)
@@ -23,6 +25,12 @@ static const Field CONTROLLER_table[] = { CONTROLLER_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Host
 static const Field HOST_table[] = { HOST_FIELDS(FIELD_ROW_) };
+#undef STRUCT
+#define STRUCT Gpu
+static const Field GPU_table[] = { GPU_FIELDS(FIELD_ROW_) };
+#undef STRUCT
+#define STRUCT GpuClass
+static const Field GPU_CLASS_table[] = { GPU_CLASS_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Storage
 static const Field STORAGE_table[] = { STORAGE_FIELDS(FIELD_ROW_) };
@@ -44,6 +52,9 @@ static const Field TOKEN_table[] = { TOKEN_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Desktop
 static const Field DESKTOP_table[] = { DESKTOP_FIELDS(FIELD_ROW_) };
+#undef STRUCT
+#define STRUCT Vgpu
+static const Field VGPU_table[] = { VGPU_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Session
 static const Field SESSION_table[] = { SESSION_FIELDS(FIELD_ROW_) };

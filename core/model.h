@@ -2,12 +2,15 @@
  * Objects are immutable once a batch is closed; core/state.h holds the live ones. */
 #pragma once
 
+#include "core/gpu.h"
 #include "core/schema.h"
 
 /* NOUN, "noun", "plural", Struct: hosts, storages … in the order in which a store loads them */
 #define NOUNS(X) \
   X(CONTROLLER, "controller", "controllers", Controller) \
   X(HOST, "host", "hosts", Host) \
+  X(GPU, "gpu", "gpus", Gpu) \
+  X(GPU_CLASS, "gpu-class", "gpu-classes", GpuClass) \
   X(STORAGE, "storage", "storages", Storage) \
   X(IMAGE, "image", "images", ImageVersion) \
   X(TEMPLATE, "template", "templates", TemplateVersion) \
@@ -15,6 +18,7 @@
   X(USER, "user", "users", User) \
   X(TOKEN, "token", "tokens", Token) \
   X(DESKTOP, "desktop", "desktops", Desktop) \
+  X(VGPU, "vgpu", "vgpus", Vgpu) \
   X(SESSION, "session", "sessions", Session) \
   X(TICKET, "ticket", "tickets", Ticket) \
   X(RELAY, "relay", "relays", Relay) \
@@ -72,6 +76,15 @@ ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
   X(VERB_SUSPEND, "suspend") X(VERB_RESUME, "resume") X(VERB_SAVE, "save") X(VERB_RESTORE, "restore")
 ENUM_DECLARE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
 
+/* quarantined: by an operator; broken: the host says so; gone: the host no longer has it. Only a ready card gets new claims. */
+#define GPU_STATES(X) X(GPU_READY, "ready") X(GPU_QUARANTINED, "quarantined") X(GPU_BROKEN, "broken") X(GPU_STATE_GONE, "gone")
+ENUM_DECLARE(GpuState, gpu_state, GPU_STATES, N_GPU_STATES)
+
+/* A claim's life: durable, then made on the card, then in a domain that was started; at the end it is let go of, and ends when the card no
+ * longer has it. */
+#define VGPU_STATES(X) X(VGPU_CLAIMED, "claimed") X(VGPU_MADE, "made") X(VGPU_ATTACHED, "attached") X(VGPU_RELEASING, "releasing")
+ENUM_DECLARE(VgpuState, vgpu_state, VGPU_STATES, N_VGPU_STATES)
+
 #define IMAGE_STATES(X) X(IMAGE_IMPORTING, "importing") X(IMAGE_READY, "ready") X(IMAGE_FAILED, "failed") X(IMAGE_DELETING, "deleting")
 ENUM_DECLARE(ImageState, image_state, IMAGE_STATES, N_IMAGE_STATES)
 #define IMAGE_FORMATS(X) X(FORMAT_QCOW2, "qcow2") X(FORMAT_RAW, "raw")
@@ -113,6 +126,11 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host; on the controller itself also fake:NAME, for tests") \
   F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
   F(TEXT, console_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
+  F(TEXT, ssh_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where its files are reached by SSH, or local; absent = not at all, and its cards give mediated devices alone") \
+  F(INT, ssh_port, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65535, "port of its SSH; 0 = 22") \
+  F(TEXT, ssh_user, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "who logs in there (default root)") \
+  F(TEXT, ssh_key, F_PATH | F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "file on the controller with the private key to log in with") \
+  F(TEXT, ssh_host_key, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100, "fingerprint of the host's own key, SHA256:… as ssh-keygen -l tells it") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
   F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
@@ -124,7 +142,38 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, host_cpus, F_WIDE, NULL, 0, INT64_MAX, "CPUs of the machine") \
   F(INT, host_memory_mib, F_WIDE, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
   F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
+  F(JSON, cards_error, F_WIDE, NULL, 0, 4096, "why its graphics cards could not be looked at") \
   F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
+
+/* A graphics card of a host, as it was seen last. */
+#define GPU_FIELDS(F) \
+  F(REF, host, F_COL, NULL, 0, 63, "the host it is in") \
+  F(TEXT, address, F_COL, NULL, 0, 12, "PCI address") \
+  F(ENUM, backend, F_COL, &gpu_backend_names, 0, 0, "how parts of it are given: mdev, vendor-vf, sr-iov, mig or whole") \
+  F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken or gone") \
+  F(REF, vendor, F_COL, NULL, 0, 200, "who made it") \
+  F(REF, model, F_COL, NULL, 0, 200, "what it is called") \
+  F(REF, pci_id, F_WIDE, NULL, 0, 9, "vendor and device, such as 10de:2235") \
+  F(REF, driver, F_WIDE, NULL, 0, 63, "the host's driver that has it") \
+  F(TEXT, serial, F_WIDE, NULL, 0, 100, "as the card tells it") \
+  F(INT, numa_node, F_WIDE, NULL, -1, 4096, "-1 = none") \
+  F(INT, iommu_group, F_WIDE, NULL, -1, 1 << 20, "-1 = none") \
+  F(BOOL, same_type_only, F_WIDE, NULL, 0, 0, "all its parts must be of one type at a time") \
+  F(BOOL, console, F_WIDE, NULL, 0, 0, "the host's own screen is on it") \
+  F(BOOL, give_console, F_CHANGE | F_WIDE, NULL, 0, 0, "may be given away although the host's own screen is on it") \
+  F(INT, used, F_COL, NULL, 0, 10000, "parts in use, whoever has them") \
+  F(INT, foreign_parts, F_COL, NULL, 0, 10000, "of these, parts that are not ours: never touched") \
+  F(JSON, types, 0, NULL, 0, 65536, "what it can give, and how much of it now") \
+  F(JSON, parts, 0, NULL, 0, 65536, "what it has given") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is not ready, or how it differs from the claims") \
+  F(TIME, seen, F_WIDE, NULL, 0, 0, "when it was last seen otherwise than before")
+
+/* What people ask for. */
+#define GPU_CLASS_FIELDS(F) \
+  F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "for people") \
+  F(LIST, accepts, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 64, "acceptable types, best first: nvidia-558, or whole:10de:2235 for a whole card") \
+  F(ENUM, display, F_IN | F_CHANGE | F_COL, &gpu_display_names, 0, 0, "off, on (it is the guest's screen; mediated devices alone) or ramfb (on, from the first line of boot)") \
+  F(INT, heads, F_IN | F_CHANGE | F_COL, NULL, 0, 16, "screens a desktop's card must be able to show; 0 = any")
 
 #define STORAGE_FIELDS(F) \
   F(TEXT, path, F_PATH | F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
@@ -164,6 +213,9 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(BOOL, seed, F_WIDE, NULL, 0, 0, "its guests read a NoCloud seed") \
   F(ENUM, personalise, F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in, where a pool says nothing else") \
   F(TEXT, autologin, F_WIDE, NULL, 0, 63, "account that may be logged in while nobody has the desktop") \
+  F(REF, gpu_class, F_WIDE, NULL, 0, 63, "GPU class of its desktops where a pool says nothing else") \
+  F(REF, gpu_parameter, F_WIDE, NULL, 0, 63, "its parameter that names a GPU class") \
+  F(BOOL, gpu_needed, F_WIDE, NULL, 0, 0, "its desktops get a part of a graphics card, or are not made") \
   F(TEXT, xml, F_LINES | F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
 
@@ -186,6 +238,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TIME, surplus_since, F_STAFF, NULL, 0, 0, "since when") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 512, "virtual CPUs of a desktop; 0 = as the template says") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 24, "memory of a desktop in MiB; 0 = as the template says") \
+  F(REF, gpu_class, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "GPU class of a desktop; absent = as the template says") \
+  F(INT, gpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 8, "parts of that class a desktop gets; 0 = one where there is a class") \
   F(TEXT, network, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \
   F(JSON, parameters, F_IN | F_CHANGE | F_STAFF, NULL, 0, 65536, "values for the template's parameters") \
   F(LIST, users, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 100000, "who may use it; empty = everyone") \
@@ -224,6 +278,8 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(INT, clone, F_WIDE, NULL, 0, INT64_MAX, "generation of its disk: a reset makes the next") \
   F(INT, vcpus, F_WIDE, NULL, 0, 512, "claimed on its host") \
   F(INT, memory_mib, F_WIDE, NULL, 0, 1 << 24, "claimed on its host, in MiB") \
+  F(REF, gpu_class, F_WIDE, NULL, 0, 63, "GPU class it was made with") \
+  F(INT, gpus, F_WIDE, NULL, 0, 8, "parts of that class it has a right to") \
   F(REF, owner, F_COL, NULL, 0, 63, "whose it is, in a dedicated pool") \
   F(TEXT, session, F_COL, NULL, 0, 63, "the session that holds it") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
@@ -233,6 +289,23 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
   F(JSON, evidence, F_WIDE, NULL, 0, 8192, "proof of its last reset") \
   F(JSON, error, F_WIDE, NULL, 0, 4096, "why it is in error, lost or quarantined")
+
+/* A claim on a part of a card, or on all of it, for one generation of a desktop's disk. */
+#define VGPU_FIELDS(F) \
+  F(REF, gpu, F_COL, NULL, 0, 63, "the card") \
+  F(REF, host, F_COL, NULL, 0, 63, "the card's host") \
+  F(TEXT, desktop, F_COL, NULL, 0, 63, "for whom") \
+  F(INT, slot, F_COL, NULL, 0, 7, "which of the desktop's parts it is") \
+  F(REF, class, F_WIDE, NULL, 0, 63, "the class that was asked for") \
+  F(REF, type, F_COL, NULL, 0, 100, "type of the part") \
+  F(ENUM, display, F_WIDE, &gpu_display_names, 0, 0, "off, on or ramfb") \
+  F(INT, clone, F_COL, NULL, 0, INT64_MAX, "generation of the desktop's disk that it is for: a release names it") \
+  F(INT, start, F_WIDE, NULL, -1, 10000, "place on the card; -1 = any") \
+  F(TEXT, uuid, F_WIDE, NULL, 0, 36, "of the mediated device") \
+  F(TEXT, address, F_WIDE, NULL, 0, 12, "of the function or card") \
+  F(ENUM, state, F_COL, &vgpu_state_names, 0, 0, "claimed, made, attached or releasing") \
+  F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "how the card differs from it")
 
 #define SESSION_FIELDS(F) \
   F(REF, user, F_IN | F_NAME | F_COL, NULL, 0, 63, "whose it is") \

@@ -1,9 +1,10 @@
-/* Observations: what was seen on a host, as values. Drivers make them, the brain compares them with what it wants. */
+/* Observations: what was seen on a host, as values. Drivers make them, the brain compares them with what it wants. SAW_DEVICES: its cards, or
+ * what is on them, may have changed; it holds nothing more, as they are read again. */
 #pragma once
 
 #include "core/model.h"
 
-typedef enum { SAW_HOST, SAW_SILENT, SAW_DOMAINS, SAW_DOMAIN, SAW_NO_DOMAIN } ObservationKind;
+typedef enum { SAW_HOST, SAW_SILENT, SAW_DOMAINS, SAW_DOMAIN, SAW_NO_DOMAIN, SAW_DEVICES } ObservationKind;
 
 typedef struct {
   char uuid[37];      /* lower case */

@@ -47,7 +47,16 @@ typedef struct {
   const Pool *pool;
   const ImageVersion *image;
   int64_t vcpus, memory_mib;
+  const GpuClass *class;  /* NULL = no GPU */
+  int64_t gpus;
 } Wish;
+
+/* What a host would give. */
+typedef struct {
+  const Storage *storage;
+  GpuScore gpus;
+  int desktops;
+} Place;
 
 static bool list_allows(char **list, const char *name)
 {
@@ -94,7 +103,7 @@ static bool fits(int64_t used, int64_t wanted, int64_t capacity, const char *wha
 }
 
 /* true ⇔ the host takes one more; else *ret_why has the first rule that fails, with its numbers. */
-static bool host_takes(Brain *b, const Wish *w, const Host *h, const Storage **ret_storage, char **ret_why)
+static bool host_takes(Brain *b, const Wish *w, const Host *h, Place *ret_place, char **ret_why)
 {
   if (h->state != HOST_UP) {
     *ret_why = g_strdup_printf("it is %s", host_state_name(h->state));
@@ -104,12 +113,22 @@ static bool host_takes(Brain *b, const Wish *w, const Host *h, const Storage **r
     *ret_why = g_strdup("the pool does not use it");
     return false;
   }
-  *ret_storage = storage_for(b, w, h->head.name, ret_why);
-  if (!*ret_storage)
+  ret_place->storage = storage_for(b, w, h->head.name, ret_why);
+  if (!ret_place->storage)
     return false;
   HostUse use = state_host_use(b->state, h->head.name);
+  ret_place->desktops = use.desktops;
   return fits(use.memory_mib, w->memory_mib, host_offer_mib(h), "memory in MiB", ret_why) &&
-         fits(use.vcpus, w->vcpus, host_offer_vcpus(h), "virtual CPUs", ret_why);
+         fits(use.vcpus, w->vcpus, host_offer_vcpus(h), "virtual CPUs", ret_why) &&
+         (!w->class || gpus_fit(b, w->class, w->gpus, h->head.name, &ret_place->gpus, ret_why));
+}
+
+/* The class's better type first, then fewest stranded parts of others, then the emptier host. */
+static bool place_better(const Place *a, const Place *b)
+{
+  if (a->gpus.rank != b->gpus.rank)
+    return a->gpus.rank < b->gpus.rank;
+  return a->gpus.stranded != b->gpus.stranded ? a->gpus.stranded < b->gpus.stranded : a->desktops < b->desktops;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -128,26 +147,27 @@ bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage
   const ImageVersion *image = t ? image_resolve(b, pool->image, err) : NULL;
   if (!image)
     return false;
-  Wish w = { pool, image, pool->vcpus ? pool->vcpus : t->vcpus, pool->memory_mib ? pool->memory_mib : t->memory_mib };
+  Wish w = { pool, image, pool->vcpus ? pool->vcpus : t->vcpus, pool->memory_mib ? pool->memory_mib : t->memory_mib, NULL, 0 };
+  if (!gpu_wish(b, pool, t, &w.class, &w.gpus, err))
+    return false;
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
   g_ptr_array_sort(names, compare_names);
   g_autoptr(GString) reasons = g_string_new(NULL);
   const Host *best = NULL;
-  int best_desktops = 0;
+  Place best_place = { 0 };
   for (guint i = 0; i < names->len; i++) {
     const Host *h = GET(b, Host, HOST, names->pdata[i]);
-    const Storage *storage = NULL;
+    Place place = { 0 };
     g_autofree char *why = NULL;
-    if (!host_takes(b, &w, h, &storage, &why)) {
+    if (!host_takes(b, &w, h, &place, &why)) {
       g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", h->head.name, why);
       continue;
     }
-    int desktops = state_host_use(b->state, h->head.name).desktops;
-    if (best && desktops >= best_desktops)
+    if (best && !place_better(&place, &best_place))
       continue;
     best = *ret_host = h;
-    best_desktops = desktops;
-    *ret_storage = storage;
+    best_place = place;
+    *ret_storage = place.storage;
   }
   return best ? true : refuse_place(pool, reasons, err);
 }
@@ -315,8 +335,12 @@ static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
     return false;
   }
   const TemplateVersion *t = template_resolve(b, pool->template, err);
-  if (!t || pool->personalise != PERSONALISE_SEED || t->seed)
-    return t;
+  const GpuClass *class;
+  int64_t gpus;
+  if (!t || !gpu_wish(b, pool, t, &class, &gpus, err))
+    return false;
+  if (pool->personalise != PERSONALISE_SEED || t->seed)
+    return true;
   g_autofree char *limit = g_strdup_printf("agent or none: guests of %s read no seed", t->head.name);
   return error_false(err, REASON_BAD_VALUE, "field", "personalise", "value", "seed", "limit", limit, NULL);
 }

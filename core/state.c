@@ -1,5 +1,7 @@
 #include "core/state.h"
 
+#include <string.h>
+
 #include "core/lifecycle.h"
 
 typedef struct {
@@ -26,6 +28,7 @@ struct State {
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
   GHashTable *user_sessions, *user_tickets, *session_relays;  /* name → set of names */
   GHashTable *user_receipts;   /* name → GQueue of Slot, the oldest first */
+  GHashTable *host_gpus, *gpu_claims, *desktop_claims;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
   GHashTable *seen;            /* set of Slots whose object was observed anew */
@@ -79,9 +82,10 @@ State *state_new(void)
     state->slots[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, slot_free);
   state->pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, pool_index_free);
   state->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_index_free);
-  state->user_sessions = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
-  state->user_tickets = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
-  state->session_relays = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+  GHashTable **groups[] = { &state->user_sessions, &state->user_tickets, &state->session_relays, &state->host_gpus, &state->gpu_claims,
+                            &state->desktop_claims };
+  for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
+    *groups[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->user_receipts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); /* their links lie in the slots */
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
@@ -102,6 +106,9 @@ void state_free(State *state)
   g_hash_table_unref(state->user_tickets);
   g_hash_table_unref(state->session_relays);
   g_hash_table_unref(state->user_receipts);
+  g_hash_table_unref(state->host_gpus);
+  g_hash_table_unref(state->gpu_claims);
+  g_hash_table_unref(state->desktop_claims);
   g_ptr_array_unref(state->unsettled);
   g_hash_table_unref(state->seen);
   g_ptr_array_unref(state->replaced);
@@ -213,6 +220,13 @@ static void receipt_index(State *state, Slot *slot, bool in)
     g_hash_table_remove(state->user_receipts, user);
 }
 
+static void vgpu_index(State *state, Slot *slot, bool in)
+{
+  const Vgpu *v = (const Vgpu *)slot->object;
+  group_change(state->gpu_claims, v->gpu, v->head.name, in);
+  group_change(state->desktop_claims, v->desktop, v->head.name, in);
+}
+
 static int64_t object_due_us(State *state, const Object *object)
 {
   switch ((Noun)object->noun) {
@@ -234,6 +248,9 @@ static int64_t object_due_us(State *state, const Object *object)
     return object->created_us + RECEIPT_LIFE_US;
   case NOUN_CONTROLLER:
   case NOUN_HOST:
+  case NOUN_GPU:
+  case NOUN_GPU_CLASS:
+  case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:
   case NOUN_TEMPLATE:
@@ -274,6 +291,10 @@ static void slot_index(State *state, Slot *slot, bool in)
     group_change(state->user_tickets, ((const Ticket *)slot->object)->user, slot->object->name, in);
   else if (slot->object->noun == NOUN_RECEIPT)
     receipt_index(state, slot, in);
+  else if (slot->object->noun == NOUN_GPU)
+    group_change(state->host_gpus, ((const Gpu *)slot->object)->host, slot->object->name, in);
+  else if (slot->object->noun == NOUN_VGPU)
+    vgpu_index(state, slot, in);
   timer_index(state, slot, in);
 }
 
@@ -561,6 +582,28 @@ GPtrArray *state_session_relays(State *state, const char *session)
   settle(state);
   return names_of(g_hash_table_lookup(state->session_relays, session));
 }
+
+static int compare_numbered(const void *a, const void *b)
+{
+  const char *x = *(char *const *)a, *y = *(char *const *)b;
+  size_t nx = strlen(x), ny = strlen(y);
+  return nx != ny ? (nx < ny ? -1 : 1) : strcmp(x, y);
+}
+
+static GPtrArray *group_names(State *state, GHashTable *groups, const char *group)
+{
+  settle(state);
+  g_autoptr(GPtrArray) borrowed = names_of(group ? g_hash_table_lookup(groups, group) : NULL);
+  GPtrArray *names = g_ptr_array_new_full(borrowed->len, g_free);
+  for (guint i = 0; i < borrowed->len; i++)
+    g_ptr_array_add(names, g_strdup(borrowed->pdata[i]));
+  g_ptr_array_sort(names, compare_numbered);
+  return names;
+}
+
+GPtrArray *state_host_gpus(State *state, const char *host) { return group_names(state, state->host_gpus, host); }
+GPtrArray *state_gpu_claims(State *state, const char *gpu) { return group_names(state, state->gpu_claims, gpu); }
+GPtrArray *state_desktop_claims(State *state, const char *desktop) { return group_names(state, state->desktop_claims, desktop); }
 
 const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner)
 {

@@ -9,18 +9,20 @@ const StepRow step_rows[N_STEPS] = {
 };
 
 #define LIST(name, ...) static const StepKind name##_steps[] = { __VA_ARGS__ }
-LIST(provision, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_START, STEP_READY);
+LIST(provision, STEP_CLONE, STEP_SEED, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
 /* the old definition goes with its NVRAM and TPM before the next generation's disk is made */
-LIST(reset, STEP_POWER_OFF, STEP_UNDEFINE, STEP_CLONE, STEP_SEED, STEP_DEFINE, STEP_DELETE_OLD, STEP_START, STEP_READY, STEP_PROVE);
-LIST(destroy, STEP_POWER_OFF, STEP_UNDEFINE, STEP_DELETE_VOLUMES);
+LIST(reset, STEP_POWER_OFF, STEP_UNDEFINE, STEP_GPU_RELEASE, STEP_CLONE, STEP_SEED, STEP_GPU_MAKE, STEP_DEFINE, STEP_DELETE_OLD, STEP_START,
+     STEP_READY, STEP_PROVE);
+LIST(destroy, STEP_POWER_OFF, STEP_UNDEFINE, STEP_GPU_RELEASE, STEP_DELETE_VOLUMES);
 LIST(personalise, STEP_PERSONALISE);
-/* a host may have forgotten the domain; the disk is not made again */
-LIST(recover, STEP_DEFINE, STEP_START, STEP_READY);
-LIST(wake, STEP_FIND_DISK, STEP_DEFINE, STEP_START, STEP_READY);
+/* a host may have forgotten the domain; the disk is not made again. One that was off has no parts of cards any more: they may have to be made
+ * elsewhere on it, and the definition names them */
+LIST(recover, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
+LIST(wake, STEP_FIND_DISK, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(heal, STEP_FIND_DISK, STEP_DEFINE);
 /* a guest reads its seed when it boots */
-LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_START, STEP_READY);
-LIST(power, STEP_POWER);
+LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_GPU_MAKE, STEP_START, STEP_READY);
+LIST(power, STEP_GPU_MAKE, STEP_POWER);
 LIST(import, STEP_IMPORT);
 LIST(image_delete, STEP_DELETE_IMAGE);
 #undef LIST
@@ -62,6 +64,12 @@ void step_order_free(StepOrder *order)
   }
   g_clear_pointer(&order->storages, g_ptr_array_unref);
   g_clear_pointer(&order->hosts, g_ptr_array_unref);
+  for (guint i = 0; order->vgpus && i < order->vgpus->len; i++) {
+    drop(NOUN_VGPU, order->vgpus->pdata[i]);
+    drop(NOUN_GPU, order->gpus->pdata[i]);
+  }
+  g_clear_pointer(&order->vgpus, g_ptr_array_unref);
+  g_clear_pointer(&order->gpus, g_ptr_array_unref);
   g_free(order->task);
   g_free(order->controller);
   g_free(order->domain);
@@ -92,7 +100,29 @@ void step_result_free(StepResult *result)
     memset(result->password, 0, strlen(result->password));
   g_free(result->password);
   g_clear_pointer(&result->picture, g_bytes_unref);
+  g_clear_pointer(&result->vgpus, g_ptr_array_unref);
+  g_clear_pointer(&result->cards, g_ptr_array_unref);
   g_free(result);
+}
+
+static void vgpu_done_free(void *done)
+{
+  g_free(((VgpuDone *)done)->vgpu);
+  g_free(done);
+}
+
+VgpuDone *step_result_add_vgpu(StepResult *result, const Vgpu *claim)
+{
+  if (!result->vgpus)
+    result->vgpus = g_ptr_array_new_with_free_func(vgpu_done_free);
+  VgpuDone *done = g_new0(VgpuDone, 1);
+  done->vgpu = g_strdup(claim->head.name);
+  done->clone = claim->clone;
+  done->start = claim->start;
+  g_strlcpy(done->uuid, claim->uuid ? claim->uuid : "", sizeof done->uuid);
+  g_strlcpy(done->address, claim->address ? claim->address : "", sizeof done->address);
+  g_ptr_array_add(result->vgpus, done);
+  return done;
 }
 
 char *desktop_domain_uuid(const char *controller, const char *desktop)

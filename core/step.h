@@ -15,7 +15,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(SEED_PERSON, "seed-person", HOST, 30, 3, NONE)       /* the same with the account of whoever has the desktop */ \
   X(FIND_DISK, "find-disk", HOST, 60, 3, NONE)           /* the disk of this generation is still there */ \
   X(DEFINE, "define", HOST, 30, 3, UNDEFINE) \
-  X(START, "start", HOST, 90, 3, POWER_OFF) \
+  X(START, "start", HOST, 90, 3, POWER_OFF)              /* one that runs without a part that was made since is switched off first */ \
   X(READY, "wait-ready", AGENT, 300, 1, NONE)            /* agent, port or line on the serial console, as the template says */ \
   X(PERSONALISE, "personalise", AGENT, 60, 2, NONE)      /* the person's account into the guest */ \
   X(POWER_OFF, "power-off", HOST, 60, 5, NONE)           /* pull the plug */ \
@@ -29,7 +29,11 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(CONSOLE, "console", HOST, 10, 1, NONE)               /* a fresh, expiring password; where the console is. No task */ \
   X(SCREENSHOT, "screenshot", HOST, 20, 1, NONE)         /* no task */ \
   X(REAP, "reap", HOST, 60, 1, NONE)                     /* a domain of ours that no desktop stands for. No task */ \
-  X(MEASURE, "measure", FILES, 30, 1, NONE)              /* how much room a storage has. No task */
+  X(MEASURE, "measure", FILES, 30, 1, NONE)              /* how much room a storage has. No task */ \
+  X(GPU_MAKE, "gpu-make", HOST, 60, 5, GPU_RELEASE)      /* the parts that are claimed for this generation, on their cards */ \
+  X(GPU_RELEASE, "gpu-release", HOST, 60, 5, NONE)       /* the parts that are let go of, each by its generation */ \
+  X(GPU_DISCOVER, "gpu-discover", HOST, 30, 1, NONE)     /* what cards the host has and what is on them. No task */ \
+  X(GPU_REAP, "gpu-reap", HOST, 60, 1, NONE)             /* a part of ours that no desktop stands for. No task */
 
 typedef enum {
 #define X(name, ...) STEP_##name,
@@ -71,7 +75,18 @@ typedef struct {
   GPtrArray *hosts;      /* of Host *, one beside each storage: a host that has it; NULL = none is there */
   PowerVerb verb;
   char *domain;          /* of REAP: the domain's UUID */
+  GPtrArray *vgpus;      /* of Vgpu *: of DEFINE, START and GPU_MAKE the desktop's parts by slot, of GPU_RELEASE and GPU_REAP those that go */
+  GPtrArray *gpus;       /* of Gpu *, beside each its card; NULL = there is none */
 } StepOrder;
+
+/* What became of one claim in GPU_MAKE, GPU_RELEASE or GPU_REAP. */
+typedef struct {
+  char *vgpu;
+  int64_t clone;
+  char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES];
+  int start;
+  bool fresh;            /* of GPU_MAKE: it was not there; a guest that runs does not have it */
+} VgpuDone;
 
 typedef struct {
   StepKind kind;
@@ -91,12 +106,17 @@ typedef struct {
   int port;
   char *password;
   GBytes *picture;       /* of SCREENSHOT: PNG */
+  GPtrArray *vgpus;      /* of GPU_MAKE, GPU_RELEASE and GPU_REAP, of VgpuDone *: the claims it was done for, also where it failed at one behind them */
+  GPtrArray *cards;      /* of GpuCard *: as seen afterwards; of GPU_DISCOVER all of the host. NULL = not looked at */
+  int64_t looked_us;     /* when that look began, by the clock the brain is told */
 } StepResult;
 
 void step_order_free(StepOrder *order);
 /* An empty result that names order. */
 StepResult *step_result_new(const StepOrder *order);
 void step_result_free(StepResult *result);
+/* Adds what was done for claim; the address and place may be filled in by the caller. */
+VgpuDone *step_result_add_vgpu(StepResult *result, const Vgpu *claim);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepOrder, step_order_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepResult, step_result_free)
 

@@ -21,6 +21,10 @@ static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GEr
   };
   version->personalise = modes[t->personalise];
   version->seed = t->seed;
+  const TemplateParameter *class = t->gpu_parameter ? template_parameter_find(t, t->gpu_parameter) : NULL;
+  ref_set(&version->gpu_class, t->gpu_class ? t->gpu_class : class ? class->standard : NULL);
+  ref_set(&version->gpu_parameter, t->gpu_parameter);
+  version->gpu_needed = t->gpu == GPU_NEED_REQUIRED;
   version->ready_s = t->ready_timeout_us / SECOND_US;
   return template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, err);
 }

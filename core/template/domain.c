@@ -233,6 +233,18 @@ static LintTarget target_of(const DomainTemplate *template, const DomainSpec *sp
   };
 }
 
+/* After the policy, which lets no template name a device of the host: these are the controller's own, and counted. */
+static char *with_hostdevs(xmlDoc *doc, const DomainSpec *spec, GError **err)
+{
+  xmlNode *root = xmlDocGetRootElement(doc);
+  if (spec->gpu_screen)
+    machine_hide_video(root);
+  for (const char *const *xml = spec->hostdevs; *xml; xml++)
+    if (!machine_add_hostdev(root, *xml, err))
+      return NULL;
+  return xml_format(doc);
+}
+
 bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml,
                      GError **err)
 {
@@ -246,8 +258,11 @@ bool template_domain(const DomainTemplate *template, const DomainSpec *spec, con
   const LintTarget target = target_of(template, spec);
   if (!xml_parse(xml, strlen(xml), &back, err) || !lint_domain(back, policy, &target, err))
     return false;
-  *ret_xml = g_steal_pointer(&xml);
-  return true;
+  if (!spec->hostdevs || !spec->hostdevs[0])
+    *ret_xml = g_steal_pointer(&xml);
+  else
+    *ret_xml = with_hostdevs(back, spec, err);
+  return *ret_xml != NULL;
 }
 
 bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,

@@ -22,6 +22,8 @@ typedef struct {
   const char *mac;               /* NULL = the host makes one up */
   const char *listen;            /* address of VNC and SPICE on the host, "127.0.0.1" */
   int vnc_port;                  /* 0 = the host finds one */
+  const char *const *hostdevs;   /* parts of graphics cards, as <hostdev> elements of the controller's own making; NULL = none */
+  bool gpu_screen;               /* the first of them is the guest's screen: there is no other */
   /* the mark that makes the domain ours, see DOMAIN_OWNER_XMLNS; pool and template (FAMILY@VERSION) are for people */
   const char *controller, *desktop, *pool, *template_version;
   int64_t generation;

@@ -1,6 +1,7 @@
 #include "core/template/machine.h"
 
 #include "core/error.h"
+#include "core/template/xml.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -336,4 +337,25 @@ void machine_ensure_agent(xmlNode *root)
   xmlNode *target = xml_append(channel, "target");
   xml_set(target, "type", "virtio");
   xml_set(target, "name", AGENT_CHANNEL);
+}
+
+/* ── graphics cards ──────────────────────────────────────────────────────── */
+
+bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err)
+{
+  g_autoptr(xmlDoc) doc = NULL;
+  if (!xml_parse(xml, strlen(xml), &doc, err))
+    return false;
+  xmlNode *place = xml_append(machine_devices(root), "hostdev");
+  xmlNode *copy = xmlDocCopyNode(xmlDocGetRootElement(doc), root->doc, 1);
+  g_assert(copy);
+  xmlReplaceNode(place, copy);
+  xmlFreeNode(place);
+  return true;
+}
+
+void machine_hide_video(xmlNode *root)
+{
+  xml_remove_all(machine_devices(root), "video");
+  xml_set(xml_append(xml_append(machine_devices(root), "video"), "model"), "type", "none");
 }

@@ -46,3 +46,8 @@ void machine_set_screens(xmlNode *root, const char *address, int port, bool clos
 /* Makes a screen of that kind where there is none. */
 void machine_ensure_screen(xmlNode *root, const char *kind);
 void machine_ensure_agent(xmlNode *root);
+
+/* Adds a device of the host, one <hostdev> element. Errors: those of xml_parse(). */
+bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err);
+/* No video of QEMU's own: the console then shows what a part of a graphics card draws. */
+void machine_hide_video(xmlNode *root);

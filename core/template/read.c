@@ -167,7 +167,8 @@ static bool read_gpu(const xmlNode *node, const Target *target, GError **err)
   if (!read_word(node, "need", &template_gpu_need_names, GPU_NEED_NONE, &need, err))
     return false;
   target->template->gpu = (TemplateGpuNeed)need;
-  return true;
+  return (!xmlHasProp((xmlNode *)node, BAD_CAST "class") || read_name(node, "class", &target->template->gpu_class, err)) &&
+         (!xmlHasProp((xmlNode *)node, BAD_CAST "parameter") || read_name(node, "parameter", &target->template->gpu_parameter, err));
 }
 
 static bool read_protocol(const xmlNode *node, const Target *target, GError **err)
@@ -456,6 +457,18 @@ static bool agent_check(const xmlNode *node, const DomainTemplate *t, GError **e
   return true;
 }
 
+static bool gpu_check(const xmlNode *node, const DomainTemplate *t, GError **err)
+{
+  const xmlNode *gpu = xml_find(node, NULL);
+  while (gpu && strcmp((const char *)gpu->name, "gpu") != 0)
+    gpu = xml_next(gpu, true);
+  if (t->gpu_parameter && !template_parameter_find(t, t->gpu_parameter))
+    return refuse_value(gpu, "parameter", t->gpu_parameter, "one of its parameters", err);
+  if (t->gpu == GPU_NEED_NONE && (t->gpu_class || t->gpu_parameter))
+    return refuse_value(gpu, "need", "none", "optional or required where a class is named", err);
+  return true;
+}
+
 static bool title_complete(const xmlNode *node, DomainTemplate *t, GError **err)
 {
   if (!t->title[LANG_EN])
@@ -479,7 +492,7 @@ bool template_parse(const char *bytes, size_t len, DomainTemplate **ret_template
   const xmlNode *node = find_template(root, err);
   if (!node || !attributes_check(node, &template_elements[TEMPLATE_ELEMENT_TEMPLATE], err) ||
       !read_template(node, &target, err) || !read_children(node, &target, err) || !title_complete(node, template, err) ||
-      !agent_check(node, template, err))
+      !agent_check(node, template, err) || !gpu_check(node, template, err))
     return false;
   *ret_template = g_steal_pointer(&template);
   return true;

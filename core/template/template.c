@@ -27,6 +27,8 @@ void template_free(DomainTemplate *template)
   g_free(template->title[LANG_KO]);
   g_free(template->image);
   g_free(template->network);
+  g_free(template->gpu_class);
+  g_free(template->gpu_parameter);
   g_free(template->autologin);
   g_free(template->ready_line);
   g_clear_pointer(&template->parameters, g_ptr_array_unref);

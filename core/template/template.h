@@ -69,6 +69,8 @@ typedef struct {
   TemplateKernel kernel;
   char *network;        /* see DomainSpec.network; NULL = interfaces stay as the file has them */
   TemplateGpuNeed gpu;
+  char *gpu_class;      /* of its desktops where a pool names none; NULL = none */
+  char *gpu_parameter;  /* one of its parameters, whose value names a class; NULL = none */
   TemplateOffer protocols[N_TEMPLATE_PROTOCOLS];
   TemplateGuestSystem system;
   char *autologin;      /* the guest's own account that may be logged in after a reset; NULL = none */

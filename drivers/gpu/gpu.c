@@ -150,15 +150,34 @@ static bool can(const GpuHost *host, const GpuOrder *order, GError **err)
          error_false(err, REASON_GPU_NEEDS_EXEC, "what", driver->title, "host", host->host, NULL);
 }
 
+/* A mediated device says in its UUID whose it is; a function has no mark, but a guest that runs with it does. */
+static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  const char *address = order->backend == GPU_MDEV ? NULL : order->backend == GPU_WHOLE ? order->card : order->address;
+  g_autoptr(GPtrArray) domains = NULL;
+  if (!address || !order->domain)
+    return true;
+  if (!hypervisor_list(host->hypervisor, &domains, err))
+    return false;
+  for (guint i = 0; i < domains->len; i++) {
+    const DomainFacts *domain = domains->pdata[i];
+    bool runs = domain->state == DOMAIN_ON || domain->state == DOMAIN_SUSPENDED;
+    bool has = runs && domain->hostdevs && g_strv_contains((const char *const *)domain->hostdevs, address);
+    if (has && g_ascii_strcasecmp(domain->uuid, order->domain))
+      return gpu_not_ours(host, address, domain->name, err);
+  }
+  return true;
+}
+
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
 {
   *ret_handle = (GpuHandle){ .backend = order->backend, .start = order->start };
-  return can(host, order, err) && gpu_drivers[order->backend]->make(host, order, ret_handle, err);
+  return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->make(host, order, ret_handle, err);
 }
 
 bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
-  return can(host, order, err) && gpu_drivers[order->backend]->release(host, order, err);
+  return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->release(host, order, err);
 }
 
 /* A mediated device is reset by ending it. */

@@ -9,7 +9,8 @@
  * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls.
  *
  * Idempotent. make of a part that is there as ordered, and release of one that is gone, succeed. A verb that finds something else in the
- * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part.
+ * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part. A function or
+ * card that another domain runs with is that domain's, whatever the order says: a store that is older than the host knows no better.
  *
  * Errors, any verb: those of the hypervisor's, GPU_NEEDS_EXEC (files of the host are out of reach), GPU_REFUSED (the host's own words),
  * GPU_GONE (no such card any more). */
@@ -38,6 +39,7 @@ typedef struct {
   const char *type;         /* GpuType.id */
   const char *claim;        /* "v-12" */
   int64_t generation;
+  const char *domain;       /* UUID of the one it is for; NULL = nobody asks whose a function is */
   const char *address;      /* the function that was claimed; NULL for mdev and MIG without one */
   int start;                /* place on the card; -1 = any */
   bool force;               /* give the card away though the host's own screen is on it (whole cards) */

@@ -5,7 +5,10 @@
 #include "drivers/runtime/runtime_parts.h"
 #include "drivers/runtime/steps.h"
 
-enum { FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, LOOK_S = 10, STOP_WAIT_US = 2000000, MARGIN_US = 500000 };
+enum {
+  FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, LOOK_S = 10, STOP_WAIT_US = 2000000, MARGIN_US = 500000,
+  DEVICES_SETTLE_MS = 300
+};
 
 struct Dispatch {
   Runtime *runtime;
@@ -21,6 +24,7 @@ struct Dispatch {
   GMutex lock;
   GHashTable *again;        /* Jobs that wait to look again; under lock */
   GHashTable *looks;        /* task → Job that looks whether its guest is ready, the newest one; under lock */
+  GHashTable *devices;      /* host → GSource: its devices changed, and it is told when they have settled; under lock */
 };
 
 /* One order under way. Owned by who handles it: the lanes until it is done, then looked at by done. */
@@ -205,13 +209,23 @@ static void lane_done(void *data, LaneEnd end, const GError *err)
   }
 }
 
+/* What keeps its order: the calls of a domain, and those for a part that was a desktop's with that desktop's. */
+static char *order_key(const StepOrder *order)
+{
+  const Vgpu *part = order->kind == STEP_GPU_REAP ? order->vgpus->pdata[0] : NULL;
+  const char *desktop = order->desktop ? order->desktop->head.name : part ? part->desktop : NULL;
+  if (desktop)
+    return desktop_domain_uuid(order->controller, desktop);
+  return g_strdup(order->domain ? order->domain : step_rows[order->kind].name);
+}
+
 static void job_submit(Job *job)
 {
   const StepOrder *order = job->order;
   bool waits = order->kind == STEP_POWER && order->verb == VERB_SHUTDOWN;
   bool agent = (step_rows[order->kind].place == ON_AGENT && !job->serial) || waits;
-  g_autofree char *uuid = order->desktop ? desktop_domain_uuid(order->controller, order->desktop->head.name) : g_strdup(order->domain);
-  g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : order->domain);
+  g_autofree char *uuid = order_key(order);
+  g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : uuid);
   int64_t now = g_get_monotonic_time();
   bool look = order->kind == STEP_READY;
   int64_t timeout = MAX(look ? MIN(job->end_us - now, job->dispatch->look_us) : job->end_us - now, MARGIN_US);
@@ -334,11 +348,44 @@ static Observation *observation_of(const Dispatch *d, const LaneObservation *see
     log_warning("host", "a call that was given up has come back", "host", seen->host, "call", seen->late);
     return NULL;
   case LANE_SAW_SERIAL:
-  case LANE_SAW_DEVICES: /* the next look at the host's devices is sooner; nothing else follows */
+  case LANE_SAW_DEVICES:
   case N_LANE_OBSERVATIONS:
     return NULL;
   }
   return NULL;
+}
+
+typedef struct {
+  Dispatch *dispatch;
+  char host[];
+} DevicesChanged;
+
+static gboolean devices_settled(void *data)
+{
+  const DevicesChanged *changed = data;
+  Dispatch *d = changed->dispatch;
+  Observation *o = observation_new(SAW_DEVICES, changed->host);
+  g_mutex_lock(&d->lock);
+  g_hash_table_remove(d->devices, changed->host);
+  g_mutex_unlock(&d->lock);
+  runtime_push_observation(d->runtime, o);
+  return G_SOURCE_REMOVE;
+}
+
+/* A card with its functions is a burst of announcements, and one is enough: it comes after the first, and whatever follows it begins another. */
+static void devices_changed(Dispatch *d, const char *host)
+{
+  g_mutex_lock(&d->lock);
+  if (!g_hash_table_contains(d->devices, host)) {
+    DevicesChanged *changed = g_malloc(sizeof *changed + strlen(host) + 1);
+    changed->dispatch = d;
+    memcpy(changed->host, host, strlen(host) + 1);
+    GSource *timer = g_timeout_source_new(DEVICES_SETTLE_MS);
+    g_source_set_callback(timer, devices_settled, changed, g_free);
+    g_hash_table_insert(d->devices, g_strdup(host), timer);
+    g_source_attach(timer, d->context);
+  }
+  g_mutex_unlock(&d->lock);
 }
 
 static void observe(void *owner, LaneObservation *observation)
@@ -347,6 +394,8 @@ static void observe(void *owner, LaneObservation *observation)
   Dispatch *d = owner;
   if (seen->kind == LANE_SAW_SERIAL)
     guest_spoke(d, seen->uuid);
+  if (seen->kind == LANE_SAW_DEVICES)
+    devices_changed(d, seen->host);
   Observation *o = observation_of(d, seen);
   if (o)
     runtime_push_observation(d->runtime, o);
@@ -403,6 +452,12 @@ static void host_drop(void *host)
   object_unref(&schemas[NOUN_HOST], host);
 }
 
+static void timer_end(void *timer)
+{
+  g_source_destroy(timer);
+  g_source_unref(timer);
+}
+
 static void *looker_main(void *data)
 {
   Dispatch *d = data;
@@ -426,6 +481,7 @@ Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
   d->loop = g_main_loop_new(d->context, FALSE);
   d->again = g_hash_table_new(NULL, NULL);
   d->looks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  d->devices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, timer_end);
   g_mutex_init(&d->lock);
   d->looker = g_thread_new("looker", looker_main, d);
   return d;
@@ -480,6 +536,7 @@ void dispatch_free(Dispatch *d)
     lanes_free(d->lanes, STOP_WAIT_US);
   drop_waiting(d);
   g_hash_table_unref(d->looks);
+  g_hash_table_unref(d->devices);
   step_memo_free(d->steps.memo);
   g_main_loop_unref(d->loop);
   g_main_context_unref(d->context);

@@ -33,6 +33,8 @@ static bool run_start(StepRun *run, GError **err)
       return false;
     serial_text_clear(&text);
   }
+  if (step_runs_without_gpu(run->order) && !ignore_missing(hypervisor_power(run->hypervisor, uuid, DOMAIN_DESTROY, err), err))
+    return false;
   run->result->power = POWER_ON; /* as the host has just said: the guest's own words are the next step's */
   return hypervisor_power(run->hypervisor, uuid, DOMAIN_START, err);
 }
@@ -134,6 +136,10 @@ static const RunFn runs[N_STEPS] = {
   [STEP_SCREENSHOT] = run_screenshot,
   [STEP_REAP] = run_reap,
   [STEP_MEASURE] = run_measure,
+  [STEP_GPU_MAKE] = run_gpu_make,
+  [STEP_GPU_RELEASE] = run_gpu_release,
+  [STEP_GPU_REAP] = run_gpu_release,
+  [STEP_GPU_DISCOVER] = run_gpu_discover,
 };
 
 void step_run(StepRun *run)

@@ -264,6 +264,10 @@ bool run_define(StepRun *run, GError **err)
     .desktop = o->desktop->head.name, .pool = o->desktop->pool, .template_version = o->desktop->template,
     .generation = o->desktop->clone,
   };
+  g_auto(GStrv) hostdevs = NULL;
+  if (!step_hostdevs(o, &hostdevs, &spec.gpu_screen, err))
+    return false;
+  spec.hostdevs = (const char *const *)hostdevs;
   g_autofree char *xml = NULL;
   return define_xml(run, t, &spec, &xml, err) && define_checked(run, xml, err);
 }

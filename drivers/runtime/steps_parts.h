@@ -19,6 +19,13 @@ bool run_delete_image(StepRun *run, GError **err);
 bool run_ready(StepRun *run, GError **err);
 bool run_personalise(StepRun *run, GError **err);
 bool run_prove(StepRun *run, GError **err);
+bool run_gpu_discover(StepRun *run, GError **err);
+bool run_gpu_make(StepRun *run, GError **err);
+bool run_gpu_release(StepRun *run, GError **err);
+/* The <hostdev> of each part of the order, owned by the caller; *ret_screen: one of them is the guest's screen. */
+bool step_hostdevs(const StepOrder *order, GStrv *ret_xmls, bool *ret_screen, GError **err);
+/* A part was made since the domain was started last: if it runs, it runs without. */
+bool step_runs_without_gpu(const StepOrder *order);
 
 /* A storage, by the driver that follows from what is known of it and of host, which may be NULL. */
 Volumes *step_storage_open(const StepRun *run, const Storage *storage, const Host *host, GError **err);

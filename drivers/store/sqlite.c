@@ -306,7 +306,7 @@ static bool check_quickly(SqliteStore *s, GError **err)
   if (pages * page_bytes <= QUICK_CHECK_BYTES)
     return db_check(s->db, "PRAGMA quick_check(1)", err);
   for (Noun noun = 0; noun < N_NOUNS; noun++) {
-    g_autofree char *pragma = g_strdup_printf("PRAGMA quick_check(%s)", schemas[noun].noun);
+    g_autofree char *pragma = g_strdup_printf("PRAGMA quick_check(\"%s\")", schemas[noun].noun);
     if (noun != NOUN_EVENT && !db_check(s->db, pragma, err))
       return false;
   }

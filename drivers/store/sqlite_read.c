@@ -24,11 +24,11 @@ static char *sql_both(Noun noun, const char *where)
 {
   GString *sql = g_string_new("SELECT ");
   row_append_columns(noun, sql);
-  g_string_append_printf(sql, " FROM %s WHERE %s", schemas[noun].noun, where);
+  g_string_append_printf(sql, " FROM \"%s\" WHERE %s", schemas[noun].noun, where);
   if (noun != NOUN_EVENT) {
     g_string_append(sql, " UNION ALL SELECT ");
     row_append_columns(noun, sql);
-    g_string_append_printf(sql, " FROM %s_archive WHERE %s", schemas[noun].noun, where);
+    g_string_append_printf(sql, " FROM \"%s_archive\" WHERE %s", schemas[noun].noun, where);
   }
   g_string_append(sql, " ORDER BY 1 DESC LIMIT ?2");
   return g_string_free(sql, FALSE);

@@ -28,7 +28,7 @@ void row_append_columns(Noun noun, GString *out)
 
 static void append_insert(Noun noun, const char *suffix, GString *sql)
 {
-  g_string_append_printf(sql, "INSERT INTO %s%s(", schemas[noun].noun, suffix);
+  g_string_append_printf(sql, "INSERT INTO \"%s%s\"(", schemas[noun].noun, suffix);
   row_append_columns(noun, sql);
   g_string_append(sql, ")VALUES(?");
   for (int i = 1; i < N_HEAD + schemas[noun].n_fields; i++)
@@ -66,23 +66,23 @@ char *row_sql_archive(Noun noun)
 char *row_sql_delete(Noun noun, bool numbered)
 {
   if (numbered)
-    return g_strdup_printf("DELETE FROM %s WHERE id=?1 RETURNING id", schemas[noun].noun);
-  return g_strdup_printf("DELETE FROM %s WHERE name=?1 AND id>=%" G_GINT64_FORMAT " RETURNING id", schemas[noun].noun, ROW_UNNUMBERED);
+    return g_strdup_printf("DELETE FROM \"%s\" WHERE id=?1 RETURNING id", schemas[noun].noun);
+  return g_strdup_printf("DELETE FROM \"%s\" WHERE name=?1 AND id>=%" G_GINT64_FORMAT " RETURNING id", schemas[noun].noun, ROW_UNNUMBERED);
 }
 
 /* The oldest ids alone are looked at, in their order: so it costs the same however much there is. */
 char *row_sql_prune(Noun noun)
 {
   const char *table = schemas[noun].noun, *suffix = noun == NOUN_EVENT ? "" : "_archive";
-  return g_strdup_printf("DELETE FROM %1$s%2$s WHERE id IN (SELECT id FROM (SELECT id,changed_us FROM %1$s%2$s ORDER BY id LIMIT ?2)"
-                         " WHERE changed_us<?1 AND id<(SELECT max(id) FROM %1$s%2$s))", table, suffix);
+  return g_strdup_printf("DELETE FROM \"%1$s%2$s\" WHERE id IN (SELECT id FROM (SELECT id,changed_us FROM \"%1$s%2$s\" ORDER BY id LIMIT ?2)"
+                         " WHERE changed_us<?1 AND id<(SELECT max(id) FROM \"%1$s%2$s\"))", table, suffix);
 }
 
 char *row_sql_all(Noun noun, const char *suffix)
 {
   GString *sql = g_string_new("SELECT ");
   row_append_columns(noun, sql);
-  g_string_append_printf(sql, " FROM %s%s ORDER BY id", schemas[noun].noun, suffix);
+  g_string_append_printf(sql, " FROM \"%s%s\" ORDER BY id", schemas[noun].noun, suffix);
   return g_string_free(sql, FALSE);
 }
 

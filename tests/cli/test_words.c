@@ -164,7 +164,7 @@ static void every_argument_of_a_verb_can_be_typed(void **state)
 
 static void every_state_is_explained(void **state)
 {
-  static const Noun nouns[] = { NOUN_HOST, NOUN_IMAGE, NOUN_POOL, NOUN_DESKTOP, NOUN_SESSION, NOUN_TASK };
+  static const Noun nouns[] = { NOUN_HOST, NOUN_GPU, NOUN_VGPU, NOUN_IMAGE, NOUN_POOL, NOUN_DESKTOP, NOUN_SESSION, NOUN_TASK };
   for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++) {
     const EnumNames *states = schema_field(&schemas[nouns[i]], "state")->names;
     for (int s = 0; s < states->n; s++)

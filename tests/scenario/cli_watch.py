@@ -87,7 +87,7 @@ def waiting_tells_steps_on_a_terminal_and_nothing_elsewhere():
         sarang.furnish(boot_ms=1500, spare=0)
         shown = sarang.on_terminal("session request cad --user jihye --wait=60 -o name")
         assert shown.status == 0, shown
-        assert "provision: wait-ready, step 5 of 5" in shown.out and "s so far" in shown.out, shown.out
+        assert "provision: wait-ready, step 6 of 6" in shown.out and "s so far" in shown.out, shown.out
         name = shown.out.split("\x1b[K")[-1].strip()
         assert name.startswith("s-")
         sarang.ok(f"session end {name}")

@@ -27,7 +27,9 @@ static char *job_key(const StepOrder *o)
   if (step_rows[o->kind].place == ON_FILES)
     return g_strdup_printf("files/%s", o->image ? o->image->head.name : o->storage->head.name);
   bool agent = step_rows[o->kind].place == ON_AGENT || (o->kind == STEP_POWER && o->verb == VERB_SHUTDOWN);
-  g_autofree char *uuid = o->desktop ? desktop_domain_uuid(o->controller, o->desktop->head.name) : g_strdup(o->domain);
+  const Vgpu *v = o->kind == STEP_GPU_REAP ? o->vgpus->pdata[0] : NULL;
+  const char *desktop = o->desktop ? o->desktop->head.name : v ? v->desktop : NULL;
+  g_autofree char *uuid = desktop ? desktop_domain_uuid(o->controller, desktop) : g_strdup(o->domain ? o->domain : step_rows[o->kind].name);
   return g_strdup_printf("%s/%s/%s", o->host ? o->host->head.name : "", agent ? "agent" : "call", uuid);
 }
 
@@ -60,7 +62,7 @@ static void told(Sim *s, Job *job, GError *take_error)
   const StepOrder *o = job->order;
   if (result->error)
     tell(s, "  %s of %s: %s", step_rows[o->kind].name, o->desktop ? o->desktop->head.name : "", reason_wire(error_reason(result->error)));
-  else
+  else if (o->kind != STEP_GPU_DISCOVER)
     tell(s, "  %s of %s: done", step_rows[o->kind].name, o->desktop ? o->desktop->head.name : "");
   runtime_result(s, result, job->life);
 }
@@ -193,7 +195,7 @@ void lane_order(Sim *s, StepOrder *take_order)
 {
   Job *job = g_new0(Job, 1);
   *job = (Job){ take_order, step_result_new(take_order), s->now_us + take_order->timeout_us, s->life, 0, false, false };
-  if (take_order->kind != STEP_CONSOLE)
+  if (take_order->kind != STEP_CONSOLE && take_order->kind != STEP_GPU_DISCOVER)
     tell(s, "  order %s of %s%s%s (%s, try %d)", step_rows[take_order->kind].name, take_order->desktop ? take_order->desktop->head.name : "",
          take_order->host ? " on " : "", take_order->host ? take_order->host->head.name : "", take_order->task ? take_order->task : "no task",
          take_order->attempt);

@@ -124,6 +124,7 @@ void runtime_boot(Sim *s, void *unused)
   brain_fill(s);
   check_durable(s);
   s->wake_us = INT64_MAX;
+  s->boot_us = s->now_us;
   brain_start(s->brain, s->now_us);
   check_growth(s);
   tell(s, "sarangd is up, batch %" G_GINT64_FORMAT, s->store.sequence);
@@ -240,6 +241,7 @@ static void pump(Sim *s, void *unused)
   Output *out = g_new0(Output, 1);
   brain_take_output(s->brain, out);
   check_state(s);
+  gpus_check(s);
   if (out->wake_us != INT64_MAX && out->wake_us != s->wake_us) {
     s->wake_us = out->wake_us;
     sim_after(s, MAX(s->wake_us - s->now_us, 0), wake, NULL);

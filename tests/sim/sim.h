@@ -37,9 +37,28 @@ typedef struct {
   Volume *next_disk, *disk;    /* of the definition; of what runs */
   PowerState power;
   bool lies;                   /* its agent names somebody where nobody is, as long as it runs */
+  char **next_gpus, **gpus;    /* UUID or address of each part: of the definition; of what runs */
+  int64_t gpu_lost_us;         /* since when a part is missing under it; 0 = none is */
+  bool gpu_slipped;            /* a whole card under it has gone and come back: between two looks that leaves nothing to see */
   int boot;                    /* counts starts: an agent's answer belongs to one */
   int64_t booted_us;           /* when its agent answers; INT64_MAX = never */
 } SimDomain;
+
+/* claim NULL: others made it. */
+typedef struct {
+  char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES], type[8];
+  int start;
+  char *claim;
+  int64_t clone;
+} SimPart;
+
+typedef struct {
+  int host;
+  char address[GPU_ADDRESS_BYTES];
+  GpuBackend backend;
+  bool same_type_only, gone, broken;
+  GPtrArray *parts;            /* of SimPart * */
+} SimCard;
 
 typedef enum { SIM_UP, SIM_SLOW, SIM_HUNG, SIM_DEAD } HostHealth;
 
@@ -47,6 +66,7 @@ typedef struct {
   char name[8];
   HostHealth health;
   bool silent;                 /* as the controller was told */
+  int64_t well_us;             /* since when */
 } SimHost;
 
 /* ── people ── */
@@ -81,6 +101,11 @@ struct Sim {
   int boots, commits, crashes, failed_commits;
   SimHost hosts[HOSTS];
   GPtrArray *domains, *volumes, *lanes;
+  bool has_gpus;
+  GPtrArray *cards;            /* of SimCard * */
+  uint64_t gpu_steps, gpu_looks;  /* parts made and removed by anybody, hosts looked at */
+  unsigned foreign_parts;
+  int64_t boot_us;             /* when the controller came up last */
   Person people[PEOPLE];
   GPtrArray *relays;           /* that the gateway holds, of GatewayRelay * */
   GPtrArray *closed;           /* names it has still to tell */
@@ -147,6 +172,20 @@ bool world_has_volume(Sim *s, const char *name);
 void world_sweep(Sim *s, int64_t doubtful);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
+
+/* ── gpus.c ── */
+void gpus_furnish(Sim *s);
+void gpus_begin(Sim *s);
+void gpus_mend(Sim *s);
+/* Parts that a restored store does not know, and that have no mark, are removed by hand. */
+void gpus_sweep(Sim *s);
+GError *gpus_do(Sim *s, const StepOrder *order, StepResult *result);
+void gpus_define(SimDomain *d, const StepOrder *order);
+bool gpus_runs_without(const StepOrder *o);
+GError *gpus_start(Sim *s, SimDomain *d);
+void gpus_host_dies(Sim *s, int host);
+void gpus_check(Sim *s);
+void gpus_check_end(Sim *s);
 
 /* ── lane.c ── */
 void lane_order(Sim *s, StepOrder *take_order);

@@ -17,6 +17,8 @@ static void host_heals(Sim *s, void *host)
   SimHost *h = host;
   if (h->health != SIM_UP)
     tell(s, "%s is well again", h->name);
+  if (h->health != SIM_UP)
+    h->well_us = s->now_us;
   h->health = SIM_UP;
 }
 
@@ -154,6 +156,7 @@ static void mend(Sim *s, void *unused)
 
 void staff_mend(Sim *s)
 {
+  gpus_mend(s);
   for (guint i = 0; i < s->domains->len; i++) {
     SimDomain *d = s->domains->pdata[i];
     d->booted_us = MIN(d->booted_us, s->now_us + 30 * SECOND_US);

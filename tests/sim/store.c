@@ -195,6 +195,27 @@ static void pool_seed(Sim *s, const char *name, const char *template, PoolKind k
   p->disconnected_s = chance(s, 500) ? 120 : 0;
 }
 
+static void class_seed(Sim *s, const char *name, const char *const *accepts)
+{
+  GpuClass *class = seeded(s, NOUN_GPU_CLASS, name);
+  list_set(&class->accepts, accepts);
+}
+
+static void gpus_seed(Sim *s)
+{
+  class_seed(s, "small", (const char *const[]){ "m-1", "f-1", NULL });
+  class_seed(s, "big", (const char *const[]){ "f-2", "m-2", NULL });
+  class_seed(s, "render", (const char *const[]){ "whole:10de:2235", "m-2", NULL });
+  static const char *const classes[POOLS] = { "small", "big", "render" }, *const pools[POOLS] = { "cad", "web", "own" };
+  for (int i = 0; s->has_gpus && i < POOLS; i++) {
+    Pool *p = (Pool *)store_find(s, NOUN_POOL, pools[i]);
+    if (i && chance(s, 300))
+      continue;
+    ref_set(&p->gpu_class, classes[chance(s, 300) ? 0 : i]);
+    p->gpus = chance(s, 300) ? 2 : 0;
+  }
+}
+
 static void hosts_seed(Sim *s)
 {
   for (int i = 0; i < HOSTS; i++) {
@@ -234,4 +255,7 @@ void store_furnish(Sim *s)
   pool_seed(s, "cad", "desk", POOL_FLOATING, PERSONALISE_AGENT);
   pool_seed(s, "web", chance(s, 500) ? "mute" : "desk", POOL_FLOATING, chance(s, 500) ? PERSONALISE_SEED : PERSONALISE_NONE);
   pool_seed(s, "own", "desk", POOL_DEDICATED, PERSONALISE_AGENT);
+  s->has_gpus = g_getenv("SIM_GPU") || chance(s, 500);
+  gpus_seed(s);
+  gpus_furnish(s);
 }

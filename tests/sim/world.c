@@ -147,6 +147,7 @@ void world_poll(Sim *s, void *unused)
 
 void world_host_dies(Sim *s, int host, bool forgets)
 {
+  gpus_host_dies(s, host);
   for (guint i = s->domains->len; i-- > 0;) {
     SimDomain *d = s->domains->pdata[i];
     if (d->host != host)
@@ -248,6 +249,7 @@ static GError *do_define(Sim *s, const StepOrder *o)
   d->defined = true;
   d->clone = o->desktop->clone;
   d->next_disk = volume_find(s, disk);
+  gpus_define(d, o);
   return NULL;
 }
 
@@ -257,6 +259,11 @@ static GError *do_start(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
     return refuse(REASON_NOT_FOUND, o->desktop->head.name);
   if (d->power != POWER_ON && (!d->next_disk || !volume_find(s, d->next_disk->name)))
     return refuse(REASON_HYPERVISOR_REFUSED, "its disk is not there");
+  if (gpus_runs_without(o))
+    domain_power(s, d, POWER_OFF);
+  GError *err = d->power == POWER_ON || d->power == POWER_SUSPENDED ? NULL : gpus_start(s, d);
+  if (err)
+    return err;
   domain_power(s, d, POWER_ON);
   r->power = POWER_ON;
   return NULL;
@@ -344,12 +351,15 @@ static GError *do_power(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
   GError *late = passed_on(d, o);
   if (late)
     return late;
-  bool running = d->power == POWER_ON;
+  bool running = d->power == POWER_ON || (d->power == POWER_SUSPENDED && o->verb == VERB_DESTROY); /* the plug can be pulled of either */
   bool wants_off = o->verb == VERB_START || o->verb == VERB_RESUME || o->verb == VERB_RESTORE;
   if (running == wants_off && after[o->verb] != d->power)
     return refuse(REASON_DOMAIN_STATE, o->desktop->head.name);
   if (!running && after[o->verb] == POWER_ON && (!d->next_disk || !volume_find(s, d->next_disk->name)))
     return refuse(REASON_HYPERVISOR_REFUSED, "its disk is not there");
+  GError *err = after[o->verb] == POWER_ON && !running && d->power != POWER_SUSPENDED ? gpus_start(s, d) : NULL;
+  if (err)
+    return err;
   domain_power(s, d, after[o->verb]);
   r->power = after[o->verb];
   return NULL;
@@ -424,6 +434,11 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
     r->total_bytes = 1 << 30;
     r->free_bytes = chance_below(s, r->total_bytes);
     return NULL;
+  case STEP_GPU_MAKE:
+  case STEP_GPU_RELEASE:
+  case STEP_GPU_DISCOVER:
+  case STEP_GPU_REAP:
+    return gpus_do(s, o, r);
   case STEP_SCREENSHOT:
   case STEP_IMPORT:
   case STEP_DELETE_IMAGE:
@@ -461,4 +476,5 @@ void world_sweep(Sim *s, int64_t doubtful)
   for (guint i = s->volumes->len; i-- > 0;)
     if (is_unknown(s, ((Volume *)s->volumes->pdata[i])->desktop, doubtful))
       g_ptr_array_remove_index(s->volumes, i);
+  gpus_sweep(s);
 }

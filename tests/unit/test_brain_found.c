@@ -22,6 +22,59 @@ static void host_seen(World *w, ObservationKind kind)
   brain_observe(w->brain, o, w->now_us);
 }
 
+static int looks;
+
+static GError *count_looks(World *w, const StepOrder *order)
+{
+  looks += order->kind == STEP_GPU_DISCOVER;
+  return NULL;
+}
+
+/* A look of its own comes with the poll, half a minute later at most; by then a desktop could have been made on what was gone. */
+static void cards_that_changed_were_seen_with_the_next_poll(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_settle(w);
+  w->answer = count_looks;
+  looks = 0;
+  host_seen(w, SAW_HOST);
+  world_settle(w);
+  int polled = looks;
+  for (int i = 0; i < 3; i++) {
+    host_seen(w, SAW_DEVICES);
+    world_settle(w);
+  }
+  assert_int_equal(looks, polled + 3);
+  host_seen(w, SAW_HOST);
+  world_settle(w);
+  assert_int_equal(looks, polled + 3);
+  world_free(w);
+}
+
+/* Its cards' files are reached by a key that lies on the controller, or on the controller itself: neither is for callers from elsewhere to name. */
+static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
+{
+  static const struct { const char *field, *value; } refused[] = { { "ssh_key", "/etc/ssh/ssh_host_ed25519_key" }, { "ssh_address", "local" } };
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ada','role':'administrator'}")->error);
+  for (size_t i = 0; i < G_N_ELEMENTS(refused); i++) {
+    g_autofree char *change = g_strdup_printf("{'%s':'%s'}", refused[i].field, refused[i].value);
+    g_autofree char *add = g_strdup_printf("{'name':'h2','uri':'test:///default','%s':'%s'}", refused[i].field, refused[i].value);
+    const Answer *a = world_ask(w, API_HOST_ADD, "ada", NULL, add);
+    assert_true(error_is(a->error, REASON_PRIVATE_FILES));
+    assert_string_equal(error_arg(a->error, "field"), refused[i].field);
+    assert_null(WORLD_GET(w, Host, HOST, "h2"));
+    assert_true(error_is(world_ask(w, API_HOST_CHANGE, "ada", "h1", change)->error, REASON_PRIVATE_FILES));
+  }
+  static const char enrolled[] = "{'ssh_address':'h1.example','ssh_key':'/etc/sarang/key','ssh_host_key':'SHA256:x'}";
+  assert_null(world_ask(w, API_HOST_CHANGE, NULL, "h1", enrolled)->error);
+  assert_null(world_ask(w, API_HOST_CHANGE, "ada", "h1", "{'vcpus':8}")->error); /* what root named stays */
+  assert_string_equal(WORLD_GET(w, Host, HOST, "h1")->ssh_key, "/etc/sarang/key");
+  world_free(w);
+}
+
 static void events_stayed_in_memory_for_ever(void **state)
 {
   World *w = world_new();
@@ -416,6 +469,8 @@ int main(void)
     cmocka_unit_test(what_min_and_spare_do_not_need_stayed_for_ever),
     cmocka_unit_test(a_console_was_opened_for_a_session_that_had_ended),
     cmocka_unit_test(a_picture_was_of_the_next_persons_screen),
+    cmocka_unit_test(cards_that_changed_were_seen_with_the_next_poll),
+    cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
     cmocka_unit_test(a_desktop_being_made_could_not_be_retired),
     cmocka_unit_test(a_desktop_ready_on_a_host_gone_silent_was_offered),

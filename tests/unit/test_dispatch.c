@@ -9,9 +9,10 @@
 #include "drivers/hypervisor/fake.h"
 #include "drivers/runtime/runtime.h"
 #include "drivers/runtime/runtime_parts.h"
+#include "tests/unit/volume_help.h"
 
 static const char controller[] = "11111111-2222-4333-8444-555555555555";
-static GAsyncQueue *results;
+static GAsyncQueue *results, *devices;
 
 /* The dispatcher under test tells a runtime that is not there. */
 void runtime_push_result(Runtime *runtime, StepResult *take_result)
@@ -21,7 +22,10 @@ void runtime_push_result(Runtime *runtime, StepResult *take_result)
 
 void runtime_push_observation(Runtime *runtime, Observation *take_observation)
 {
-  observation_free(take_observation);
+  if (take_observation->kind == SAW_DEVICES)
+    g_async_queue_push(devices, take_observation);
+  else
+    observation_free(take_observation);
 }
 
 /* ── a desktop whose guest says that it is ready ──────────────────────────── */
@@ -58,6 +62,7 @@ static Stand *stand_new(const char *uri)
 {
   Stand *s = g_new0(Stand, 1);
   results = g_async_queue_new();
+  devices = g_async_queue_new_full((GDestroyNotify)observation_free);
   define(uri, "d-1");
   s->host = (Host *)object_new(&schemas[NOUN_HOST], NOUN_HOST, "h1");
   text_set(&s->host->uri, uri);
@@ -80,6 +85,7 @@ static void stand_free(Stand *s)
   object_unref(&schemas[NOUN_DESKTOP], &s->desktop->head);
   object_unref(&schemas[NOUN_TEMPLATE], &s->template->head);
   g_async_queue_unref(results);
+  g_async_queue_unref(devices);
   fake_forget();
   g_free(s);
 }
@@ -241,6 +247,49 @@ static void a_look_went_on_after_its_task_was_cancelled(void **state)
   }
 }
 
+/* ── a host that announces cards ──────────────────────────────────────────── */
+
+static void card_comes(const char *line)
+{
+  g_autoptr(GError) err = NULL;
+  if (!fake_do("cards", line, &err))
+    fail_msg("%s", err->message);
+}
+
+static void must_be_told(const char *host)
+{
+  g_autoptr(Observation) seen = g_async_queue_timeout_pop(devices, 30 * G_USEC_PER_SEC);
+  assert_non_null(seen);
+  assert_string_equal(seen->host, host);
+}
+
+/* Its events are asked for once it is watched: until then a change may go by unheard. */
+static void cards_come_and_go(Stand *s)
+{
+  for (int i = 0; i < 100 && !g_async_queue_length(devices); i++) {
+    card_comes(i % 2 ? "nocard 0000:08:00.0" : "card 0000:08:00.0 mdpy");
+    g_usleep(50 * 1000);
+  }
+  must_be_told("h1");
+}
+
+static void devices_that_change_are_told(void **state)
+{
+  char *dir = tmp_make();
+  g_autofree char *uri = g_strdup_printf("fake:cards?gpus=%s", dir);
+  Stand *s = stand_new(uri);
+  cards_come_and_go(s);
+  while (g_async_queue_length(devices)) /* what was announced while that was told */
+    must_be_told("h1");
+  for (int i = 0; i < 10; i++) { /* a burst is told, and not each of it */
+    g_autofree char *line = g_strdup_printf("card 0000:%02x:00.0 a40", 0x20 + i);
+    card_comes(line);
+  }
+  must_be_told("h1");
+  stand_free(s);
+  tmp_remove(dir);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -248,6 +297,7 @@ int main(void)
     cmocka_unit_test(a_guest_that_goes_off_is_not_waited_for),
     cmocka_unit_test(a_look_went_on_after_its_task_was_cancelled),
     cmocka_unit_test(a_look_that_waited_for_its_turn_failed_the_desktop),
+    cmocka_unit_test(devices_that_change_are_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

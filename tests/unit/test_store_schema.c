@@ -56,7 +56,7 @@ static void print_missing(const char *table, const Field *f)
   static const char *const defaults[] = { [FIELD_INT] = " DEFAULT 0", [FIELD_BOOL] = " DEFAULT 0", [FIELD_TIME] = " DEFAULT 0" };
   g_autofree char *first = f->type == FIELD_ENUM ? g_strdup_printf(" DEFAULT '%s'", f->names->names[0]) : NULL;
   const char *value = first ? first : f->type < G_N_ELEMENTS(defaults) && defaults[f->type] ? defaults[f->type] : "";
-  print_error("  \"ALTER TABLE %s ADD COLUMN %s %s%s;\"\n", table, f->name, declared(f), value);
+  print_error("  \"ALTER TABLE \\\"%s\\\" ADD COLUMN %s %s%s;\"\n", table, f->name, declared(f), value);
 }
 
 /* How many columns are missing, wrong, or there without a field. */
@@ -143,7 +143,7 @@ static void print_table(Noun noun, const char *suffix)
 {
   enum { WIDTH = 118 };
   const char *name = schemas[noun].noun;
-  printf("\"CREATE TABLE %s%s(id INTEGER PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL,\"\n", name, suffix);
+  printf("\"CREATE TABLE \\\"%s%s\\\"(id INTEGER PRIMARY KEY, name TEXT NOT NULL, generation INTEGER NOT NULL,\"\n", name, suffix);
   printf("\" created_us INTEGER NOT NULL, changed_us INTEGER NOT NULL, sum INTEGER NOT NULL");
   size_t column = WIDTH;
   for (int i = 0; i < schemas[noun].n_fields; i++) {
@@ -153,7 +153,7 @@ static void print_table(Noun noun, const char *suffix)
     printf("%s%s", fits ? ", " : ",\"\n\" ", text);
     column = fits ? column + strlen(text) + 2 : strlen(text) + 4;
   }
-  printf(") STRICT;\"\n\"CREATE %sINDEX %s%s_name ON %s%s(name) WHERE id >= 4611686018427387904;\"\n", *suffix ? "" : "UNIQUE ", name,
+  printf(") STRICT;\"\n\"CREATE %sINDEX \\\"%s%s_name\\\" ON \\\"%s%s\\\"(name) WHERE id >= 4611686018427387904;\"\n", *suffix ? "" : "UNIQUE ", name,
          suffix, name, suffix);
 }
 

@@ -37,7 +37,7 @@ static void all_that_can_be_said(void **state)
   g_autoptr(DomainTemplate) t = read_text(
     "<domain type='kvm'><metadata><s:template xmlns:s='urn:sarang:template:1' name='cad'>"
     "<!-- a comment --><s:title lang='en'>CAD &amp; more</s:title><s:title lang='ko'>설계</s:title>"
-    "<s:image name='cad-image' kernel='optional'/><s:network name='bridge:br0'/><s:gpu need='required'/>"
+    "<s:image name='cad-image' kernel='optional'/><s:network name='bridge:br0'/><s:gpu need='required' class='cad-4g' parameter='bus'/>"
     "<s:protocol name='vnc'/><s:protocol name='rdp'/><s:protocol name='ssh' port='2222'/>"
     "<s:guest os='windows' autologin='kiosk' personalise='seed' seed='yes'/>"
     "<s:ready by='serial' line='login: ' timeout='77'/>"
@@ -55,6 +55,8 @@ static void all_that_can_be_said(void **state)
   assert_int_equal(t->kernel, KERNEL_OPTIONAL);
   assert_string_equal(t->network, "bridge:br0");
   assert_int_equal(t->gpu, GPU_NEED_REQUIRED);
+  assert_string_equal(t->gpu_class, "cad-4g");
+  assert_string_equal(t->gpu_parameter, "bus");
   assert_true(t->protocols[OFFER_VNC].offered);
   assert_false(t->protocols[OFFER_SPICE].offered);
   assert_int_equal(t->protocols[OFFER_RDP].port, 3389);
@@ -131,6 +133,9 @@ static void wrong_elements(void **state)
     { "<s:gpu s:need='none'/>", "attribute need of <gpu> is not known in a template" },
     { "<s:gpu/>", "<gpu> lacks need" },
     { "<s:gpu need='some'/>", "need of <gpu> is \"some\", but must be none | optional | required" },
+    { "<s:gpu need='none' class='cad-4g'/>", "need of <gpu> is \"none\", but must be optional or required where a class is named" },
+    { "<s:gpu need='required' class='Cad'/>", "class of <gpu> is \"Cad\"" NAME_LIMIT },
+    { "<s:gpu need='required' parameter='card'/>", "parameter of <gpu> is \"card\", but must be one of its parameters" },
     { "<s:gpu need='none'/><s:gpu need='none'/>", "<gpu> is one too many, 1 may be there" },
     { "<s:gpu need='none'>x</s:gpu>", "text in <gpu> is not known in a template" },
     { "<s:gpu need='none'><s:x/></s:gpu>", "<x> in <gpu> is not known in a template" },

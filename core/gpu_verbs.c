@@ -1,0 +1,139 @@
+/* The brain's handlers for graphics cards, claims on them, and classes. */
+#include "core/brain_parts.h"
+
+#include <string.h>
+
+#include "core/text.h"
+
+/* ── cards ────────────────────────────────────────────────────────────────── */
+
+static void gpu_moved(Brain *b, const Request *r, Answer *a, GpuState state)
+{
+  EDIT(b, Gpu, GPU, r->name)->state = state;
+  g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
+  brain_event(b, kind, NOUN_GPU, r->name, r->caller.user, NULL);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+  answer_object(b, a, 200, r->name);
+}
+
+static bool gpu_move(Brain *b, const Request *r, Answer *a, GpuState to, GError **err)
+{
+  GpuState from = GET(b, Gpu, GPU, r->name)->state;
+  if (from != GPU_READY && from != GPU_QUARANTINED)
+    return error_false(err, REASON_NO_TRANSITION, "kind", "gpu", "state", gpu_state_name(from), "move", api_rows[r->verb].verb, NULL);
+  gpu_moved(b, r, a, to);
+  return true;
+}
+
+bool verb_gpu_quarantine(Brain *b, const Request *r, Answer *a, GError **err) { return gpu_move(b, r, a, GPU_QUARANTINED, err); }
+bool verb_gpu_activate(Brain *b, const Request *r, Answer *a, GError **err) { return gpu_move(b, r, a, GPU_READY, err); }
+
+bool verb_gpu_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  Gpu *gpu = verb_changed_object(b, r, NOUN_GPU, err);
+  if (!gpu)
+    return false;
+  verb_keep(b, NOUN_GPU, gpu);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, r->name);
+  g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, r->name);
+  if (gpu->state != GPU_STATE_GONE)
+    return error_false(err, REASON_NO_TRANSITION, "kind", "gpu", "state", gpu_state_name(gpu->state), "move", "be removed", NULL);
+  if (claims->len)
+    return error_false(err, REASON_IN_USE, "kind", "gpu", "name", r->name, "by", "vgpu", "user", claims->pdata[0], NULL);
+  if (b->cards)
+    g_hash_table_remove(b->cards, r->name);
+  state_delete(b->state, NOUN_GPU, r->name);
+  a->status = 200;
+  return true;
+}
+
+/* ── claims ───────────────────────────────────────────────────────────────── */
+
+/* Names the generation it frees, so that a late word cannot free the next one's. A desktop's own claim goes with the desktop's reset or end. */
+bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, r->name);
+  int64_t clone = json_integer_value(json_object_get(r->body, "clone"));
+  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, v->clone), *expected = g_strdup_printf("%" G_GINT64_FORMAT, clone);
+  if (clone != v->clone)
+    return error_false(err, REASON_GENERATION, "kind", "vgpu", "name", r->name, "found", found, "expected", expected, NULL);
+  const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
+  if (d && (v->state != VGPU_RELEASING || d->task))
+    return error_false(err, REASON_VGPU_HELD, "vgpu", r->name, "desktop", v->desktop, "state", desktop_state_name(d->state), NULL);
+  vgpu_set_state(b, r->name, VGPU_RELEASING);
+  brain_call_reap(b, GET(b, Vgpu, VGPU, r->name));
+  answer_object(b, a, 202, r->name);
+  return true;
+}
+
+/* ── classes ──────────────────────────────────────────────────────────────── */
+
+static bool type_name_ok(const char *name)
+{
+  size_t n = strlen(name);
+  for (const char *c = name; *c; c++)
+    if (!g_ascii_isalnum(*c) && !strchr("-_.:+", *c))
+      return false;
+  return n > 0 && n <= 100;
+}
+
+static bool class_ok(const GpuClass *class, GError **err)
+{
+  for (char **t = class->accepts; t && *t; t++)
+    if (!type_name_ok(*t))
+      return error_false(err, REASON_BAD_VALUE, "field", "accepts", "value", *t, "limit", "a type such as nvidia-558, or whole:10de:2235", NULL);
+  return class->accepts ? true : error_false(err, REASON_MISSING_FIELD, "field", "accepts", NULL);
+}
+
+bool verb_gpu_class_add(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  GpuClass *class = verb_new_object(b, r, NOUN_GPU_CLASS, request_text(r, "name"), err);
+  if (!class)
+    return false;
+  if (!class_ok(class, err))
+    return verb_drop(NOUN_GPU_CLASS, class);
+  verb_keep(b, NOUN_GPU_CLASS, class);
+  answer_object(b, a, 201, request_text(r, "name"));
+  return true;
+}
+
+bool verb_gpu_class_change(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  GpuClass *class = verb_changed_object(b, r, NOUN_GPU_CLASS, err);
+  if (!class)
+    return false;
+  if (!class_ok(class, err))
+    return verb_drop(NOUN_GPU_CLASS, class);
+  verb_keep(b, NOUN_GPU_CLASS, class);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+  answer_object(b, a, 200, r->name);
+  return true;
+}
+
+static bool unused_by(Brain *b, Noun noun, const char *class, GError **err)
+{
+  const Field *f = schema_field(&schemas[noun], "gpu_class");
+  g_autoptr(GPtrArray) names = state_names(b->state, noun);
+  for (guint i = 0; i < names->len; i++)
+    if (!g_strcmp0(FIELD_AT(char *, state_find(b->state, noun, names->pdata[i]), f), class))
+      return error_false(err, REASON_IN_USE, "kind", "gpu-class", "name", class, "by", schemas[noun].noun, "user", names->pdata[i], NULL);
+  return true;
+}
+
+bool verb_gpu_class_remove(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  if (!unused_by(b, NOUN_POOL, r->name, err) || !unused_by(b, NOUN_DESKTOP, r->name, err) || !unused_by(b, NOUN_TEMPLATE, r->name, err))
+    return false;
+  state_delete(b->state, NOUN_GPU_CLASS, r->name);
+  return true;
+}

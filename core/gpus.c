@@ -1,0 +1,432 @@
+/* Graphics cards: what hosts show of them, held against the claims. What differs is marked on the card and on the claim; what is foreign is
+ * counted and left alone; what is ours and nobody's goes, after a time in which its owner might still turn up. */
+#include "core/brain_parts.h"
+#include "core/gpu_pick.h"
+
+#include <string.h>
+
+enum { PART_GRACE_S = 60 };
+
+typedef struct {
+  GpuCard *card;
+  int64_t looked_us;
+} CardPicture;
+
+static void picture_free(void *picture)
+{
+  gpu_card_free(((CardPicture *)picture)->card);
+  g_free(picture);
+}
+
+/* ── pictures ─────────────────────────────────────────────────────────────── */
+
+static CardPicture *picture_of(Brain *b, const Gpu *gpu)
+{
+  if (!b->cards)
+    b->cards = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, picture_free);
+  CardPicture *picture = g_hash_table_lookup(b->cards, gpu->head.name);
+  if (!picture) {
+    picture = g_new0(CardPicture, 1);
+    picture->card = gpu_card_read(gpu);
+    g_hash_table_insert(b->cards, g_strdup(gpu->head.name), picture);
+  }
+  return picture;
+}
+
+const GpuCard *gpu_picture(Brain *b, const Gpu *gpu)
+{
+  return picture_of(b, gpu)->card;
+}
+
+/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise. */
+static bool part_is_of(const GpuPart *part, const Vgpu *claim)
+{
+  if (g_strcmp0(part->type, claim->type))
+    return false;
+  return part->uuid[0] ? !g_strcmp0(part->uuid, claim->uuid) : claim->address && !strcmp(part->address, claim->address);
+}
+
+const GpuPart *vgpu_part(Brain *b, const Vgpu *claim)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, claim->gpu);
+  const GpuCard *card = gpu && gpu->state != GPU_STATE_GONE ? gpu_picture(b, gpu) : NULL;
+  for (guint i = 0; card && i < card->parts->len; i++)
+    if (part_is_of(card->parts->pdata[i], claim))
+      return card->parts->pdata[i];
+  return NULL;
+}
+
+/* ── facts ────────────────────────────────────────────────────────────────── */
+
+static const Gpu *gpu_at(Brain *b, const char *host, const char *address)
+{
+  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
+  for (guint i = 0; i < names->len; i++) {
+    const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
+    if (!g_strcmp0(gpu->address, address))
+      return gpu;
+  }
+  return NULL;
+}
+
+/* Everything that a look tells of a card, as its object keeps it. */
+static void facts_fill(Gpu *gpu, const GpuCard *card)
+{
+  g_autofree char *id = g_strdup_printf("%04x:%04x", card->vendor_id, card->device_id);
+  gpu->backend = card->backend;
+  ref_set(&gpu->vendor, card->vendor);
+  ref_set(&gpu->model, card->model);
+  ref_set(&gpu->pci_id, id);
+  ref_set(&gpu->driver, card->driver);
+  text_set(&gpu->serial, card->serial);
+  gpu->numa_node = card->numa_node;
+  gpu->iommu_group = card->iommu_group;
+  gpu->same_type_only = card->same_type_only;
+  gpu->console = card->console;
+  g_free(gpu->types);
+  gpu->types = gpu_types_json(card);
+  g_free(gpu->parts);
+  gpu->parts = gpu_parts_json(card);
+}
+
+static bool facts_same(const Gpu *a, const Gpu *b)
+{
+  return a->backend == b->backend && !g_strcmp0(a->vendor, b->vendor) && !g_strcmp0(a->model, b->model) && !g_strcmp0(a->pci_id, b->pci_id) &&
+         !g_strcmp0(a->driver, b->driver) && !g_strcmp0(a->serial, b->serial) && a->numa_node == b->numa_node &&
+         a->iommu_group == b->iommu_group && a->same_type_only == b->same_type_only && a->console == b->console &&
+         !g_strcmp0(a->types, b->types) && !g_strcmp0(a->parts, b->parts);
+}
+
+static int compare_types(const void *a, const void *b)
+{
+  return strcmp((*(GpuType *const *)a)->id, (*(GpuType *const *)b)->id);
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+  const GpuPart *x = *(GpuPart *const *)a, *y = *(GpuPart *const *)b;
+  int by_address = strcmp(x->address, y->address);
+  return by_address ? by_address : strcmp(x->uuid, y->uuid);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void facts_keep(Brain *b, const char *name, GpuCard *card, int64_t looked_us)
+{
+  g_ptr_array_sort(card->types, compare_types); /* hosts list them as they please, and an order is no news */
+  g_ptr_array_sort(card->parts, compare_parts);
+  g_ptr_array_sort(card->functions, compare_texts);
+  const Gpu *was = GET(b, Gpu, GPU, name);
+  Gpu *probe = (Gpu *)object_dup(&schemas[NOUN_GPU], &was->head);
+  facts_fill(probe, card);
+  if (!facts_same(was, probe)) {
+    Gpu *gpu = EDIT(b, Gpu, GPU, name);
+    facts_fill(gpu, card);
+    gpu->seen = b->now_us;
+    if (b->cards)
+      g_hash_table_remove(b->cards, name);
+  }
+  object_unref(&schemas[NOUN_GPU], &probe->head);
+  picture_of(b, GET(b, Gpu, GPU, name))->looked_us = looked_us;
+}
+
+static void gpu_set_state(Brain *b, const char *name, GpuState state)
+{
+  Gpu *gpu = EDIT(b, Gpu, GPU, name);
+  gpu->state = state;
+  g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
+  brain_event(b, kind, NOUN_GPU, name, NULL, NULL);
+  const Gpu *now = GET(b, Gpu, GPU, name);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; now->state == GPU_READY && i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+}
+
+/* What an operator took out stays out, as long as the card is there. */
+static void state_follow(Brain *b, const char *name, const GpuCard *card)
+{
+  GpuState was = GET(b, Gpu, GPU, name)->state;
+  GpuState now = card->broken ? GPU_BROKEN : was == GPU_QUARANTINED ? GPU_QUARANTINED : GPU_READY;
+  if (was != now)
+    gpu_set_state(b, name, now);
+}
+
+static const char *card_name(Brain *b, const char *host, const GpuCard *card)
+{
+  const Gpu *known = gpu_at(b, host, card->address);
+  if (known)
+    return known->head.name;
+  g_autofree char *name = brain_number(b, 'g');
+  Gpu *gpu = state_add(b->state, NOUN_GPU, name, b->now_us);
+  ref_set(&gpu->host, host);
+  text_set(&gpu->address, card->address);
+  gpu->backend = card->backend;
+  brain_event(b, "gpu.found", NOUN_GPU, name, NULL, NULL);
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
+  return GET(b, Gpu, GPU, name)->head.name;
+}
+
+/* ── held against the claims ──────────────────────────────────────────────── */
+
+typedef struct {
+  int used, foreign, orphans, missing;
+} Difference;
+
+static bool part_has_claim(Brain *b, const char *gpu, const GpuPart *part)
+{
+  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
+  for (guint i = 0; i < names->len; i++)
+    if (part_is_of(part, GET(b, Vgpu, VGPU, names->pdata[i])))
+      return true;
+  return false;
+}
+
+/* Only a UUID with our mark says for itself that it is ours; and it is no other claim's, as no claim's name comes twice. */
+static void orphan_seen(Brain *b, const Gpu *gpu, const GpuPart *part)
+{
+  int64_t *since = g_hash_table_lookup(b->orphans, part->uuid);
+  if (!since) {
+    g_hash_table_insert(b->orphans, g_strdup(part->uuid), g_memdup2(&b->now_us, sizeof b->now_us));
+    return;
+  }
+  if (b->now_us - *since < PART_GRACE_S * SECOND_US)
+    return;
+  g_hash_table_remove(b->orphans, part->uuid);
+  Vgpu *made_up = (Vgpu *)object_new(&schemas[NOUN_VGPU], NOUN_VGPU, "");
+  ref_set(&made_up->gpu, gpu->head.name);
+  ref_set(&made_up->host, gpu->host);
+  ref_set(&made_up->type, part->type);
+  text_set(&made_up->uuid, part->uuid);
+  made_up->start = part->start;
+  brain_call_reap(b, made_up);
+  object_unref(&schemas[NOUN_VGPU], &made_up->head);
+}
+
+static void parts_judge(Brain *b, const char *name, Difference *sum)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  const GpuCard *card = gpu_picture(b, gpu);
+  for (guint i = 0; i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    sum->used++;
+    if (part_has_claim(b, name, part))
+      continue;
+    bool ours = part->marked && part->uuid[0];
+    sum->orphans += ours;
+    sum->foreign += !ours;
+    if (ours)
+      orphan_seen(b, gpu, part);
+  }
+}
+
+/* Parts that are there whether or not a guest runs: for functions and cards as they are, only a guest's use could be seen. */
+static bool backend_shows_parts(GpuBackend backend)
+{
+  return backend == GPU_MDEV || backend == GPU_VENDOR_VF || backend == GPU_MIG;
+}
+
+/* A claim that is let go of and that no task works on. */
+static bool is_left_over(Brain *b, const Vgpu *claim)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, claim->desktop);
+  return claim->state == VGPU_RELEASING && (!d || !d->task);
+}
+
+static void left_over_judge(Brain *b, const Vgpu *claim, const GpuPart *part, bool shows)
+{
+  if (part || !shows)
+    brain_call_reap(b, claim);
+  else
+    vgpu_end(b, claim->head.name, "vgpu.released");
+}
+
+static GError *missing_why(Brain *b, const Gpu *gpu, const Vgpu *claim, bool broken)
+{
+  GError *err = NULL;
+  error_set(&err, broken ? REASON_GPU_CARD_BAD : REASON_GPU_PART_MISSING, "vgpu", claim->head.name, "type", claim->type, "gpu", gpu->head.name,
+            "host", gpu->host, "state", gpu_state_name(gpu->state), NULL);
+  return err;
+}
+
+static void missing_seen(Brain *b, const Gpu *gpu, const Vgpu *claim, bool broken)
+{
+  g_autofree char *name = g_strdup(claim->head.name);
+  if (!claim->error) {
+    g_autofree char *detail = g_strdup_printf("{\"gpu\":\"%s\",\"desktop\":\"%s\"}", gpu->head.name, claim->desktop);
+    brain_event(b, "vgpu.missing", NOUN_VGPU, name, NULL, detail);
+  }
+  g_autoptr(GError) err = missing_why(b, gpu, claim, broken);
+  vgpu_set_error(b, name, err);
+  vgpu_set_state(b, name, VGPU_CLAIMED); /* what is made for it from now on is not in the guest that runs */
+}
+
+static bool is_off(Brain *b, const char *desktop)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  return d && !d->task && (d->power == POWER_OFF || d->power == POWER_SAVED || d->power == POWER_CRASHED);
+}
+
+static void claim_judge(Brain *b, const char *name, int64_t looked_us, Difference *sum)
+{
+  const Vgpu *claim = GET(b, Vgpu, VGPU, name);
+  const Gpu *gpu = GET(b, Gpu, GPU, claim->gpu);
+  const GpuPart *part = vgpu_part(b, claim);
+  bool gone = gpu->state == GPU_STATE_GONE, broken = gone || gpu->state == GPU_BROKEN;
+  bool shows = gone || backend_shows_parts(gpu->backend);
+  if (claim->since >= looked_us)
+    return; /* the picture is older */
+  if (is_left_over(b, claim)) {
+    left_over_judge(b, claim, part, shows);
+    return;
+  }
+  bool should_be = claim->state == VGPU_MADE || claim->state == VGPU_ATTACHED;
+  bool missing = should_be && (broken || (shows && !part));
+  if (claim->error && is_off(b, claim->desktop))
+    vgpu_set_error(b, name, NULL); /* nothing runs without it any more */
+  if (missing && !broken && is_off(b, claim->desktop)) { /* a host that was off has no parts; it is made again at the next start */
+    vgpu_set_state(b, name, VGPU_CLAIMED);
+    return;
+  }
+  sum->missing += missing || claim->error;
+  if (missing)
+    missing_seen(b, gpu, claim, broken);
+}
+
+static GPtrArray *copies_of(GPtrArray *take_names)
+{
+  GPtrArray *copies = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < take_names->len; i++)
+    g_ptr_array_add(copies, g_strdup(take_names->pdata[i]));
+  g_ptr_array_unref(take_names);
+  return copies;
+}
+
+static void claims_judge(Brain *b, const char *gpu, int64_t looked_us, Difference *sum)
+{
+  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Vgpu, VGPU, names->pdata[i]))
+      claim_judge(b, names->pdata[i], looked_us, sum);
+}
+
+/* The card bears its difference, as long as there is one. */
+static void difference_keep(Brain *b, const char *name, const Difference *d, const char *broken)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  g_autoptr(GError) err = NULL;
+  g_autofree char *missing = g_strdup_printf("%d", d->missing), *orphans = g_strdup_printf("%d", d->orphans);
+  if (gpu->state == GPU_BROKEN || gpu->state == GPU_STATE_GONE)
+    error_set(&err, REASON_GPU_CARD_BAD, "gpu", name, "host", gpu->host, "state", gpu_state_name(gpu->state), "detail", broken ? broken : "", NULL);
+  else if (d->missing || d->orphans)
+    error_set(&err, REASON_GPU_DIFFERS, "gpu", name, "host", gpu->host, "missing", missing, "orphans", orphans, NULL);
+  g_autofree char *why = err ? brain_error_json(err) : NULL;
+  if (gpu->used == d->used && gpu->foreign_parts == d->foreign && !g_strcmp0(gpu->error, why))
+    return;
+  Gpu *edited = EDIT(b, Gpu, GPU, name);
+  edited->used = d->used;
+  edited->foreign_parts = d->foreign;
+  text_set(&edited->error, why);
+}
+
+static void card_judge(Brain *b, const char *name, int64_t looked_us, const char *broken)
+{
+  Difference d = { 0 };
+  claims_judge(b, name, looked_us, &d);
+  if (GET(b, Gpu, GPU, name)->state != GPU_STATE_GONE)
+    parts_judge(b, name, &d);
+  difference_keep(b, name, &d, broken);
+}
+
+/* ── a look ───────────────────────────────────────────────────────────────── */
+
+static void card_seen(Brain *b, const char *host, GpuCard *card, int64_t looked_us)
+{
+  g_autofree char *name = g_strdup(card_name(b, host, card));
+  if (picture_of(b, GET(b, Gpu, GPU, name))->looked_us > looked_us)
+    return; /* a later look came first */
+  facts_keep(b, name, card, looked_us);
+  state_follow(b, name, card);
+  card_judge(b, name, looked_us, card->broken);
+}
+
+static bool result_has(const StepResult *result, const char *address)
+{
+  for (guint i = 0; i < result->cards->len; i++)
+    if (!g_strcmp0(((GpuCard *)result->cards->pdata[i])->address, address))
+      return true;
+  return false;
+}
+
+static void gone_seen(Brain *b, const char *host, const StepResult *result)
+{
+  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
+  for (guint i = 0; i < names->len; i++) {
+    const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
+    if (result_has(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
+      continue;
+    if (gpu->state != GPU_STATE_GONE)
+      gpu_set_state(b, names->pdata[i], GPU_STATE_GONE);
+    card_judge(b, names->pdata[i], result->looked_us, NULL);
+  }
+}
+
+static void desktops_follow(Brain *b, const char *host)
+{
+  g_autoptr(GPtrArray) names = copies_of(state_host_desktops(b->state, host));
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Desktop, DESKTOP, names->pdata[i])->gpus)
+      desktop_gpus_seen(b, names->pdata[i]);
+}
+
+void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all)
+{
+  for (guint i = 0; i < result->cards->len; i++)
+    card_seen(b, host, result->cards->pdata[i], result->looked_us);
+  if (!all)
+    return;
+  gone_seen(b, host, result);
+  desktops_follow(b, host);
+}
+
+/* A host that does not answer says so itself. */
+void gpus_unseen(Brain *b, const char *host, const GError *err)
+{
+  const Host *h = GET(b, Host, HOST, host);
+  g_autofree char *why = err ? brain_error_json(err) : NULL;
+  if (!g_strcmp0(h->cards_error, why) || (err && !host_state_is_reachable(h->state)))
+    return;
+  text_set(&EDIT(b, Host, HOST, host)->cards_error, why);
+  if (why)
+    brain_event(b, "host.cards-unseen", NOUN_HOST, host, NULL, why);
+}
+
+void gpus_look(Brain *b, const char *host, int64_t age_s)
+{
+  const Host *h = GET(b, Host, HOST, host);
+  if (!b->looks)
+    b->looks = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  int64_t *last = g_hash_table_lookup(b->looks, host);
+  if (!h || !host_state_is_reachable(h->state) || (last && b->now_us - *last < age_s * SECOND_US))
+    return;
+  g_hash_table_replace(b->looks, g_strdup(host), g_memdup2(&b->now_us, sizeof b->now_us));
+  b->reply = NULL;
+  brain_call(b, STEP_GPU_DISCOVER, NULL, host, host);
+}
+
+void gpus_forget(Brain *b, const char *host)
+{
+  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
+  for (guint i = 0; i < names->len; i++) {
+    g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, names->pdata[i]);
+    for (guint k = 0; k < claims->len; k++)
+      vgpu_end(b, claims->pdata[k], "vgpu.forgotten");
+    if (b->cards)
+      g_hash_table_remove(b->cards, names->pdata[i]);
+    state_delete(b->state, NOUN_GPU, names->pdata[i]);
+  }
+}

@@ -1,0 +1,428 @@
+/* Claims on parts of graphics cards: made in the batch of the desktop's task, before a host is touched; let go of by generation; ended when the
+ * card no longer has the part. */
+#include "core/brain_parts.h"
+#include "core/gpu_pick.h"
+
+#include <string.h>
+
+/* ── what is wished for ───────────────────────────────────────────────────── */
+
+static char *parameter_of(const Pool *pool, const char *name)
+{
+  json_auto_t *all = pool->parameters ? json_loads(pool->parameters, 0, NULL) : NULL;
+  return g_strdup(json_string_value(json_object_get(all, name)));
+}
+
+bool gpu_wish(Brain *b, const Pool *pool, const TemplateVersion *t, const GpuClass **ret_class, int64_t *ret_n, GError **err)
+{
+  g_autofree char *chosen = t->gpu_parameter ? parameter_of(pool, t->gpu_parameter) : NULL;
+  const char *name = pool->gpu_class ? pool->gpu_class : chosen ? chosen : t->gpu_class;
+  *ret_class = NULL;
+  *ret_n = 0;
+  if (!name)
+    return !t->gpu_needed || error_false(err, REASON_MISSING_FIELD, "field", "gpu_class", NULL);
+  *ret_class = NEED(b, GpuClass, GPU_CLASS, name, err);
+  *ret_n = MAX(pool->gpus, 1);
+  return *ret_class != NULL;
+}
+
+/* ── cards as they may be asked ───────────────────────────────────────────── */
+
+/* The part that the desktop had in this slot is still there, and goes before the new one is made: it counts once. */
+static bool takes_over(Brain *b, const Vgpu *claim)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, claim->desktop);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *other = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (other->slot == claim->slot && other->clone < claim->clone && other->state == VGPU_RELEASING && !g_strcmp0(other->gpu, claim->gpu) &&
+        claim->state != VGPU_RELEASING && (claim->uuid || !g_strcmp0(other->address, claim->address)) && !g_strcmp0(other->type, claim->type) &&
+        vgpu_part(b, other))
+      return true;
+  }
+  return false;
+}
+
+static GpuBox box_new(Brain *b, const Gpu *gpu)
+{
+  GpuBox box = { gpu, gpu_picture(b, gpu), g_array_new(FALSE, FALSE, sizeof(GpuPending)), 0 };
+  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu->head.name);
+  box.ours = names->len;
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (vgpu_part(b, v) || takes_over(b, v))
+      continue;
+    GpuPending p = { v->type, v->address, v->start };
+    g_array_append_val(box.pending, p);
+  }
+  return box;
+}
+
+static void box_clear(void *box)
+{
+  g_array_unref(((GpuBox *)box)->pending);
+}
+
+static GArray *boxes_of(Brain *b, const char *host)
+{
+  GArray *boxes = g_array_new(FALSE, FALSE, sizeof(GpuBox));
+  g_array_set_clear_func(boxes, box_clear);
+  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
+  for (guint i = 0; i < names->len; i++) {
+    GpuBox box = box_new(b, GET(b, Gpu, GPU, names->pdata[i]));
+    g_array_append_val(boxes, box);
+  }
+  return boxes;
+}
+
+bool gpus_fit(Brain *b, const GpuClass *class, int64_t n, const char *host, GpuScore *ret_score, char **ret_why)
+{
+  g_autoptr(GArray) boxes = boxes_of(b, host);
+  g_autoptr(GString) why = g_string_new(NULL);
+  *ret_score = (GpuScore){ 0 };
+  for (int64_t i = 0; i < n; i++) {
+    GpuPick pick;
+    if (!gpu_pick(class, boxes, &pick, why)) {
+      *ret_why = i ? g_strdup_printf("%d of %d parts fit; then %s", (int)i, (int)n, why->str) : g_strdup(why->str);
+      return false;
+    }
+    gpu_box_take(boxes, &pick);
+    ret_score->rank += pick.rank;
+    ret_score->stranded += pick.stranded;
+  }
+  return true;
+}
+
+/* ── claiming ─────────────────────────────────────────────────────────────── */
+
+void vgpu_set_state(Brain *b, const char *name, VgpuState state)
+{
+  if (GET(b, Vgpu, VGPU, name)->state == (int)state)
+    return;
+  Vgpu *v = EDIT(b, Vgpu, VGPU, name);
+  v->state = state;
+  v->since = b->now_us;
+  g_autofree char *kind = g_strconcat("vgpu.", vgpu_state_name(state), NULL);
+  brain_event(b, kind, NOUN_VGPU, name, NULL, NULL);
+}
+
+void vgpu_set_error(Brain *b, const char *name, const GError *err)
+{
+  g_autofree char *why = err ? brain_error_json(err) : NULL;
+  if (g_strcmp0(GET(b, Vgpu, VGPU, name)->error, why))
+    text_set(&EDIT(b, Vgpu, VGPU, name)->error, why);
+}
+
+void vgpu_end(Brain *b, const char *name, const char *event)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, name);
+  g_autofree char *detail = g_strdup_printf("{\"gpu\":\"%s\",\"desktop\":\"%s\",\"clone\":%" G_GINT64_FORMAT "}", v->gpu, v->desktop, v->clone);
+  brain_event(b, event, NOUN_VGPU, name, NULL, detail);
+  const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
+  if (d)
+    brain_dirty(b, d->pool);
+  state_delete(b->state, NOUN_VGPU, name);
+}
+
+static Vgpu *claim_new(Brain *b, const Desktop *d, const char *gpu, int64_t slot, const char *type)
+{
+  g_autofree char *name = brain_number(b, 'v');
+  const GpuClass *class = GET(b, GpuClass, GPU_CLASS, d->gpu_class);
+  Vgpu *v = state_add(b->state, NOUN_VGPU, name, b->now_us);
+  ref_set(&v->gpu, gpu);
+  ref_set(&v->host, d->host);
+  text_set(&v->desktop, d->head.name);
+  v->slot = slot;
+  ref_set(&v->class, d->gpu_class);
+  ref_set(&v->type, type);
+  v->display = class ? class->display : GPU_DISPLAY_OFF;
+  v->clone = d->clone;
+  v->since = b->now_us;
+  v->start = -1;
+  GpuBackend backend = GET(b, Gpu, GPU, gpu)->backend;
+  if (backend == GPU_MDEV || backend == GPU_MIG) {
+    char uuid[GPU_UUID_TEXT_BYTES];
+    gpu_part_uuid(b->controller, name, d->clone, uuid);
+    text_set(&v->uuid, uuid);
+  }
+  g_autofree char *detail = g_strdup_printf("{\"gpu\":\"%s\",\"type\":\"%s\",\"desktop\":\"%s\",\"clone\":%" G_GINT64_FORMAT "}", gpu, type,
+                                            d->head.name, d->clone);
+  brain_event(b, "vgpu.claimed", NOUN_VGPU, name, NULL, detail);
+  return v;
+}
+
+/* The slot's claim of an earlier generation, which a reset lets go of first, on a card that can be used: its place is the next one's. */
+static const Vgpu *predecessor(Brain *b, const char *desktop, int64_t slot)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  const Vgpu *last = NULL;
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+    bool before = v->slot == slot && v->clone < GET(b, Desktop, DESKTOP, desktop)->clone;
+    if (before && v->state == VGPU_RELEASING && gpu && gpu->state == GPU_READY && vgpu_part(b, v))
+      last = v;
+  }
+  return last;
+}
+
+static const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, d->head.name);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->slot == slot && v->clone == d->clone && v->state != VGPU_RELEASING)
+      return v;
+  }
+  return NULL;
+}
+
+static bool claim_slot(Brain *b, const Desktop *d, int64_t slot, GError **err)
+{
+  const Vgpu *before = predecessor(b, d->head.name, slot);
+  if (before) {
+    Vgpu *v = claim_new(b, d, before->gpu, slot, before->type);
+    v->start = before->start;
+    text_set(&v->address, before->uuid ? NULL : before->address);
+    return true;
+  }
+  const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
+  if (!class)
+    return false;
+  g_autoptr(GArray) boxes = boxes_of(b, d->host);
+  g_autoptr(GString) why = g_string_new(NULL);
+  GpuPick pick;
+  if (!gpu_pick(class, boxes, &pick, why))
+    return error_false(err, REASON_NO_GPU, "class", d->gpu_class, "cards", why->str, "host", d->host, NULL);
+  Vgpu *v = claim_new(b, d, g_array_index(boxes, GpuBox, pick.box).gpu->head.name, slot, pick.type);
+  v->start = pick.start;
+  text_set(&v->address, pick.address);
+  return true;
+}
+
+bool vgpus_claim(Brain *b, const char *desktop, GError **err)
+{
+  for (int64_t slot = 0;; slot++) {
+    const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+    if (slot >= d->gpus)
+      return true;
+    if (!claim_of_slot(b, d, slot) && !claim_slot(b, d, slot, err))
+      return false;
+  }
+}
+
+void vgpus_let_go(Brain *b, const char *desktop, int64_t clone)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Vgpu, VGPU, names->pdata[i])->clone <= clone)
+      vgpu_set_state(b, names->pdata[i], VGPU_RELEASING);
+}
+
+/* A claim that was ordered may have been made; it stays, as let go of, until the card is seen without it. */
+void vgpus_drop(Brain *b, const char *desktop)
+{
+  vgpus_let_go(b, desktop, INT64_MAX);
+}
+
+/* ── steps ────────────────────────────────────────────────────────────────── */
+
+static bool has_claims(Brain *b, const char *desktop, bool releasing)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (guint i = 0; i < names->len; i++)
+    if ((GET(b, Vgpu, VGPU, names->pdata[i])->state == VGPU_RELEASING) == releasing)
+      return true;
+  return false;
+}
+
+static bool verb_starts(PowerVerb verb)
+{
+  return verb == VERB_START || verb == VERB_RESTORE;
+}
+
+bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
+  if (!d)
+    return false;
+  if (step == STEP_GPU_MAKE)
+    return !d->gpus || (task->kind == TASK_POWER && !verb_starts(task->verb));
+  if (step == STEP_GPU_RELEASE && task->undoing && task->kind == TASK_RECOVER)
+    return true; /* its guest may run with them; it is destroyed next, in the right order */
+  if (step == STEP_GPU_RELEASE)
+    return !has_claims(b, task->object, true) && !(task->undoing && has_claims(b, task->object, false));
+  return false;
+}
+
+/* The claim's card can no longer give it: another one is claimed, and this one is let go of. */
+static void refit(Brain *b, const char *name)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, name);
+  g_autofree char *desktop = g_strdup(v->desktop);
+  vgpu_set_state(b, name, VGPU_RELEASING);
+  g_autoptr(GError) err = NULL;
+  if (!vgpus_claim(b, desktop, &err))
+    vgpu_set_error(b, name, err);
+}
+
+static bool may_refit(const Task *task)
+{
+  return task->kind != TASK_POWER && task->kind != TASK_RESEED; /* the definition is made again in all the others */
+}
+
+void gpu_step_begins(Brain *b, const Task *task, StepKind step)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
+  if (step == STEP_GPU_RELEASE && task->undoing)
+    vgpus_let_go(b, task->object, INT64_MAX);
+  if (step != STEP_GPU_MAKE || !d || !may_refit(task))
+    return;
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+    bool usable = gpu && gpu->state != GPU_BROKEN && gpu->state != GPU_STATE_GONE;
+    if (v->state == VGPU_ATTACHED && task->attempt)
+      vgpu_set_state(b, names->pdata[i], VGPU_CLAIMED); /* the last try may have made it anew, and its answer is not known */
+    if (v->state != VGPU_RELEASING && !usable) {
+      refit(b, names->pdata[i]);
+      break; /* the list is another one now; the next one's turn comes at its own try */
+    }
+  }
+  vgpus_claim(b, task->object, NULL);
+}
+
+static void vgpu_made(Brain *b, const VgpuDone *done)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, done->vgpu);
+  if (v->state == VGPU_CLAIMED || (v->state == VGPU_ATTACHED && done->fresh))
+    vgpu_set_state(b, done->vgpu, VGPU_MADE);
+  Vgpu *made = EDIT(b, Vgpu, VGPU, done->vgpu);
+  made->since = b->now_us; /* pictures of before say nothing of it */
+  made->start = done->start;
+  if (done->uuid[0])
+    text_set(&made->uuid, done->uuid);
+  if (done->address[0])
+    text_set(&made->address, done->address);
+}
+
+static void vgpu_done(Brain *b, StepKind kind, const VgpuDone *done)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, done->vgpu);
+  if (!v || v->clone != done->clone)
+    return;
+  if (kind == STEP_GPU_MAKE && v->state != VGPU_RELEASING)
+    vgpu_made(b, done);
+  else if (kind != STEP_GPU_MAKE && v->state == VGPU_RELEASING)
+    vgpu_end(b, done->vgpu, "vgpu.released");
+}
+
+static bool done_has(const StepResult *result, const char *vgpu)
+{
+  for (guint i = 0; result->vgpus && i < result->vgpus->len; i++)
+    if (!strcmp(((VgpuDone *)result->vgpus->pdata[i])->vgpu, vgpu))
+      return true;
+  return false;
+}
+
+/* The card said that this cannot be: the first one that was not made is claimed elsewhere. */
+static void make_failed(Brain *b, const Task *task, const StepResult *result)
+{
+  bool elsewhere = error_is(result->error, REASON_GPU_FULL) || error_is(result->error, REASON_GPU_GONE) ||
+                   error_is(result->error, REASON_GPU_NOT_OURS) || error_is(result->error, REASON_GPU_DIRTY);
+  if (!elsewhere || !may_refit(task))
+    return;
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->state == VGPU_RELEASING || done_has(result, names->pdata[i]))
+      continue;
+    vgpu_end(b, names->pdata[i], "vgpu.refused"); /* nothing of it is there: what stands in its place is not to be touched */
+    vgpus_claim(b, task->object, NULL);
+    return;
+  }
+}
+
+void gpu_step_ended(Brain *b, const Task *task, const StepResult *result)
+{
+  for (guint i = 0; result->vgpus && i < result->vgpus->len; i++)
+    vgpu_done(b, result->kind, result->vgpus->pdata[i]);
+  const Desktop *d = task ? GET(b, Desktop, DESKTOP, task->object) : NULL;
+  if (result->cards && d)
+    gpus_seen(b, d->host, result, false);
+  if (result->error && result->kind == STEP_GPU_MAKE && !task->undoing)
+    make_failed(b, task, result);
+}
+
+bool vgpus_complete(Brain *b, const char *desktop, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  if (d && !vgpus_claim(b, desktop, err))
+    return false;
+  for (int64_t slot = 0; d && slot < d->gpus; slot++) {
+    const Vgpu *v = claim_of_slot(b, d, slot);
+    if (v->state == VGPU_CLAIMED) /* claimed just now, on another card: the next try makes it */
+      return error_false(err, REASON_GPU_PART_MISSING, "gpu", v->gpu, "host", v->host, "type", v->type, "vgpu", v->head.name, NULL);
+  }
+  return true;
+}
+
+void vgpus_started(Brain *b, const char *desktop)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Vgpu, VGPU, names->pdata[i])->state == VGPU_MADE) {
+      vgpu_set_state(b, names->pdata[i], VGPU_ATTACHED);
+      vgpu_set_error(b, names->pdata[i], NULL);
+    }
+}
+
+char *vgpus_missing(Brain *b, const char *desktop)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  for (int64_t slot = 0; slot < d->gpus; slot++) {
+    const Vgpu *v = claim_of_slot(b, d, slot);
+    bool runs = !d->task && (d->power == POWER_ON || d->power == POWER_SUSPENDED);
+    if (v && !v->error && (!runs || v->state == VGPU_ATTACHED))
+      continue;
+    g_autoptr(GError) err = NULL;
+    if (v) /* it runs, and nobody started it with the part as it is now */
+      error_set(&err, REASON_GPU_PART_MISSING, "vgpu", v->head.name, "type", v->type, "gpu", v->gpu, "host", v->host, NULL);
+    else
+      error_set(&err, REASON_NO_GPU, "class", d->gpu_class, "host", d->host, "cards", "its card is gone, and there was no other", NULL);
+    return v && v->error ? g_strdup(v->error) : brain_error_json(err);
+  }
+  return NULL;
+}
+
+/* ── orders ───────────────────────────────────────────────────────────────── */
+
+void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *v)
+{
+  if (!order->vgpus) {
+    order->vgpus = g_ptr_array_new();
+    order->gpus = g_ptr_array_new();
+  }
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  object_ref(&schemas[NOUN_VGPU], &v->head);
+  if (gpu)
+    object_ref(&schemas[NOUN_GPU], &gpu->head);
+  g_ptr_array_add(order->vgpus, (Vgpu *)v);
+  g_ptr_array_add(order->gpus, (Gpu *)gpu);
+}
+
+void order_add_vgpus(Brain *b, StepOrder *order, const char *desktop)
+{
+  bool goes = order->kind == STEP_GPU_RELEASE;
+  if (!goes && order->kind != STEP_GPU_MAKE && order->kind != STEP_DEFINE && order->kind != STEP_START)
+    return;
+  order->vgpus = g_ptr_array_new();
+  order->gpus = g_ptr_array_new();
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (int64_t slot = 0; slot < 8; slot++)
+    for (guint i = 0; i < names->len; i++) {
+      const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+      if (v->slot == slot && (v->state == VGPU_RELEASING) == goes)
+        order_add_vgpu(b, order, v);
+    }
+}

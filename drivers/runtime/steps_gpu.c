@@ -1,0 +1,189 @@
+/* Parts of graphics cards: what was claimed is made, what is let go of is released, and the cards are looked at again after either. */
+#include <string.h>
+
+#include "drivers/gpu/gpu.h"
+#include "drivers/runtime/steps_parts.h"
+
+enum { SSH_PORT = 22, SSH_CONNECT_S = 10 };
+
+/* The way to the host's files, as it was enrolled; "local" is said by the operator alone, as a local URI may be that of a host elsewhere. */
+static ExecOptions exec_options(const Host *h)
+{
+  bool local = !g_strcmp0(h->ssh_address, "local");
+  return (ExecOptions){ .host = h->head.name, .address = local ? "" : h->ssh_address, .port = h->ssh_port ? (int)h->ssh_port : SSH_PORT,
+                        .user = h->ssh_user ? h->ssh_user : "root", .key_file = h->ssh_key, .host_key = h->ssh_host_key,
+                        .connect_timeout_s = SSH_CONNECT_S };
+}
+
+/* A host's cards for one step; what it holds beside the connection ends with the scope. */
+static bool gpu_host_open(const StepRun *run, GpuHost *ret_host, GError **err)
+{
+  const Host *h = run->order->host;
+  ExecOptions options = exec_options(h);
+  *ret_host = (GpuHost){ run->hypervisor, NULL, h->head.name, run->order->controller };
+  return gpu_exec_open(run->hypervisor, h->ssh_address ? &options : NULL, &ret_host->exec, err);
+}
+
+static void gpu_host_close(GpuHost *host)
+{
+  g_clear_pointer(&host->exec, exec_close);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GpuHost, gpu_host_close)
+
+static GpuOrder gpu_order(const Vgpu *v, const Gpu *gpu, const char *domain)
+{
+  return (GpuOrder){ .card = gpu->address, .backend = gpu->backend, .type = v->type, .claim = v->head.name, .generation = v->clone, .domain = domain,
+                     .address = v->address, .start = v->start, .force = gpu->give_console };
+}
+
+static void card_drop(void *card) { gpu_card_free(card); }
+
+/* After success or failure alike: what the claims are held against next is not older than what was done. */
+static void look_again(StepRun *run, const GpuHost *host)
+{
+  const StepOrder *o = run->order;
+  run->result->cards = g_ptr_array_new_with_free_func(card_drop);
+  run->result->looked_us = g_get_real_time();
+  for (guint i = 0; i < o->gpus->len; i++) {
+    const Gpu *gpu = o->gpus->pdata[i];
+    GpuCard *card = NULL;
+    if (gpu && (!i || o->gpus->pdata[i - 1] != gpu) && gpu_look(host, gpu->address, &card, NULL))
+      g_ptr_array_add(run->result->cards, card);
+  }
+}
+
+static bool is_there(const GpuHost *host, const Vgpu *v, const Gpu *gpu)
+{
+  g_autoptr(GpuCard) card = NULL;
+  if (!gpu_look(host, gpu->address, &card, NULL))
+    return false;
+  for (guint i = 0; i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    if (part->uuid[0] ? !g_strcmp0(part->uuid, v->uuid) : !g_strcmp0(part->address, v->address))
+      return true;
+  }
+  return false;
+}
+
+static bool make_clean(const GpuHost *host, const GpuOrder *order, GpuHandle *handle, GError **err)
+{
+  g_autoptr(GError) dirty = NULL;
+  if (gpu_make(host, order, handle, &dirty))
+    return true;
+  if (!error_is(dirty, REASON_GPU_DIRTY)) {
+    g_propagate_error(err, g_steal_pointer(&dirty));
+    return false;
+  }
+  return gpu_reset(host, order, err) && gpu_make(host, order, handle, err);
+}
+
+static bool make_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu *gpu, GError **err)
+{
+  if (!gpu)
+    return error_false(err, REASON_GPU_GONE, "host", host->host, "card", v->gpu, NULL);
+  bool fresh = v->state != VGPU_ATTACHED || !is_there(host, v, gpu);
+  g_autofree char *domain = desktop_domain_uuid(host->controller, v->desktop);
+  GpuOrder order = gpu_order(v, gpu, domain);
+  GpuHandle handle = { .start = v->start };
+  if (!make_clean(host, &order, &handle, err))
+    return false;
+  VgpuDone *done = step_result_add_vgpu(run->result, v);
+  g_strlcpy(done->uuid, handle.uuid, sizeof done->uuid);
+  g_strlcpy(done->address, handle.address, sizeof done->address);
+  done->start = handle.start;
+  done->fresh = fresh;
+  return true;
+}
+
+bool run_gpu_make(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_auto(GpuHost) host = { 0 };
+  bool made = gpu_host_open(run, &host, err);
+  for (guint i = 0; i < o->vgpus->len && made; i++)
+    made = make_one(run, &host, o->vgpus->pdata[i], o->gpus->pdata[i], err);
+  look_again(run, &host);
+  return made;
+}
+
+/* A card that is gone took its parts with it, and what is not ours now was freed by others: either way nothing of the claim is left. */
+static bool nothing_left(GError *why)
+{
+  return error_is(why, REASON_GPU_GONE) || error_is(why, REASON_GPU_NOT_OURS);
+}
+
+static bool release_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu *gpu, GError **err)
+{
+  g_autoptr(GError) why = NULL;
+  bool orphan = !v->head.name[0];
+  g_autofree char *domain = v->desktop ? desktop_domain_uuid(host->controller, v->desktop) : NULL;
+  GpuOrder order = gpu ? gpu_order(v, gpu, domain) : (GpuOrder){ 0 };
+  bool freed = orphan ? hypervisor_mdev_destroy(host->hypervisor, v->uuid, &why) : !gpu || gpu_release(host, &order, &why);
+  if (!freed && (orphan || !nothing_left(why))) {
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+  }
+  step_result_add_vgpu(run->result, v);
+  return true;
+}
+
+bool run_gpu_release(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_auto(GpuHost) host = { 0 };
+  bool freed = gpu_host_open(run, &host, err);
+  for (guint i = 0; i < o->vgpus->len && freed; i++)
+    freed = release_one(run, &host, o->vgpus->pdata[i], o->gpus->pdata[i], err);
+  look_again(run, &host);
+  return freed;
+}
+
+/* A host that can have none tells none: nothing is known, which is not the same as no card. */
+bool run_gpu_discover(StepRun *run, GError **err)
+{
+  g_auto(GpuHost) host = { 0 };
+  g_autoptr(GError) why = NULL;
+  run->result->looked_us = g_get_real_time();
+  if (!gpu_host_open(run, &host, err))
+    return false;
+  if (gpu_discover(&host, &run->result->cards, &why) || error_is(why, REASON_UNSUPPORTED))
+    return true;
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
+/* ── in the domain ────────────────────────────────────────────────────────── */
+
+static bool hostdev_of(const Vgpu *v, const Gpu *gpu, char **ret_xml, GError **err)
+{
+  GpuHandle handle = { .backend = gpu ? gpu->backend : GPU_MDEV, .start = v->start };
+  g_strlcpy(handle.uuid, v->uuid ? v->uuid : "", sizeof handle.uuid);
+  g_strlcpy(handle.address, v->address ? v->address : "", sizeof handle.address);
+  g_autofree char *alias = g_strconcat("ua-", v->head.name, NULL);
+  /* one screen a guest: of several parts the first is it */
+  GpuDisplay display = v->slot ? GPU_DISPLAY_OFF : v->display;
+  return gpu_xml(&handle, display, alias, ret_xml, err);
+}
+
+bool step_hostdevs(const StepOrder *o, GStrv *ret_xmls, bool *ret_screen, GError **err)
+{
+  g_auto(GStrv) xmls = g_new0(char *, (o->vgpus ? o->vgpus->len : 0) + 1);
+  *ret_screen = false;
+  for (guint i = 0; o->vgpus && i < o->vgpus->len; i++) {
+    const Vgpu *v = o->vgpus->pdata[i];
+    if (!hostdev_of(v, o->gpus->pdata[i], &xmls[i], err))
+      return false;
+    *ret_screen = *ret_screen || (!v->slot && v->display != GPU_DISPLAY_OFF);
+  }
+  *ret_xmls = g_steal_pointer(&xmls);
+  return true;
+}
+
+bool step_runs_without_gpu(const StepOrder *o)
+{
+  for (guint i = 0; o->vgpus && i < o->vgpus->len; i++)
+    if (((Vgpu *)o->vgpus->pdata[i])->state == VGPU_MADE)
+      return true;
+  return false;
+}
