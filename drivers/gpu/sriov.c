@@ -69,7 +69,8 @@ static bool sriov_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     return gpu_gone(host, order->card, err);
   if (!function)
     return gpu_full(host, order, order->address ? "the function is not there" : "no function is free", err);
-  if (!pci_unused(host, function->address, err))
+  bool asked = order->domain; /* whose it is, and its own guest may run with it */
+  if (!asked && !pci_unused(host, function->address, err))
     return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
   return pci_bind(host, function->address, PCI_PASS_DRIVER, err);

@@ -101,7 +101,8 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     for (guint i = 0; i < view->functions->len; i++)
       if (!strcmp(((ViewFunction *)view->functions->pdata[i])->physical, order->card))
         return gpu_full(host, order, "it has virtual functions: set sriov_numvfs to 0 first", err);
-  if (!pci_unused(host, order->card, err) || !group_read(host, order->card, members, err))
+  bool asked = order->domain; /* whose it is, and its own guest may run with it */
+  if ((!asked && !pci_unused(host, order->card, err)) || !group_read(host, order->card, members, err))
     return false;
   for (guint i = 0; i < members->len; i++)
     if (!pci_bind(host, members->pdata[i], PCI_PASS_DRIVER, err))

@@ -395,6 +395,69 @@ static void desktop_starts_only_with_its_devices(void **state)
   assert_true(hypervisor_undefine(rules->hypervisor, uuid, NULL));
 }
 
+/* ── whose guest runs with it ───────────────────────────────────────────── */
+
+static void guest_define(Rules *rules, const char *uuid, const GpuHandle *handle)
+{
+  g_autofree char *device = NULL;
+  assert_true(gpu_xml(handle, GPU_DISPLAY_OFF, "ua-v-1", &device, NULL));
+  g_autofree char *xml = g_strdup_printf("<domain><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS
+                                         "' controller='%s' desktop='d-1' generation='1'/></metadata><devices>%s</devices></domain>", uuid,
+                                         controller, device);
+  assert_true(hypervisor_define(rules->hypervisor, xml, false, NULL));
+}
+
+static void must_be_anothers(Rules *rules, const GpuOrder *order, const char *what)
+{
+  g_autoptr(GError) made = NULL, released = NULL;
+  GpuHandle handle;
+  if (gpu_make(&rules->host, order, &handle, &made) || !error_is(made, REASON_GPU_NOT_OURS))
+    fail_msg("%s: made: %s", what, made ? made->message : "yes");
+  if (gpu_release(&rules->host, order, &released) || !error_is(released, REASON_GPU_NOT_OURS))
+    fail_msg("%s: released: %s", what, released ? released->message : "yes");
+}
+
+/* Its own guest's: made again without harm, and let go of once that guest is off. */
+static void must_be_its_own(Rules *rules, const GpuOrder *order)
+{
+  g_autoptr(GError) used = NULL;
+  GpuHandle handle;
+  assert_true(gpu_make(&rules->host, order, &handle, NULL));
+  assert_false(gpu_release(&rules->host, order, &used));
+  assert_true(error_is(used, REASON_GPU_IN_USE));
+}
+
+/* A function has no mark: an order out of an older store took it from the guest that ran with it. */
+static void what_another_guest_runs_with_is_neither_made_nor_released(void **state)
+{
+  static const char theirs[] = "aaaaaaaa-0000-4000-8000-000000000001", others[] = "bbbbbbbb-0000-4000-8000-000000000002";
+  static const struct { GpuBackend backend; const char *card, *type, *address; int start; } rows[] = {
+    { GPU_VENDOR_VF, "0000:41:00.0", "nvidia-558", "0000:41:00.4", -1 },
+    { GPU_SRIOV, "0000:51:00.0", "vf", "0000:51:00.4", -1 },
+    { GPU_WHOLE, "0000:65:00.0", "whole", "0000:65:00.0", -1 },
+  };
+  Rules *rules = *state;
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    GpuOrder order = { .card = rows[i].card, .backend = rows[i].backend, .type = rows[i].type, .claim = "v-1", .generation = 1,
+                       .domain = theirs, .address = rows[i].address, .start = rows[i].start }, stale = order;
+    GpuHandle handle;
+    g_autoptr(GError) err = NULL;
+    stale.domain = others;
+    if (!gpu_make(&rules->host, &order, &handle, &err))
+      fail_msg("%s: %s", rows[i].card, err->message);
+    guest_define(rules, theirs, &handle);
+    assert_true(gpu_make(&rules->host, &stale, &handle, NULL)); /* defined is not run */
+    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_START, NULL));
+    must_be_anothers(rules, &stale, rows[i].card);
+    must_be_its_own(rules, &order);
+    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_SUSPEND, NULL));
+    must_be_anothers(rules, &stale, rows[i].card); /* it goes on with it */
+    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_DESTROY, NULL));
+    assert_true(gpu_release(&rules->host, &stale, NULL));
+    assert_true(hypervisor_undefine(rules->hypervisor, theirs, NULL));
+  }
+}
+
 static void lost_card_is_gone(void **state)
 {
   Rules *rules = *state;
@@ -443,7 +506,7 @@ int main(void)
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),
-    R(lost_card_is_gone), R(desktop_starts_only_with_its_devices),
+    R(lost_card_is_gone), R(desktop_starts_only_with_its_devices), R(what_another_guest_runs_with_is_neither_made_nor_released),
   };
   dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
   g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
