@@ -109,6 +109,7 @@ bool command_template_check(Command *command, GError **err);
 /* Looks at the template of a request before it is sent; says on standard error where its name is not the family's. TEMPLATE_FINDINGS. */
 bool template_add_check(const Command *command, json_t *body, GError **err);
 bool command_plan_replay(Command *command, GError **err);
+bool command_gpu_tree(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);
 bool command_logout(Command *command, GError **err);

@@ -178,10 +178,10 @@ bool output_is_colored(OutputColor color)
 }
 
 /* States by what they ask of people: nothing, patience, a look. */
-static const char *color_of_state(const char *state)
+const char *output_state_color(const char *state)
 {
-  static const char *const good[] = { "up", "available", "ready", "active", "done", "used", "assigned", NULL };
-  static const char *const bad[] = { "error", "quarantined", "lost", "unreachable", "failed", "restrained", "fenced", NULL };
+  static const char *const good[] = { "up", "available", "ready", "active", "done", "used", "assigned", "attached", NULL };
+  static const char *const bad[] = { "error", "quarantined", "lost", "unreachable", "failed", "restrained", "fenced", "broken", "gone", NULL };
   return g_strv_contains(good, state) ? "green" : g_strv_contains(bad, state) ? "red" : "yellow";
 }
 
@@ -245,7 +245,7 @@ static void table_add_line(struct libscols_table *table, const TableForm *form, 
     g_autofree char *cell = table_cell(form, column, object), *english = output_cell(json_object_get(object, column));
     scols_line_set_data(line, i, gone && state ? word_verb("gone", form->lang) : cell);
     if (state && form->colored)
-      scols_cell_set_color(scols_line_get_cell(line, i), gone ? "darkgray" : color_of_state(english));
+      scols_cell_set_color(scols_line_get_cell(line, i), gone ? "darkgray" : output_state_color(english));
   }
 }
 

@@ -30,6 +30,8 @@ char *output_value(Noun noun, const char *field, json_t *value, Lang lang);
 GError *output_error(json_t *value);
 /* Whether standard output is coloured: by the person's wish, else on a terminal where NO_COLOR is not set (https://no-color.org). */
 bool output_is_colored(OutputColor color);
+/* The colour of a state, by its English word, as libsmartcols names it. */
+const char *output_state_color(const char *state);
 /* Whether every name is a column of noun. BAD_VALUE. */
 bool output_columns_check(Noun noun, char **columns, GError **err);
 

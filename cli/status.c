@@ -13,6 +13,7 @@ enum { TROUBLES_SHOWN = 5, LABEL_COLUMNS = 11 };
 static const struct { Noun noun; const char *state; } bad_states[] = {
   { NOUN_HOST, "unreachable" }, { NOUN_HOST, "fenced" },        { NOUN_POOL, "restrained" },  { NOUN_DESKTOP, "quarantined" },
   { NOUN_DESKTOP, "error" },    { NOUN_IMAGE, "failed" },       { NOUN_TASK, "waiting" },
+  { NOUN_GPU, "broken" },       { NOUN_GPU, "gone" },
 };
 
 static json_int_t count_of(json_t *status, Noun noun, const char *state)

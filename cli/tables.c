@@ -25,6 +25,7 @@ const ExtraCommand extra_commands[] = {
     "Play recorded demand on more or fewer hosts, here: who is denied, who waits how long, how much of the cards is used",
     { { "hosts", "A,B,…", "percentages of the hosts, such as 100,150; 100 by default" },
       { "patience", "SECONDS", "who waits longer gives up; 3600 by default" }, { "svg", "FILE", "draw the use of the cards over time" } } },
+  { "gpu", "tree", command_gpu_tree, false, 0, 0, "", "Show each host's graphics cards, their parts and who has them" },
   { "login", NULL, command_login, true, 2, 2, "https://HOST USER", "Log in to a gateway; the password is read from the terminal or standard input" },
   { "logout", NULL, command_logout, false, 0, 0, "", "Revoke this login's token and forget it" },
   { "context", "list", command_context_list, true, 0, 0, "", "List the places that login has kept" },

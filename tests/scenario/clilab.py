@@ -110,13 +110,13 @@ class Place:
         with open(self.folder / f"{host}.control", "a", encoding="utf-8") as f:
             f.write(line + "\n")
 
-    def enrol(self, boot_ms=0, name="h1"):
+    def enrol(self, boot_ms=0, name="h1", uri=""):
         (self.folder / f"{name}.control").touch()
-        self.ok(f"host add {name} --uri 'fake:{name}?boot_ms={boot_ms}&control={self.folder}/{name}.control' --wait=20")
+        self.ok(f"host add {name} --uri 'fake:{name}?boot_ms={boot_ms}&control={self.folder}/{name}.control{uri}' --wait=20")
 
-    def furnish(self, boot_ms=0, spare=1, most=3):
+    def furnish(self, boot_ms=0, spare=1, most=3, uri=""):
         """A host, a storage, an image, a template, a person and a pool: what a first desktop needs."""
-        self.enrol(boot_ms)
+        self.enrol(boot_ms, uri=uri)
         (self.folder / "disk").mkdir()
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", self.folder / "linux.qcow2", "16M"], check=True)
         self.ok(f"storage add disk --path {self.folder}/disk --controller-path {self.folder}/disk --hosts h1")

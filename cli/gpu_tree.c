@@ -1,0 +1,180 @@
+/* sarang gpu tree: host → card → part → who has it. A part that no claim stands for is foreign, or has our mark and is nobody's. */
+#include <libsmartcols.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/explain.h"
+#include "core/text.h"
+#include "core/words.h"
+
+enum { TREE_NAME, TREE_STATE, TREE_WHAT, TREE_OWNER, N_TREE_COLUMNS };
+
+typedef struct {
+  struct libscols_table *table;
+  json_t *hosts, *gpus, *vgpus, *desktops;
+  bool colored;
+  Lang lang;
+} Tree;
+
+static const char *member(json_t *object, const char *name)
+{
+  const char *text = json_string_value(json_object_get(object, name));
+  return text ? text : "";
+}
+
+static bool is(json_t *object, const char *name, const char *value) { return *value && !strcmp(member(object, name), value); }
+
+/* noun: whose state it is; NULL = it has none. */
+static struct libscols_line *add_line(Tree *t, struct libscols_line *parent, const char *noun, const char *const cells[N_TREE_COLUMNS])
+{
+  struct libscols_line *line = scols_table_new_line(t->table, parent);
+  for (int i = 0; i < N_TREE_COLUMNS; i++) {
+    const char *said = i == TREE_STATE && noun ? state_said(noun, cells[i], t->lang) : cells[i];
+    g_autofree char *shown = text_dup_visible(said, 200);
+    scols_line_set_data(line, (size_t)i, shown);
+  }
+  if (t->colored && *cells[TREE_STATE])
+    scols_cell_set_color(scols_line_get_cell(line, TREE_STATE), output_state_color(cells[TREE_STATE]));
+  return line;
+}
+
+/* ── parts ────────────────────────────────────────────────────────────────── */
+
+static char *owner_of(const Tree *t, const char *desktop)
+{
+  size_t i;
+  json_t *d;
+  json_array_foreach(t->desktops, i, d)
+    if (is(d, "name", desktop)) {
+      const char *holder = *member(d, "session") ? member(d, "session") : member(d, "owner");
+      return *holder ? g_strdup_printf("%s, %s", desktop, holder) : g_strdup(desktop);
+    }
+  return g_strdup(desktop);
+}
+
+static void add_claim(Tree *t, struct libscols_line *card, json_t *v)
+{
+  g_autofree char *owner = owner_of(t, member(v, "desktop"));
+  const char *where = *member(v, "uuid") ? member(v, "uuid") : member(v, "address");
+  g_autofree char *what = g_strdup_printf("%s %s", member(v, "type"), where);
+  add_line(t, card, "vgpu", (const char *[]){ member(v, "name"), member(v, "state"), what, owner });
+}
+
+static bool has_claim(const Tree *t, json_t *gpu, json_t *part)
+{
+  size_t i;
+  json_t *v;
+  json_array_foreach(t->vgpus, i, v) {
+    bool same = *member(part, "uuid") ? is(v, "uuid", member(part, "uuid")) : is(v, "address", member(part, "address"));
+    if (is(v, "gpu", member(gpu, "name")) && same)
+      return true;
+  }
+  return false;
+}
+
+/* A part without a type is a function that nobody has. */
+static void add_foreign(Tree *t, struct libscols_line *card, json_t *gpu, json_t *part)
+{
+  if (!*member(part, "type") || has_claim(t, gpu, part))
+    return;
+  const char *where = *member(part, "uuid") ? member(part, "uuid") : member(part, "address");
+  g_autofree char *what = g_strdup_printf("%s %s", member(part, "type"), where);
+  const char *whose = json_is_true(json_object_get(part, "marked")) ? "nobody's" : "foreign";
+  add_line(t, card, NULL, (const char *[]){ say(t->lang, whose), "", what, "" });
+}
+
+/* NULL where there is none. */
+static char *error_said(const Tree *t, json_t *object, const char *name)
+{
+  g_autoptr(GError) err = output_error(json_object_get(object, name));
+  return err ? error_text(err, t->lang) : NULL;
+}
+
+static void add_card(Tree *t, struct libscols_line *host, json_t *gpu)
+{
+  g_autofree char *name = g_strdup_printf("%s %s", member(gpu, "name"), member(gpu, "address"));
+  g_autofree char *used = g_strdup_printf(say(t->lang, "%d in use"), (int)json_integer_value(json_object_get(gpu, "used")));
+  g_autofree char *what = g_strdup_printf("%s (%s), %s", *member(gpu, "model") ? member(gpu, "model") : word_noun("gpu", t->lang),
+                                          word_value(&gpu_backend_names, member(gpu, "backend"), t->lang), used);
+  g_autofree char *error = error_said(t, gpu, "error");
+  struct libscols_line *card = add_line(t, host, "gpu", (const char *[]){ name, member(gpu, "state"), what, error ? error : "" });
+  size_t i;
+  json_t *each;
+  json_array_foreach(t->vgpus, i, each)
+    if (is(each, "gpu", member(gpu, "name")))
+      add_claim(t, card, each);
+  json_array_foreach(json_object_get(gpu, "parts"), i, each)
+    add_foreign(t, card, gpu, each);
+}
+
+/* Hosts without cards are no part of this picture, but one whose cards could not be looked at says why. */
+static void add_host(Tree *t, json_t *host)
+{
+  struct libscols_line *line = NULL;
+  g_autofree char *error = error_said(t, host, "cards_error");
+  size_t i;
+  json_t *gpu;
+  if (error)
+    line = add_line(t, NULL, "host", (const char *[]){ member(host, "name"), member(host, "state"), error, "" });
+  json_array_foreach(t->gpus, i, gpu) {
+    if (!is(gpu, "host", member(host, "name")))
+      continue;
+    if (!line)
+      line = add_line(t, NULL, "host", (const char *[]){ member(host, "name"), member(host, "state"), "", "" });
+    add_card(t, line, gpu);
+  }
+}
+
+/* ── the command ──────────────────────────────────────────────────────────── */
+
+static struct libscols_table *table_new(const Command *c)
+{
+  static const char *const fields[N_TREE_COLUMNS] = { "name", "state", "type", "desktop" };
+  struct libscols_table *table = scols_new_table();
+  scols_table_enable_noheadings(table, c->no_headers);
+  scols_table_enable_colors(table, output_is_colored(c->color));
+  for (int i = 0; i < N_TREE_COLUMNS; i++) {
+    const char *korean = word_column(fields[i], c->place.lang);
+    g_autofree char *title = g_ascii_strup(korean ? korean : fields[i], -1);
+    scols_table_new_column(table, title, 0, i == TREE_NAME ? SCOLS_FL_TREE : 0);
+  }
+  return table;
+}
+
+static json_t *ask(Command *c, ApiVerb verb, GError **err)
+{
+  json_auto_t *none = json_object();
+  json_t *list = NULL;
+  return command_ask_list(c, verb, none, &list, NULL, err) ? list : NULL;
+}
+
+static void print_tree(Command *c, Tree *t)
+{
+  t->table = table_new(c);
+  t->colored = output_is_colored(c->color);
+  size_t i;
+  json_t *host;
+  json_array_foreach(t->hosts, i, host)
+    add_host(t, host);
+  if (scols_table_get_nlines(t->table))
+    scols_print_table(t->table);
+  scols_unref_table(t->table);
+}
+
+/* Programs have the lists themselves: gpu list, vgpu list. */
+bool command_gpu_tree(Command *c, GError **err)
+{
+  Tree t = { .lang = c->place.lang };
+  if (c->form != OUTPUT_TABLE && c->form != OUTPUT_WIDE)
+    return error_false(err, REASON_BAD_VALUE, "field", "--output", "value", output_form_name(c->form), "limit", "table or wide", NULL);
+  bool ok = (t.hosts = ask(c, API_HOST_LIST, err)) && (t.gpus = ask(c, API_GPU_LIST, err)) && (t.vgpus = ask(c, API_VGPU_LIST, err)) &&
+            (t.desktops = ask(c, API_DESKTOP_LIST, err));
+  if (ok)
+    print_tree(c, &t);
+  json_decref(t.hosts);
+  json_decref(t.gpus);
+  json_decref(t.vgpus);
+  json_decref(t.desktops);
+  return ok;
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Graphics cards from the first look to the last claim, as a person sees it: the shipped daemon, a fake host with the vendors' rules."""
+import os
+
+from clilab import Place
+from gatewaylab import eventually, main, test
+
+CARD, TYPE = "0000:08:00.0", "vgpu_mdpy-hd"
+
+
+def cards(sarang):
+    return sarang.ok("gpu list -o json").json()
+
+
+def claims(sarang, state="attached"):
+    return [v for v in sarang.ok("vgpu list -o json").json() if v["state"] == state]
+
+
+def made(sarang):
+    """What the host has, whoever made it."""
+    return sorted(os.listdir(sarang.folder / "cards" / "mdev"))
+
+
+def furnish(sarang):
+    sarang.furnish(spare=0, uri=f"&gpus={sarang.folder}/cards")
+    sarang.command_host(f"card {CARD} mdpy")
+    eventually(lambda: [c["state"] for c in cards(sarang)] == ["ready"], 40, "the card is found")
+    sarang.ok(f"gpu-class add hd --accepts {TYPE}")
+    sarang.ok("pool create gpu --template linux-cli --image linux --gpu-class hd --min 2 --max 4")
+    eventually(lambda: len(claims(sarang)) == 2, 40, "two desktops run with a part each")
+    sarang.command_host(f"mdev {CARD} {TYPE}")
+    eventually(lambda: cards(sarang)[0]["foreign_parts"] == 1, 40, "what somebody else made is counted")
+
+
+@test
+def a_tree_shows_whose_each_part_is():
+    with Place() as sarang:
+        furnish(sarang)
+        lines = sarang.ok("gpu tree").out.splitlines()
+        assert lines[0].split() == ["NAME", "STATE", "TYPE", "DESKTOP"] and len(lines) == 6, lines
+        assert lines[1].split() == ["h1", "up"], lines
+        assert CARD in lines[2] and "ready" in lines[2] and "3 in use" in lines[2], lines
+        for v in claims(sarang):
+            assert [w in line for line in lines for w in (v["name"],)].count(True) == 1, (v, lines)
+            line = next(line for line in lines if v["name"] in line)
+            assert v["uuid"] in line and "attached" in line and line.endswith(v["desktop"]), (v, line)
+        assert "foreign" in lines[5] and "v-" not in lines[5].split("foreign")[0], lines
+        korean = sarang.ok("gpu tree", LANG="ko_KR.UTF-8").out
+        assert "남의 것" in korean and "3개 사용" in korean and "사용 중" in korean and "foreign" not in korean, korean
+        refused = sarang.type("gpu tree -o json")
+        assert refused.status == 2 and "table or wide" in refused.err, refused
+
+
+@test
+def what_is_full_is_refused_in_numbers_and_what_is_foreign_stays():
+    with Place() as sarang:
+        furnish(sarang)
+        theirs = set(made(sarang)) - {v["uuid"] for v in claims(sarang)}
+        assert len(theirs) == 1, made(sarang)
+        sarang.ok("pool change gpu --min 4")
+        eventually(lambda: len(claims(sarang)) == 3, 40, "a third one fits")
+        said = f"{TYPE}: 0 free now, 3 claimed by us, 1 foreign"
+        eventually(lambda: said in sarang.ok("pool show gpu").out, 20, "the pool says why there is no fourth")
+        sarang.ok("pool delete gpu")
+        eventually(lambda: not sarang.ok("vgpu list -o json").json(), 40, "every claim is let go of")
+        assert set(made(sarang)) == theirs, made(sarang)
+
+
+@test
+def a_desktop_whose_card_is_gone_is_not_shown_as_well():
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.command_host(f"nocard {CARD}")
+        eventually(lambda: cards(sarang)[0]["state"] == "gone", 40, "the card is missed")
+        eventually(lambda: not [d for d in sarang.ok("desktop list -o json").json() if d["pool"] == "gpu" and d["state"] == "available"], 40,
+                   "no desktop without its GPU is available")
+        status = sarang.ok("status").out
+        assert cards(sarang)[0]["name"] in status and "gone" in status, status
+
+
+main()
