@@ -251,6 +251,8 @@ int64_t storage_room_bytes(Brain *b, const Storage *storage);
 void pool_reconcile(Brain *b, const char *name);
 void pool_failed(Brain *b, const char *name, const GError *err);
 void pool_due(Brain *b, const char *name);
+/* Room has come: pools that had none for what they lack look again. */
+void pools_wake(Brain *b);
 /* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of each host. */
 bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
 /* The version that NAME or NAME@N stands for: the newest that is usable. NOT_FOUND, IMAGE_NOT_READY. */

@@ -293,6 +293,7 @@ void desktop_task_done(Brain *b, const Task *task)
     vgpus_drop(b, name);
     state_delete(b->state, NOUN_DESKTOP, name);
     host_check_empty(b, host);
+    pools_wake(b);
     return;
   }
   case TASK_WAKE:
@@ -341,6 +342,7 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
       pool_failed(b, pool, err);
     brain_dirty(b, pool);
     host_check_empty(b, host);
+    pools_wake(b);
     return;
   }
   case TASK_RESET:

@@ -128,6 +128,7 @@ static void facts_keep(Brain *b, const char *name, GpuCard *card, int64_t looked
     gpu->seen = b->now_us;
     if (b->cards)
       g_hash_table_remove(b->cards, name);
+    pools_wake(b); /* others may have freed what they had */
   }
   object_unref(&schemas[NOUN_GPU], &probe->head);
   picture_of(b, GET(b, Gpu, GPU, name))->looked_us = looked_us;

@@ -208,6 +208,14 @@ static bool grow(Brain *b, const char *name)
   return false;
 }
 
+void pools_wake(Brain *b)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Pool, POOL, names->pdata[i])->error)
+      brain_dirty(b, names->pdata[i]);
+}
+
 /* How many were too many, at the least, since there were any: what comes and goes within that time is kept. */
 static void surplus_note(Brain *b, const char *name, int surplus)
 {

@@ -120,6 +120,7 @@ void vgpu_end(Brain *b, const char *name, const char *event)
   const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
   if (d)
     brain_dirty(b, d->pool);
+  pools_wake(b);
   state_delete(b->state, NOUN_VGPU, name);
 }
 

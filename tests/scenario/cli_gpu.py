@@ -67,6 +67,18 @@ def what_is_full_is_refused_in_numbers_and_what_is_foreign_stays():
 
 
 @test
+def who_waits_gets_what_another_pool_lets_go_of():
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.ok("pool create late --template linux-cli --image linux --gpu-class hd --min 2 --max 2")
+        eventually(lambda: len(claims(sarang)) == 3, 40, "one more fits")
+        sarang.ok("pool change gpu --min 0 --max 1")
+        late = [d["name"] for d in sarang.ok("desktop list -o json --pool late").json()]
+        eventually(lambda: len(sarang.ok("desktop list -o json --pool late --state available").json()) == 2, 20, f"another one than {late} comes")
+        assert sarang.ok("pool show late -o json").json()["error"] is None
+
+
+@test
 def a_desktop_whose_card_is_gone_is_not_shown_as_well():
     with Place() as sarang:
         furnish(sarang)

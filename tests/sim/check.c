@@ -1,4 +1,5 @@
 /* What must hold, whatever happens. Each has a name, which is what a failing seed says first. */
+#include "core/brain_parts.h"
 #include "tests/sim/sim.h"
 
 #include <stdlib.h>
@@ -298,6 +299,11 @@ static void end_pool(Sim *s, const Object *object)
   int64_t newest = 0;
   int owned = 0, n = standing(s, p->head.name, &newest, &owned);
   int64_t wanted = MIN(MAX(p->min, p->kind == POOL_DEDICATED ? 0 : p->spare), p->max), most = MAX(MIN(MAX(p->min, p->spare + owned), p->max), owned);
+  const Host *host;
+  const Storage *storage;
+  if (n < wanted && place_pick(s->brain, p, &host, &storage, NULL))
+    broken(s, "in a quiet world a pool that lacks desktops has no room", "%s has %d of %d, and %s takes one more: %s", p->head.name, n, (int)wanted,
+           host->head.name, p->error);
   if (p->state != POOL_READY || n > most || (n < wanted && !p->error))
     broken(s, "in a quiet world pools have their size", "%s is %s with %d (%d owned) of %d to %d", p->head.name, pool_state_name(p->state), n, owned, (int)wanted,
            (int)most);

@@ -52,6 +52,23 @@ static void cards_that_changed_were_seen_with_the_next_poll(void **state)
   world_free(w);
 }
 
+/* A pool waited for what another pool's desktop had taken until something else befell it. */
+static void room_that_another_pool_left_was_not_looked_at(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
+  const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, names->pdata[0]);
+  g_autofree char *one = g_strdup_printf("{'memory_mib':%" G_GINT64_FORMAT "}", d->memory_mib);
+  assert_null(world_ask(w, API_HOST_CHANGE, NULL, "h1", one)->error);
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'late','template':'linux','image':'linux','min':1,'max':1}")->error);
+  assert_non_null(WORLD_GET(w, Pool, POOL, "late")->error);
+  assert_null(world_ask(w, API_POOL_DELETE, NULL, "cad", NULL)->error);
+  assert_null(WORLD_GET(w, Pool, POOL, "late")->error);
+  assert_int_equal(DESKTOPS(w, AVAILABLE), 1);
+  world_free(w);
+}
+
 /* Its cards' files are reached by a key that lies on the controller, or on the controller itself: neither is for callers from elsewhere to name. */
 static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
 {
@@ -471,6 +488,7 @@ int main(void)
     cmocka_unit_test(a_picture_was_of_the_next_persons_screen),
     cmocka_unit_test(cards_that_changed_were_seen_with_the_next_poll),
     cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
+    cmocka_unit_test(room_that_another_pool_left_was_not_looked_at),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
     cmocka_unit_test(a_desktop_being_made_could_not_be_retired),
     cmocka_unit_test(a_desktop_ready_on_a_host_gone_silent_was_offered),
