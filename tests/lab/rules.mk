@@ -18,8 +18,8 @@ lab-clean:
 
 # TARGET lab-gpu      the GPU host (built once, about 90 s, kept in build/gpuhost) and its stories: real mediated devices under emulation
 GPU_HOST := build/gpuhost/built
-$(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name story)
+$(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name 'story*' ! -name tiny.xml)
 	@nice -n 5 tests/lab/gpu/build
 .PHONY: lab-gpu
-lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu
-	@MODE=$(MODE) tests/run lab-gpu tests/lab/gpu/story
+lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu $(BINS)
+	@MODE=$(MODE) tests/run lab-gpu tests/lab/gpu/story tests/lab/gpu/story_brain.py
