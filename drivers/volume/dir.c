@@ -244,9 +244,21 @@ static bool part_lock(Put *put, GError **err)
          error_false(err, REASON_VOLUME_BUSY, "storage", put->dir->base.storage, "name", put->name, NULL);
 }
 
+/* A part is made read-only before it gets its name. One whose writer died just then is ours to go on with, but who is not root must first be able to
+ * write to it again. */
+static bool part_unprotect(const Put *put)
+{
+  struct stat st;
+  AUTO_FD fd = openat(dir_fd(put), put->part_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1 && fchmod(fd, 0600) == 0;
+}
+
 static bool part_open(Put *put, GError **err)
 {
-  put->fd = openat(dir_fd(put), put->part_name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+  const int how = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  put->fd = openat(dir_fd(put), put->part_name, how, 0600);
+  if (put->fd < 0 && errno == EACCES && part_unprotect(put))
+    put->fd = openat(dir_fd(put), put->part_name, how, 0600);
   return put->fd >= 0 ? part_lock(put, err) : failed(put, "make", err);
 }
 

@@ -1,6 +1,7 @@
 /* The volume family: its contract over every driver that needs no host, and what only one driver can show. */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <libvirt/virterror.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -200,6 +201,59 @@ static void part_of_a_dead_call_is_taken_over(void **state)
   g_autoptr(GBytes) all = file_bytes(path), wanted = bytes_of(7, 5 * MIB);
   assert_true(g_bytes_equal(all, wanted));
   assert_false(g_file_test(part, G_FILE_TEST_EXISTS));
+}
+
+/* As one who is not root: there the mode counts. Sets up what the child needs, and returns its exit status. */
+static int as_plain_user(void **state, bool (*act)(Volumes *v))
+{
+  const uid_t nobody = 65534;
+  g_autofree char *part = path_in(state, "." DISK ".part"), *dir = g_path_get_dirname(part);
+  bool root_runs = geteuid() == 0;
+  int status;
+  if (root_runs)
+    assert_int_equal(chown(dir, nobody, nobody) | chown(part, nobody, nobody), 0);
+  pid_t child = fork();
+  if (child == 0)
+    _exit(root_runs && (setgroups(0, NULL) || setresgid(nobody, nobody, nobody) || setresuid(nobody, nobody, nobody)) ? 2 : act(*state) ? 0 : 1);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool put_it(Volumes *v) { return put_bytes(v, DISK, 7, 2 * MIB, VOLUME_RESUME | VOLUME_READ_ONLY, NULL); }
+static bool put_anew(Volumes *v) { return put_bytes(v, DISK, 7, 2 * MIB, VOLUME_READ_ONLY, NULL); }
+
+/* The writer died after it had made its part read-only, and before that had its name. */
+static void protected_part_is_taken_over(void **state)
+{
+  g_autofree char *part = path_in(state, "." DISK ".part"), *path = path_in(state, DISK);
+  g_autoptr(GBytes) bytes = bytes_of(7, 2 * MIB);
+  bool (*const ways[])(Volumes *) = { put_it, put_anew };
+  for (size_t i = 0; i < G_N_ELEMENTS(ways); i++) {
+    struct stat st;
+    GError *err = NULL;
+    file_write(part, g_bytes_get_data(bytes, NULL), 2 * MIB);
+    assert_int_equal(chmod(part, 0444), 0);
+    assert_int_equal(as_plain_user(state, ways[i]), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0444);
+    g_autoptr(GBytes) all = file_bytes(path);
+    assert_true(g_bytes_equal(all, bytes));
+    assert_false(g_file_test(part, G_FILE_TEST_EXISTS));
+    assert_ok(volume_delete(*state, NULL, DISK, &err), err);
+  }
+}
+
+/* Whoever links a file of ours to a part's name does not get it opened. */
+static void protected_part_with_another_name_is_left_alone(void **state)
+{
+  g_autofree char *part = path_in(state, "." DISK ".part"), *other = path_in(state, "kept");
+  struct stat st;
+  file_write(part, "kept", 4);
+  assert_int_equal(chmod(part, 0444) | link(part, other), 0);
+  assert_int_equal(as_plain_user(state, put_it), 1);
+  assert_int_equal(stat(other, &st), 0);
+  assert_int_equal(st.st_mode & 07777, 0444);
+  assert_int_equal(st.st_size, 4);
 }
 
 static void put_without_resume_trusts_no_part(void **state)
@@ -476,6 +530,8 @@ static int run_own(void)
     D(read_only_volume_is_immutable_where_that_exists),
     D(going_on_with_a_whole_volume_protects_it),
     D(part_of_a_dead_call_is_taken_over),
+    D(protected_part_is_taken_over),
+    D(protected_part_with_another_name_is_left_alone),
     D(put_without_resume_trusts_no_part),
     D(name_that_was_taken_meanwhile_is_not_taken_again),
     D(lock_of_another_process_is_seen),
