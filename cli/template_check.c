@@ -7,7 +7,7 @@
 
 static int check_file(const char *path, const char *bytes, size_t n, const LintPolicy *policy, const DomainSchema *schema, Lang lang)
 {
-  g_autoptr(GPtrArray) findings = template_check(bytes, n, policy, schema);
+  g_autoptr(GPtrArray) findings = template_check(bytes, n, policy, schema, SCHEMA_LIMIT_US);
   for (guint i = 0; i < findings->len; i++) {
     const TemplateFinding *f = findings->pdata[i];
     printf("%s:%d: %s: %s\n", path, f->line, f->rule, f->text[lang]);
@@ -38,11 +38,12 @@ bool template_add_check(const Command *c, json_t *body, GError **err)
   if (t->name && g_strcmp0(t->name, family) && !c->quiet)
     fprintf(stderr, say(c->place.lang, "sarang: the file calls itself \"%s\"; it becomes a version of \"%s\"\n"), t->name, family);
   const LintPolicy policy = { .waived = (const char *const[]){ NULL } };
-  g_autoptr(GPtrArray) findings = domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL) ? template_check(xml, strlen(xml), &policy, schema) : NULL;
+  bool looked = domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL);
+  g_autoptr(GPtrArray) findings = looked ? template_check(xml, strlen(xml), &policy, schema, SCHEMA_LIMIT_US) : NULL;
   int n = 0;
   for (guint i = 0; findings && i < findings->len; i++) {
     const TemplateFinding *f = findings->pdata[i];
-    if (!strcmp(f->rule, "schema") && ++n)
+    if ((!strcmp(f->rule, "schema") || !strcmp(f->rule, reason_wire(REASON_SCHEMA_LIMIT))) && ++n)
       fprintf(stderr, "%d: %s: %s\n", f->line, f->rule, f->text[c->place.lang]);
   }
   g_autofree char *count = g_strdup_printf("%d", n);

@@ -69,7 +69,7 @@ static int compare(gconstpointer a, gconstpointer b)
   return ((*x)->line > (*y)->line) - ((*x)->line < (*y)->line);
 }
 
-GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *policy, const DomainSchema *schema)
+GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *policy, const DomainSchema *schema, int64_t schema_limit_us)
 {
   GPtrArray *findings = g_ptr_array_new_with_free_func((GDestroyNotify)template_finding_free);
   g_autoptr(GError) err = NULL;
@@ -84,8 +84,10 @@ GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *polic
   g_autoptr(GPtrArray) lint = lint_list(doc, template ? template->network : NULL, policy);
   for (guint i = 0; i < lint->len; i++)
     add_lint(findings, lint->pdata[i]);
-  if (schema)
-    domain_schema_check(schema, doc, add_schema, findings);
+  bool valid;
+  g_autoptr(GError) none = NULL;
+  if (schema && !domain_schema_check(schema, doc, schema_limit_us, add_schema, findings, &valid, &none))
+    add_error(findings, none);
   g_ptr_array_sort(findings, compare);
   return findings;
 }

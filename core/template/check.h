@@ -16,5 +16,5 @@ typedef struct {
 void template_finding_free(TemplateFinding *finding);
 
 /* Findings in the order of their lines: TemplateFinding *, freed with the array; empty where all is well. schema NULL: that part
- * is left out. */
-GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *policy, const DomainSchema *schema);
+ * is left out; else it may take schema_limit_us, and what takes longer is a finding. */
+GPtrArray *template_check(const char *bytes, size_t len, const LintPolicy *policy, const DomainSchema *schema, int64_t schema_limit_us);

@@ -59,7 +59,7 @@ static void make_domains(const DomainTemplate *template)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  g_autoptr(GPtrArray) findings = template_check((const char *)data, size, &policy, NULL);
+  g_autoptr(GPtrArray) findings = template_check((const char *)data, size, &policy, NULL, 0);
   g_autoptr(DomainTemplate) template = NULL;
   g_autoptr(GError) err = NULL;
   if (!template_parse((const char *)data, size, &template, &err)) {

@@ -2,11 +2,15 @@
 #include "core/template/lint.h"
 #include "core/template/xml.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <string.h>
+#include <sys/wait.h>
+
+#define LIMIT_US (60 * G_USEC_PER_SEC)
 
 static const char *const storage[] = { "/srv/sarang/", "/var/lib/images", NULL };
 
@@ -341,7 +345,7 @@ static void assert_check(const char *text, const char *wanted)
 {
   g_autoptr(DomainSchema) schema = NULL;
   assert_true(domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL));
-  g_autoptr(GPtrArray) findings = template_check(text, strlen(text), &(LintPolicy){ 0 }, schema);
+  g_autoptr(GPtrArray) findings = template_check(text, strlen(text), &(LintPolicy){ 0 }, schema, LIMIT_US);
   GString *told = g_string_new(NULL);
   for (guint i = 0; i < findings->len; i++) {
     const TemplateFinding *f = findings->pdata[i];
@@ -371,10 +375,41 @@ static void the_schema_has_a_say(void **state)
   assert_int_equal(g_string_replace(bad, "<vcpu>1</vcpu>", "<vcpu>one</vcpu>", 1), 1);
   g_autoptr(DomainSchema) schema = NULL;
   assert_true(domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL));
-  g_autoptr(GPtrArray) findings = template_check(bad->str, bad->len, &(LintPolicy){ 0 }, schema);
+  g_autoptr(GPtrArray) findings = template_check(bad->str, bad->len, &(LintPolicy){ 0 }, schema, LIMIT_US);
   assert_true(findings->len >= 1);
   for (guint i = 0; i < findings->len; i++)
     assert_string_equal(((TemplateFinding *)findings->pdata[i])->rule, "schema");
+}
+
+/* As hostile as can be within what the gate lets through: libxml2 compares each of some 60,000 elements with each. */
+static char *entangled(void)
+{
+  GString *text = g_string_new("<domain type='kvm'>\n<name>a</name><memory>1</memory><os><type>hvm</type></os><metadata>");
+  while (text->len < XML_MAX_BYTES - 100)
+    g_string_append(text, "<a xmlns='u:x'/>");
+  g_string_append(text, "</metadata></domain>");
+  return g_string_free(text, FALSE);
+}
+
+static bool no_child_is_left(void) { return waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD; }
+
+static void the_schema_has_no_time_without_end(void **state)
+{
+  g_autofree char *text = entangled();
+  g_autoptr(DomainSchema) schema = NULL;
+  assert_true(domain_schema_open(DOMAIN_SCHEMA_PATH, &schema, NULL));
+  int64_t begun_us = g_get_monotonic_time();
+  g_autoptr(GPtrArray) findings = template_check(text, strlen(text), &(LintPolicy){ 0 }, schema, G_USEC_PER_SEC / 4);
+  assert_true(g_get_monotonic_time() - begun_us < 5 * G_USEC_PER_SEC); /* looking to the end takes about 9 s, a debugging build longer */
+  const TemplateFinding *f = findings->pdata[0];
+  assert_string_equal(f->rule, "schema-limit");
+  assert_string_equal(f->text[LANG_EN], "libvirt's schema came to no end with it within 0.25 s");
+  assert_non_null(strstr(f->text[LANG_KO], "0.25 s"));
+  assert_string_equal(f->fix[LANG_EN], "take out what the machine does not need; virt-xml-validate FILE domain looks without a limit");
+  assert_true(no_child_is_left());
+  begun_us = g_get_monotonic_time(); /* what the controller does with it */
+  g_autoptr(GPtrArray) others = template_check(text, strlen(text), &(LintPolicy){ 0 }, NULL, 0);
+  assert_true(others->len && g_get_monotonic_time() - begun_us < 3 * G_USEC_PER_SEC);
 }
 
 static void a_schema_that_is_not_there(void **state)
@@ -413,6 +448,7 @@ int main(void)
     cmocka_unit_test(a_type_nobody_knows),
     cmocka_unit_test(a_file_is_checked_as_a_whole),
     cmocka_unit_test(the_schema_has_a_say),
+    cmocka_unit_test(the_schema_has_no_time_without_end),
     cmocka_unit_test(a_schema_that_is_not_there),
     cmocka_unit_test(every_rule_was_broken_by_a_test_above),
   };

@@ -66,11 +66,20 @@ static char *make(const DomainTemplate *template, const DomainSpec *spec)
 
 static void print_finding(void *sink, int line, const char *text) { print_error("%s:%d: %s\n", (const char *)sink, line, text); }
 
+static void assert_schema_takes(xmlDoc *doc, const char *what)
+{
+  bool valid;
+  g_autoptr(GError) err = NULL;
+  if (!domain_schema_check(schema, doc, 60 * G_USEC_PER_SEC, print_finding, (void *)what, &valid, &err))
+    fail_msg("%s: %s", what, err->message);
+  assert_true(valid);
+}
+
 static xmlDoc *parse_valid(const char *what, const char *xml)
 {
   xmlDoc *doc = NULL;
   assert_true(xml_parse(xml, strlen(xml), &doc, NULL));
-  assert_true(domain_schema_check(schema, doc, print_finding, (void *)what));
+  assert_schema_takes(doc, what);
   return doc;
 }
 
@@ -135,7 +144,7 @@ static void shipped_templates_are_clean(void **state)
     g_autofree char *name = g_strndup(file, strlen(file) - strlen(".xml"));
     g_autoptr(DomainTemplate) template = load("templates", name);
     assert_string_equal(template->name, name);
-    assert_true(domain_schema_check(schema, template->doc, print_finding, name));
+    assert_schema_takes(template->doc, name);
     assert_true(lint_template(template, &(LintPolicy){ 0 }, NULL));
     assert_true(template->title[LANG_KO] && strcmp(template->title[LANG_EN], template->title[LANG_KO]) != 0);
   }
@@ -313,7 +322,7 @@ static void assert_survives(const DomainTemplate *template, const char *name)
 static void assert_taken_or_refused(const char *name)
 {
   g_autoptr(DomainTemplate) template = load("tests/golden/corpus", name);
-  assert_true(domain_schema_check(schema, template->doc, print_finding, (void *)name));
+  assert_schema_takes(template->doc, name);
   g_autoptr(GPtrArray) findings = lint_list(template->doc, template->network, &policy);
   g_autofree char *path = g_strdup_printf("tests/golden/corpus/%s.refused", name), *wanted = NULL, *is = told(findings);
   if (g_getenv("UPDATE_GOLDEN") && findings->len)
