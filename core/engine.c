@@ -18,6 +18,12 @@ static bool kind_goes_on_for_ever(TaskKind kind)
   return kind == TASK_DESTROY || kind == TASK_IMAGE_DELETE;
 }
 
+/* What a failed import left is taken away with the image, whenever its storage lets us: whoever waits for the import is told at once. */
+static bool undoing_goes_on_for_ever(TaskKind kind)
+{
+  return kind != TASK_IMPORT;
+}
+
 /* What the others did is a person's: it stays as far as it came. So does a reset whose guest named somebody: an operator looks at it. */
 static bool undoes(TaskKind kind, const GError *err)
 {
@@ -291,7 +297,7 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   StepKind step = task_step(task);
   task_note_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
-  bool for_ever = task->undoing || kind_goes_on_for_ever(task->kind);
+  bool for_ever = task->undoing ? undoing_goes_on_for_ever(task->kind) : kind_goes_on_for_ever(task->kind);
   bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE ||
                        task->kind == TASK_RESEED;
   if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */
@@ -302,10 +308,10 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
     task_wait(b, task, backoff_s(task->attempt));
     return;
   }
+  if (task->undoing || !undoes(task->kind, err))
+    task->step_index = -1;
   task->undoing = true;
   task->attempt = 0;
-  if (!undoes(task->kind, err))
-    task->step_index = -1;
   task_advance(b, name);
 }
 

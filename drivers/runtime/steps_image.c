@@ -1,3 +1,4 @@
+#include "core/log.h"
 #include "drivers/runtime/steps_parts.h"
 #include "drivers/volume/image.h"
 
@@ -45,14 +46,29 @@ bool run_import(StepRun *run, GError **err)
   return true;
 }
 
+/* Where a storage's directory has become a link to elsewhere, nothing is ours to touch, so nothing is left to do there. */
+static bool delete_from(StepRun *run, guint i, GError **err)
+{
+  const Storage *storage = run->order->storages->pdata[i];
+  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
+  g_autoptr(GError) why = NULL;
+  g_autoptr(Volumes) volumes = step_storage_open(run, storage, run->order->hosts->pdata[i], &why);
+  if (volumes)
+    return volume_delete(volumes, &call, run->order->image->volume, err);
+  if (error_is(why, REASON_STORAGE_OUTSIDE)) {
+    log_warning("runtime", why->message, "storage", storage->head.name, "image", run->order->image->head.name);
+    return true;
+  }
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
+/* One storage that cannot be reached keeps the image on no other. */
 bool run_delete_image(StepRun *run, GError **err)
 {
   const StepOrder *o = run->order;
-  VolumeCall call = { .deadline_us = run->deadline_us, .cancel = run->cancel };
-  for (guint i = 0; o->image && i < o->storages->len; i++) {
-    g_autoptr(Volumes) volumes = step_storage_open(run, o->storages->pdata[i], o->hosts->pdata[i], err);
-    if (!volumes || !volume_delete(volumes, &call, o->image->volume, err))
-      return false;
-  }
-  return true;
+  bool ok = true;
+  for (guint i = 0; o->image && i < o->storages->len; i++)
+    ok = delete_from(run, i, ok ? err : NULL) && ok;
+  return ok;
 }

@@ -43,6 +43,13 @@ def imported(daemon, name):
         time.sleep(0.02)
 
 
+def gone(daemon, path):
+    end = time.monotonic() + 20 * SLOW
+    while daemon.ask("GET", path)[0] != 404:
+        assert time.monotonic() < end, daemon.ask("GET", path)
+        time.sleep(0.02)
+
+
 def import_body(family, source):
     return {"family": family, "format": "raw", "storages": ["disk"], "source": source}
 
@@ -124,13 +131,27 @@ def storages(daemon):
         if name == "real":
             assert imported(daemon, made["name"])["state"] == "ready"
             continue
-        end = time.monotonic() + 20 * SLOW
-        while "storage-outside" not in daemon.words():  # its task waits, as for any storage that cannot be opened
-            assert time.monotonic() < end, daemon.words()
-            time.sleep(0.02)
-    assert daemon.ask("GET", "/images/link@1")[1]["state"] != "ready"
+        image = imported(daemon, made["name"])
+        assert image["state"] == "failed" and "storage-outside" in json.dumps(image["error"]) and state in json.dumps(image["error"]), image
+    assert daemon.ask("DELETE", "/images/link@1")[0] == 202
+    gone(daemon, "/images/link@1")
     assert not [name for name in os.listdir(state) if name.startswith("img-")], os.listdir(state)
     assert daemon.ask("POST", "/storages", {"name": "roots", "path": daemon.folder, "controller_path": daemon.folder})[0] == 201
+
+
+def storages_that_are_away(daemon):
+    """An import to a directory that is not there ends with the reason; once it is there, the image can be deleted."""
+    state, away = os.path.join(daemon.folder, "disk"), os.path.join(daemon.folder, "not-mounted")
+    with open(os.path.join(state, "imports", "x.raw"), "wb") as image:
+        image.write(bytes(8192))
+    assert daemon.ask("POST", "/storages", {"name": "disk", "path": away, "controller_path": away})[0] == 201
+    status, made, _ = daemon.ask("POST", "/images", import_body("x", state + "/imports/x.raw"))
+    assert status == 202, made
+    image = imported(daemon, made["name"])
+    assert image["state"] == "failed" and "storage-unreachable" in json.dumps(image["error"]), image
+    assert daemon.ask("DELETE", "/images/" + made["name"])[0] == 202
+    os.mkdir(away)
+    gone(daemon, "/images/" + made["name"])
 
 
 def backups(daemon):
@@ -182,7 +203,7 @@ def tell(function):
 
 
 def main():
-    stories = [images, hosts, storages, backups, places_that_hold_the_store]
+    stories = [images, hosts, storages, storages_that_are_away, backups, places_that_hold_the_store]
     passed = sum(tell(function) for function in stories)
     print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
     sys.exit(passed != len(stories))
