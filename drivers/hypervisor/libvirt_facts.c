@@ -1,11 +1,10 @@
 /* Reading: hosts and domains as they are. */
 #include <libvirt/virterror.h>
-#include <libxml/xpath.h>
 #include <string.h>
 
+#include "drivers/hypervisor/capabilities_xml.h"
 #include "drivers/hypervisor/domain_xml.h"
 #include "drivers/hypervisor/libvirt.h"
-#include "drivers/hypervisor/xml_read.h"
 
 /* What only a new definition changes. */
 typedef struct {
@@ -24,35 +23,6 @@ void known_free(void *data)
 }
 
 /* ── the host ───────────────────────────────────────────────────────────── */
-
-static char *xpath_text(xmlXPathContext *xpath, const char *expression)
-{
-  xmlXPathObject *found = xmlXPathEvalExpression(BAD_CAST expression, xpath);
-  xmlChar *text = found ? xmlXPathCastToString(found) : NULL;
-  char *copy = g_strdup(text ? (char *)text : "");
-  xmlFree(text);
-  xmlXPathFreeObject(found);
-  return copy;
-}
-
-static void capabilities_read(const char *xml, HostFacts *facts)
-{
-  xmlDoc *doc = xml_doc_read(xml, NULL);
-  xmlXPathContext *xpath = doc ? xmlXPathNewContext(doc) : NULL;
-  if (!xpath)
-    return;
-  g_autofree char *uuid = xpath_text(xpath, "string(/capabilities/host/uuid)");
-  g_strlcpy(facts->uuid, uuid, sizeof facts->uuid);
-  for (VirtType type = 0; type < N_VIRT_TYPES; type++) {
-    g_autofree char *expression =
-      g_strdup_printf("string(count(/capabilities/guest/arch/domain[@type='%s']))", virt_type_name(type));
-    g_autofree char *count = xpath_text(xpath, expression);
-    if (strcmp(count, "0"))
-      facts->virt_types |= 1u << type;
-  }
-  xmlXPathFreeContext(xpath);
-  xmlFreeDoc(doc);
-}
 
 static char *version_text(unsigned long version)
 {
@@ -79,7 +49,7 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
   char *capabilities = virConnectGetCapabilities(libvirt->conn);
   if (!capabilities)
     return libvirt_failed(libvirt, "tell what it can", NULL, err);
-  capabilities_read(capabilities, &facts);
+  capabilities_xml_read(capabilities, &facts);
   free(capabilities);
   char *hostname = virConnectGetHostname(libvirt->conn);
   const char *type = virConnectGetType(libvirt->conn);

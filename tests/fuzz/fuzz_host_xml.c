@@ -1,8 +1,9 @@
-/* Fuzzes what hosts tell in XML of their devices and volumes; domains have a target of their own. The first byte says whose reader it is for. What is
+/* Fuzzes what hosts tell in XML of themselves, their devices and volumes; domains have a target of their own. The first byte says whose reader it is for. What is
  * taken has no DOCTYPE, and numbers within their bounds. */
 #include <string.h>
 
 #include "drivers/gpu/view.h"
+#include "drivers/hypervisor/capabilities_xml.h"
 #include "drivers/hypervisor/device_xml.h"
 #include "drivers/hypervisor/xml_read.h"
 #include "drivers/volume/libvirt.h"
@@ -36,9 +37,19 @@ static void check_volume(const char *xml)
   xmlFreeDoc(doc);
 }
 
+static void check_capabilities(const char *xml)
+{
+  HostFacts facts = { 0 };
+  capabilities_xml_read(xml, &facts);
+  g_assert(!*facts.uuid || g_uuid_string_is_valid(facts.uuid));
+  g_assert(facts.virt_types < 1u << N_VIRT_TYPES);
+  for (VirtType type = 0; type < N_VIRT_TYPES; type++)
+    g_assert(!(facts.virt_types & 1u << type) || strstr(xml, virt_type_name(type)) || strchr(xml, '&'));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-  static void (*const readers[])(const char *) = { check_device, check_card, check_volume };
+  static void (*const readers[])(const char *) = { check_device, check_card, check_volume, check_capabilities };
   if (!size)
     return 0;
   g_autofree char *xml = g_strndup((const char *)data + 1, size - 1);
