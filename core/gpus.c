@@ -38,10 +38,11 @@ const GpuCard *gpu_picture(Brain *b, const Gpu *gpu)
   return picture_of(b, gpu)->card;
 }
 
-/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise. */
+/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise. At another place than the claimed one it is
+ * somebody else's, who was quicker. */
 static bool part_is_of(const GpuPart *part, const Vgpu *claim)
 {
-  if (g_strcmp0(part->type, claim->type))
+  if (g_strcmp0(part->type, claim->type) || (part->start >= 0 && claim->start >= 0 && part->start != claim->start))
     return false;
   return part->uuid[0] ? !g_strcmp0(part->uuid, claim->uuid) : claim->address && !strcmp(part->address, claim->address);
 }
