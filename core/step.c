@@ -84,6 +84,7 @@ StepResult *step_result_new(const StepOrder *order)
   result->index = order->index;
   result->attempt = order->attempt;
   result->call = order->call;
+  result->era = order->era;
   return result;
 }
 

@@ -60,6 +60,7 @@ typedef struct {
   char *task;            /* whose step it is; NULL for one without a task */
   int index, attempt;
   uint64_t call;         /* names it where there is no task */
+  int era;               /* of the brain that ordered it, set by who carries orders: what an earlier one ordered answers nobody */
   int64_t timeout_us;
   char *controller;      /* our mark on hosts */
   /* references; NULL where a step has no use for it */
@@ -93,6 +94,7 @@ typedef struct {
   char *task;
   int index, attempt;
   uint64_t call;
+  int era;               /* the order's */
   bool progress_only;    /* the step goes on */
   int progress_pct;
   GError *error;         /* NULL = it worked */

@@ -185,8 +185,10 @@ static void decision_release(Runtime *rt, Decision *d)
     Reply *reply = &g_array_index(d->output.replies, Reply, i);
     waiter_answer(rt, reply->reply, g_steal_pointer(&reply->answer));
   }
-  for (guint i = 0; i < d->output.orders->len; i++)
+  for (guint i = 0; i < d->output.orders->len; i++) {
+    ((StepOrder *)d->output.orders->pdata[i])->era = d->era;
     dispatch_order(rt->dispatch, d->output.orders->pdata[i]);
+  }
   g_ptr_array_set_size(d->output.orders, 0);
 }
 
@@ -358,7 +360,8 @@ static bool brain_loop(Runtime *rt, Brain *brain)
     Message *m = inbox_pop(rt, wake_us);
     for (int n = 0; m; m = ++n < MESSAGES_AT_ONCE ? g_async_queue_try_pop(rt->inbox) : NULL) {
       MessageKind kind = m->kind;
-      if (kind == MESSAGE_REQUEST || kind == MESSAGE_RESULT || kind == MESSAGE_OBSERVATION || kind == MESSAGE_TOKEN_USED)
+      bool void_result = kind == MESSAGE_RESULT && m->result->era != era; /* the new brain ordered it again, and waits for that */
+      if (kind == MESSAGE_REQUEST || (kind == MESSAGE_RESULT && !void_result) || kind == MESSAGE_OBSERVATION || kind == MESSAGE_TOKEN_USED)
         brain_take(rt, brain, m);
       message_free(m);
       if (kind == MESSAGE_STOP)

@@ -435,6 +435,7 @@ static void parts_lost(Sim *s, SimCard *card)
 
 void gpus_host_dies(Sim *s, int host)
 {
+  s->reboots++;
   for (guint i = 0; i < s->cards->len; i++) {
     SimCard *card = s->cards->pdata[i];
     if (card->host == host)
@@ -471,7 +472,7 @@ static void card_suffers(Sim *s, SimCard *card)
   tell(s, "card %s of h%d %s", card->address, card->host + 1, card->gone ? "falls off the bus" : "is broken");
   parts_lost(s, card);
   cards_change(s, card);
-  sim_after(s, chance_ms(s, 20000, 200000), card_heals, card);
+  sim_after(s, haste_ms(s, 20000, 200000), card_heals, card);
 }
 
 /* Others make what they like, on functions that nobody has, and remove what is theirs. */
@@ -516,7 +517,7 @@ static void gpu_act(Sim *s, void *unused)
 {
   if (s->quiet)
     return;
-  sim_after(s, chance_ms(s, 2000, 20000), gpu_act, NULL);
+  sim_after(s, haste_ms(s, 2000, 20000), gpu_act, NULL);
   SimCard *card = s->cards->pdata[chance_below(s, s->cards->len)];
   int64_t what = chance_below(s, 10);
   if (what < 1)
@@ -562,6 +563,20 @@ static void check_claims_apart(Sim *s, const Vgpu *a, GPtrArray *names, guint fr
   }
 }
 
+static void claims_told(Sim *s, const Gpu *gpu, const SimCard *card, int units)
+{
+  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = LIVE(s, Vgpu, VGPU, names->pdata[i]);
+    if (!g_strcmp0(v->gpu, gpu->head.name))
+      tell(s, "  %s (%s of %s at %d, place %d, %s) is %s%s", v->head.name, v->type, v->desktop, (int)v->clone, (int)v->start, v->address,
+           vgpu_state_name(v->state), v->error ? " with an error" : "");
+  }
+  for (guint i = 0; i < card->parts->len; i++)
+    tell(s, "  it has %s of %s at %d", ((SimPart *)card->parts->pdata[i])->type, ((SimPart *)card->parts->pdata[i])->claim, ((SimPart *)card->parts->pdata[i])->start);
+  broken(s, "claims on a card add up to no more than it has", "%s of %s, %s: %d of %d", gpu->head.name, gpu->host, gpu_state_name(gpu->state), units, UNITS);
+}
+
 static void check_claim(Sim *s, const Vgpu *v, int units[])
 {
   const Desktop *d = LIVE(s, Desktop, DESKTOP, v->desktop);
@@ -577,7 +592,7 @@ static void check_claim(Sim *s, const Vgpu *v, int units[])
       continue;
     units[i] += type_of(card, v->type)->size;
     if (units[i] > UNITS)
-      broken(s, "claims on a card add up to no more than it has", "%s of %s: %d of %d", gpu->head.name, v->host, units[i], UNITS);
+      claims_told(s, gpu, card, units[i]);
   }
 }
 

@@ -64,7 +64,7 @@ static void told(Sim *s, Job *job, GError *take_error)
     tell(s, "  %s of %s: %s", step_rows[o->kind].name, o->desktop ? o->desktop->head.name : "", reason_wire(error_reason(result->error)));
   else if (o->kind != STEP_GPU_DISCOVER)
     tell(s, "  %s of %s: done", step_rows[o->kind].name, o->desktop ? o->desktop->head.name : "");
-  runtime_result(s, result, job->life);
+  runtime_result(s, result);
 }
 
 static GError *error_of(Reason reason, const StepOrder *o)
@@ -86,7 +86,7 @@ typedef struct {
 
 static void again(Sim *s, void *result)
 {
-  runtime_result(s, result, s->life);
+  runtime_result(s, result);
 }
 
 static StepResult *result_copy(const StepOrder *o, const StepResult *r)
@@ -194,6 +194,7 @@ static void lane_next(Sim *s, Lane *lane)
 void lane_order(Sim *s, StepOrder *take_order)
 {
   Job *job = g_new0(Job, 1);
+  take_order->era = s->era;
   *job = (Job){ take_order, step_result_new(take_order), s->now_us + take_order->timeout_us, s->life, 0, false, false };
   if (take_order->kind != STEP_CONSOLE && take_order->kind != STEP_GPU_DISCOVER)
     tell(s, "  order %s of %s%s%s (%s, try %d)", step_rows[take_order->kind].name, take_order->desktop ? take_order->desktop->head.name : "",

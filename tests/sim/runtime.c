@@ -64,6 +64,7 @@ static void waiters_lose(Sim *s)
 static void brain_drop(Sim *s)
 {
   g_clear_pointer(&s->brain, brain_free);
+  s->era++;
   s->wake_us = INT64_MAX;
   decisions_drop(s);
   waiters_lose(s);
@@ -220,7 +221,7 @@ static void commit(Sim *s, void *life)
   g_queue_init(&s->decisions);
   for (Output *out; (out = g_queue_pop_head(&now));)
     output_release(s, out);
-  if (all && brain == s->brain && !s->pump_due && s->commits % 25 == 0)
+  if (all && brain == s->brain && !s->pump_due && s->commits % (25 * s->haste) == 0)
     check_durable(s);
 }
 
@@ -286,9 +287,9 @@ void runtime_ask(Sim *s, Request *take_request, AnswerFn fn, void *data)
   pump_soon(s);
 }
 
-void runtime_result(Sim *s, StepResult *take_result, int life)
+void runtime_result(Sim *s, StepResult *take_result)
 {
-  if (!s->brain || life != s->life) {
+  if (!s->brain || take_result->era != s->era) {
     step_result_free(take_result);
     return;
   }

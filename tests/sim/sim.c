@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIGURES = 5, STORY_LINES = 40, LINE_BYTES = 256, STORIES_TOLD = 6, SEED_SECONDS = 60 };
+enum { N_FIGURES = 8, STORM_HASTE = 8, STORM_TIMES = 6, STORY_LINES = 40, LINE_BYTES = 256, STORIES_TOLD = 6, SEED_SECONDS = 60 };
 
 /* ── chance: splitmix64 (Steele, Lea, Flood 2014) ─────────────────────────── */
 
@@ -22,6 +22,7 @@ uint64_t chance_bits(Sim *s)
 int64_t chance_below(Sim *s, int64_t n) { return n > 0 ? (int64_t)(chance_bits(s) % (uint64_t)n) : 0; }
 bool chance(Sim *s, int per_mille) { return chance_below(s, 1000) < per_mille; }
 bool fault(Sim *s, int per_mille) { return chance(s, per_mille) && !s->quiet; }
+int64_t haste_ms(Sim *s, int64_t least_ms, int64_t most_ms) { return chance_ms(s, least_ms, most_ms) / s->haste; }
 int64_t chance_ms(Sim *s, int64_t least_ms, int64_t most_ms) { return 1000 * least_ms + chance_below(s, 1000 * (most_ms - least_ms) + 1); }
 
 /* ── the story: the last lines, told when something does not hold ─────────── */
@@ -153,6 +154,7 @@ static Sim *sim_new(uint64_t seed, bool tells)
   s->seed = s->chance = seed;
   s->tell = tells;
   s->start_us = s->now_us = INT64_C(1700000000000000);
+  s->haste = g_strcmp0(g_getenv("SIM_GPU"), "storm") ? 1 : STORM_HASTE;
   s->queue = g_tree_new_full(event_compare, NULL, NULL, NULL);
   s->domains = g_ptr_array_new();
   s->volumes = g_ptr_array_new();
@@ -190,18 +192,19 @@ static void seed_run(uint64_t seed, bool tells)
   restore_plan(s);
   gpus_begin(s);
   world_poll(s, NULL);
-  run_until(s, s->start_us + NOISE_S * SECOND_US);
+  int64_t noise_s = s->haste > 1 ? STORM_TIMES * NOISE_S : NOISE_S;
+  run_until(s, s->start_us + noise_s * SECOND_US);
   tell(s, "── from here on nothing goes wrong any more ──");
   s->quiet = true;
   s->quiet_us = s->now_us;
   staff_mend(s);
-  run_until(s, s->start_us + (NOISE_S + CALM_S) * SECOND_US);
+  run_until(s, s->quiet_us + CALM_S * SECOND_US);
   check_calm(s);
   check_past(s);
   tell(s, "── everybody leaves ──");
   people_leave(s);
   world_sweep(s, STORED(s, Controller, CONTROLLER, "controller")->doubtful); /* parts of cards go by themselves once no guest has them */
-  run_until(s, s->start_us + (NOISE_S + CALM_S + TAIL_S) * SECOND_US);
+  run_until(s, s->quiet_us + (CALM_S + TAIL_S) * SECOND_US);
   world_sweep(s, STORED(s, Controller, CONTROLLER, "controller")->doubtful); /* steps of before a restore that came very late */
   check_end(s);
 }
@@ -222,7 +225,8 @@ static int seed_forked(uint64_t seed, bool tells, int out, uint64_t *ret_events)
     alarm(SEED_SECONDS);
     seed_run(seed, tells);
     fflush(stdout);
-    uint64_t figures[N_FIGURES] = { logged->events, logged->crashes, logged->failed_commits, logged->gpu_steps, logged->gpu_looks };
+    uint64_t figures[N_FIGURES] = { logged->events, logged->crashes, logged->failed_commits, logged->gpu_steps, logged->gpu_looks,
+                                    logged->claims, logged->releases, logged->reboots };
     _exit(write(pipes[1], figures, sizeof figures) != sizeof figures);
   }
   close(pipes[1]);
@@ -247,7 +251,8 @@ int main(int argc, char **argv)
   for (uint64_t i = 0; i < seeds && failed < most_failures; i++, ran++)
     failed += seed_forked(first + i, tells, failed < STORIES_TOLD ? STDOUT_FILENO : fileno(nowhere), figures) != 0;
   printf("%" G_GUINT64_FORMAT " events, %" G_GUINT64_FORMAT " crashes, %" G_GUINT64_FORMAT " failed commits, %" G_GUINT64_FORMAT
-         " vGPUs made or removed, %" G_GUINT64_FORMAT " looks at cards\n", figures[0], figures[1], figures[2], figures[3], figures[4]);
+         " vGPUs made or removed, %" G_GUINT64_FORMAT " looks at cards, %" G_GUINT64_FORMAT " claims, %" G_GUINT64_FORMAT " releases, %" G_GUINT64_FORMAT
+         " reboots\n", figures[0], figures[1], figures[2], figures[3], figures[4], figures[5], figures[6], figures[7]);
   printf("%" G_GUINT64_FORMAT " passed, %" G_GUINT64_FORMAT " failed, 0 skipped\n", ran - failed, failed);
   return failed != 0;
 }

@@ -95,6 +95,7 @@ struct Sim {
   SimStore store, backup;      /* backup: a copy of it as it once was; sequence 0 = there is none */
   Brain *brain;                /* NULL = down */
   int life;                    /* of the process: +1 a crash */
+  int era;                     /* of the brain: +1 each time it is dropped */
   bool pump_due, commit_due;
   int64_t wake_us;
   GQueue decisions;            /* of Output * */
@@ -102,8 +103,10 @@ struct Sim {
   SimHost hosts[HOSTS];
   GPtrArray *domains, *volumes, *lanes;
   bool has_gpus;
+  int haste;                   /* people, operators and what befalls cards are this much faster; 1 = as in life */
   GPtrArray *cards;            /* of SimCard * */
   uint64_t gpu_steps, gpu_looks;  /* parts made and removed by anybody, hosts looked at */
+  uint64_t claims, releases, reboots;  /* claims that became durable, claims that ended, hosts that lost power */
   unsigned foreign_parts;
   int64_t boot_us;             /* when the controller came up last */
   Person people[PEOPLE];
@@ -126,6 +129,7 @@ bool fault(Sim *s, int per_mille);
 /* pct of 100 cases, also when quiet. */
 bool chance(Sim *s, int per_mille);
 int64_t chance_ms(Sim *s, int64_t least_ms, int64_t most_ms);  /* in µs */
+int64_t haste_ms(Sim *s, int64_t least_ms, int64_t most_ms);   /* the same, divided by the story's haste */
 void sim_after(Sim *s, int64_t us, SimFn fn, void *data);
 void tell(Sim *s, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Says what does not hold, tells the story and ends the process. */
@@ -152,7 +156,7 @@ void runtime_boot(Sim *s, void *unused);
 /* sarangd is stopped, the backup put in the store's place, and it starts again. */
 void runtime_restore(Sim *s, void *unused);
 void runtime_ask(Sim *s, Request *take_request, AnswerFn fn, void *data);
-void runtime_result(Sim *s, StepResult *take_result, int life);
+void runtime_result(Sim *s, StepResult *take_result);
 void runtime_observe(Sim *s, Observation *take_observation);
 Request *ask_new(ApiVerb verb, const char *user, const char *name, const char *body) ;
 

@@ -33,7 +33,7 @@ static void host_suffers(Sim *s)
   tell(s, "%s %s%s", h->name, what[h->health], h->health == SIM_DEAD && forgets ? " and forgets its domains" : "");
   if (h->health == SIM_DEAD)
     world_host_dies(s, host_index(h->name), forgets);
-  sim_after(s, chance_ms(s, 5000, 240000), host_heals, h);
+  sim_after(s, haste_ms(s, 5000, 240000), host_heals, h);
 }
 
 /* Of the desktops that are somebody's: to the others it befalls by way of their host. */
@@ -100,11 +100,22 @@ static void release_some(Sim *s)
       order(s, API_DESKTOP_RELEASE, names->pdata[i], "{'reason':'a guest that lies'}");
 }
 
+/* In haste desktops come and go all the time, and claims with them. */
+static void desktops_churn(Sim *s, void *unused)
+{
+  if (s->quiet)
+    return;
+  sim_after(s, chance_ms(s, 100, 1500), desktops_churn, NULL);
+  const char *name = some(s, NOUN_DESKTOP);
+  if (name)
+    order(s, API_DESKTOP_RETIRE, name, NULL);
+}
+
 static void staff_act(Sim *s, void *unused)
 {
   if (s->quiet)
     return;
-  sim_after(s, chance_ms(s, 3000, 40000), staff_act, NULL);
+  sim_after(s, haste_ms(s, 3000, 40000), staff_act, NULL);
   if (chance(s, 350))
     host_suffers(s);
   else if (chance(s, 200))
@@ -120,6 +131,8 @@ static void staff_act(Sim *s, void *unused)
 void staff_start(Sim *s)
 {
   sim_after(s, chance_ms(s, 30000, 90000), staff_act, NULL);
+  if (s->haste > 1)
+    desktops_churn(s, NULL);
 }
 
 static void pool_mended(Sim *s, const char *pool)

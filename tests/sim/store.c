@@ -88,11 +88,14 @@ static void change_apply(Sim *s, const Change *c)
     return;
   }
   if (c->how == CHANGE_PUT) {
+    s->claims += c->noun == NOUN_VGPU && !store_find(s, NOUN_VGPU, c->object->name);
     put(s, object_dup(&schemas[c->noun], c->object));
     return;
   }
   if (!g_hash_table_remove(s->store.live[c->noun], c->object->name))
     tell(s, "%s %s came and went in one batch", schemas[c->noun].noun, c->object->name);
+  else
+    s->releases += c->noun == NOUN_VGPU;
   g_hash_table_add(s->store.gone, g_strdup_printf("%d/%s", c->noun, c->object->name));
   if (c->how == CHANGE_ARCHIVE)
     past_add(s, c->object);

@@ -88,7 +88,7 @@ void domain_power(Sim *s, SimDomain *d, PowerState power)
     if (d->disk && seed)
       d->disk->writers |= seed->writers; /* the guest reads it as it boots */
     d->lies = fault(s, 20);
-    d->booted_us = fault(s, 20) ? INT64_MAX : s->now_us + chance_ms(s, 4000, 30000);
+    d->booted_us = fault(s, 20) ? INT64_MAX : s->now_us + haste_ms(s, 4000, 30000);
   }
   d->power = power;
   if (power == POWER_OFF && !d->defined)
