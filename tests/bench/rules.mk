@@ -3,6 +3,6 @@ BENCH_SRC := $(sort $(wildcard tests/bench/*.c))
 BENCHES   := $(BENCH_SRC:%.c=$B/%)
 $(BENCHES): $B/tests/bench/%: $B/tests/bench/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread -lm
-bench: all $(BENCHES)
+bench: all $(BENCHES) $B/tests/sim/sim
 	@B=$B tests/bench/run $(BENCH)
 -include $(BENCH_SRC:%.c=$B/%.d)
