@@ -23,19 +23,24 @@ static char *decode(const char *raw)
   return NULL;
 }
 
+bool arguments_add(Arguments *arguments, const char *name, const char *value, GError **err)
+{
+  g_autofree char *n = decode(name), *v = decode(value);
+  if (!n || !v)
+    return refuse(err, n ? n : "an argument", "…", "percent-encoded UTF-8 without NUL");
+  if (arguments_find(arguments, n))
+    return refuse(err, n, v, "given once");
+  if (!arguments->pairs)
+    arguments->pairs = g_ptr_array_new_with_free_func(g_free);
+  g_ptr_array_add(arguments->pairs, g_steal_pointer(&n));
+  g_ptr_array_add(arguments->pairs, g_steal_pointer(&v));
+  return true;
+}
+
 static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
 {
   Reading *reading = data;
-  g_autofree char *n = decode(name), *v = decode(value);
-  if (!n || !v)
-    return refuse(reading->err, n ? n : "an argument", "…", "percent-encoded UTF-8 without NUL") ? MHD_YES : MHD_NO;
-  if (arguments_find(reading->arguments, n))
-    return refuse(reading->err, n, v, "given once") ? MHD_YES : MHD_NO;
-  if (!reading->arguments->pairs)
-    reading->arguments->pairs = g_ptr_array_new_with_free_func(g_free);
-  g_ptr_array_add(reading->arguments->pairs, g_steal_pointer(&n));
-  g_ptr_array_add(reading->arguments->pairs, g_steal_pointer(&v));
-  return MHD_YES;
+  return arguments_add(reading->arguments, name, value, reading->err) ? MHD_YES : MHD_NO;
 }
 
 bool arguments_read(struct MHD_Connection *connection, Arguments *ret_arguments, GError **err)

@@ -12,6 +12,8 @@ typedef struct {
 
 /* Decodes them all. BAD_VALUE: not UTF-8, holds a NUL, or comes twice. */
 bool arguments_read(struct MHD_Connection *connection, Arguments *ret_arguments, GError **err);
+/* One more, as it stands in the target; value NULL: it has none. The same errors; arguments stays as it was. */
+bool arguments_add(Arguments *arguments, const char *name, const char *value, GError **err);
 void arguments_clear(Arguments *arguments);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Arguments, arguments_clear)
 

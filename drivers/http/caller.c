@@ -4,41 +4,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "drivers/http/cookies.h"
 #include "drivers/identity/token.h"
 
 enum { CLIENT_MAX_BYTES = 64, USES_EVERY_S = 60, USES_MANY = 4096 };
 
-/* The value of our cookie, or NULL; *ret_twice where there are several, which nobody can tell apart. */
-static const char *cookie_find(const char *cookies, size_t *ret_length, bool *ret_twice)
-{
-  static const char name[] = COOKIE_NAME "=";
-  const char *found = NULL;
-  for (const char *at = cookies; at && *at; at += strspn(at, "; ")) {
-    size_t length = strcspn(at, ";");
-    if (!strncmp(at, name, sizeof name - 1)) {
-      *ret_twice = found;
-      found = at + sizeof name - 1;
-      *ret_length = length - (sizeof name - 1);
-    }
-    at += length;
-  }
-  return found;
-}
-
 static bool token_of_header(const char *authorization, TokenText *ret_token)
 {
   return !strncasecmp(authorization, "Bearer ", 7) && token_parse(authorization + 7, ret_token);
-}
-
-/* *ret_given: whether our cookie is among them. */
-static bool token_of_cookies(const char *cookies, TokenText *ret_token, bool *ret_given)
-{
-  size_t length = 0;
-  bool twice = false;
-  const char *cookie = cookie_find(cookies, &length, &twice);
-  *ret_given = cookie;
-  g_autofree char *text = cookie && length < 128 ? g_strndup(cookie, length) : NULL;
-  return text && !twice && token_parse(text, ret_token);
 }
 
 /* The token text that came along; *ret_given: whether any did. */
@@ -47,7 +20,7 @@ static bool token_given(Exchange *x, TokenText *ret_token, bool *ret_given)
   *ret_given = x->head.authorization;
   if (*ret_given)
     return token_of_header(x->head.authorization, ret_token);
-  bool good = x->link->door->kind == DOOR_GATEWAY && token_of_cookies(x->head.cookie, ret_token, ret_given);
+  bool good = x->link->door->kind == DOOR_GATEWAY && cookies_token(x->head.cookie, ret_token, ret_given);
   x->by_cookie = *ret_given;
   return good;
 }
@@ -143,7 +116,7 @@ void caller_of_page(Exchange *x)
   const char *cookies = json_string_value(json_object_get(body, "cookie"));
   TokenText text;
   bool given;
-  bool read = header ? token_of_header(header, &text) : cookies && token_of_cookies(cookies, &text, &given);
+  bool read = header ? token_of_header(header, &text) : cookies && cookies_token(cookies, &text, &given);
   Published *published = runtime_published(x->server->runtime);
   const Token *token = read ? (const Token *)published_get(published, NOUN_TOKEN, text.name) : NULL;
   if (token && token_fits(text.secret, token->hash) && token_is_good(token, runtime_now_us(x->server->runtime)))

@@ -4,8 +4,6 @@
 #include "core/api.h"
 #include "drivers/http/exchange.h"
 
-#define COOKIE_NAME "__Host-sarang"
-
 /* Sets x->caller and x->by_cookie. A token or cookie that is given and not good is BAD_TOKEN, also where the peer alone would do;
  * LOGGED_OUT where the verb needs somebody, DENIED where it needs the gateway itself: before anything of the body is looked at.
  * BAD_REQUEST. */

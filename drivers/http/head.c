@@ -19,14 +19,6 @@ static const HeadField head_fields[] = {
 #undef X
 };
 
-typedef struct {
-  Head *head;
-  const char *next;   /* where the next line must begin */
-  int headers;
-  const char *fault;
-  const char *fault_name;
-} HeadScan;
-
 static bool name_is_token(const char *name, size_t length)
 {
   static const char token[256] = {
@@ -63,10 +55,14 @@ static void scan_field(HeadScan *scan, const char *name, size_t length, const ch
   }
 }
 
-static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_bytes, const char *value,
-                                   size_t value_bytes)
+void head_scan_begin(HeadScan *scan, const RequestLine *line, Head *head)
 {
-  HeadScan *scan = data;
+  memset(head, 0, sizeof *head);
+  *scan = (HeadScan){ .head = head, .next = line->version + strlen(line->version) + 2 };
+}
+
+void head_scan_line(HeadScan *scan, const char *name, size_t name_bytes, const char *value, size_t value_bytes)
+{
   scan->headers++;
   /* each line was cut by putting zeros over its CR LF, so one that was cut elsewhere leaves a gap */
   if (name != scan->next)
@@ -77,6 +73,12 @@ static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const ch
   if (!value_is_text(value, value_bytes))
     scan->fault = "a header holds a control character";
   scan_field(scan, name, name_bytes, value);
+}
+
+static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_bytes, const char *value,
+                                   size_t value_bytes)
+{
+  head_scan_line(data, name, name_bytes, value, value_bytes);
   return MHD_YES;
 }
 
@@ -112,29 +114,22 @@ static bool read_body_bytes(Head *head, GError **err)
   return true;
 }
 
-static bool check_size(struct MHD_Connection *connection, const HeadScan *scan, const char *method, GError **err)
+static bool check_size(const HeadScan *scan, const char *method, const HeadSize *size, GError **err)
 {
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-  size_t bytes = info ? info->header_size : 0;
-  int arguments = MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL);
-  if (bytes > HEAD_MAX_BYTES)
+  if (size->bytes > HEAD_MAX_BYTES)
     return error_false(err, REASON_HEAD_TOO_LARGE, "value", "too many bytes", "limit", "16384", NULL);
   if (scan->headers > HEAD_MAX_HEADERS)
     return error_false(err, REASON_HEAD_TOO_LARGE, "value", "too many header lines", "limit", "100", NULL);
-  if (arguments > HEAD_MAX_ARGUMENTS)
+  if (size->arguments > HEAD_MAX_ARGUMENTS)
     return error_false(err, REASON_HEAD_TOO_LARGE, "value", "too many arguments", "limit", "32", NULL);
-  if (own_check && scan->next + 2 != method + bytes)
+  if (own_check && scan->next + 2 != method + size->bytes)
     return bad_request(err, NULL, "a line does not end with CR LF, or holds a NUL");
   return true;
 }
 
-bool head_read(struct MHD_Connection *connection, const RequestLine *line, Head *ret_head, GError **err)
+bool head_check(const HeadScan *scan, const RequestLine *line, const HeadSize *size, GError **err)
 {
-  memset(ret_head, 0, sizeof *ret_head);
-  if (!line->uri)
-    return bad_request(err, NULL, "the request line is malformed");
-  HeadScan scan = { .head = ret_head, .next = line->version + strlen(line->version) + 2 };
-  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
+  Head *head = scan->head;
   bool http11 = !strcmp(line->version, "HTTP/1.1");
   if (!http11 && strcmp(line->version, "HTTP/1.0"))
     return bad_request(err, NULL, "HTTP/1.1 is spoken here");
@@ -142,15 +137,27 @@ bool head_read(struct MHD_Connection *connection, const RequestLine *line, Head 
     return bad_request(err, NULL, "the request line is malformed");
   if (!line->uri_is_good)
     return bad_request(err, NULL, "the request's target is no path");
-  if (scan.fault && (own_check || scan.fault_name))
-    return bad_request(err, scan.fault_name, scan.fault);
-  if (!check_size(connection, &scan, line->method, err))
+  if (scan->fault && (own_check || scan->fault_name))
+    return bad_request(err, scan->fault_name, scan->fault);
+  if (!check_size(scan, line->method, size, err))
     return false;
-  if (http11 && !ret_head->host)
+  if (http11 && !head->host)
     return bad_request(err, "Host", "is missing");
-  if (ret_head->host && !host_is_good(ret_head->host))
+  if (head->host && !host_is_good(head->host))
     return bad_request(err, "Host", "is no host");
-  return read_body_bytes(ret_head, err);
+  return read_body_bytes(head, err);
+}
+
+bool head_read(struct MHD_Connection *connection, const RequestLine *line, Head *ret_head, GError **err)
+{
+  HeadScan scan;
+  if (!line->uri)
+    return bad_request(err, NULL, "the request line is malformed");
+  head_scan_begin(&scan, line, ret_head);
+  MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  const HeadSize size = { info ? info->header_size : 0, MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, NULL, NULL) };
+  return head_check(&scan, line, &size, err);
 }
 
 bool host_is_good(const char *text)

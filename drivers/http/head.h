@@ -47,6 +47,25 @@ void head_see_uri(RequestLine *line, const char *uri);
 /* Checks and reads the head; its texts live as long as the request. BAD_REQUEST, HEAD_TOO_LARGE. */
 bool head_read(struct MHD_Connection *connection, const RequestLine *line, Head *ret_head, GError **err);
 
+/* What head_read() does, in pieces: begun, told each line as libmicrohttpd hands it out, then checked as a whole. */
+typedef struct {
+  Head *head;
+  const char *next;   /* where the next line must begin */
+  int headers;
+  const char *fault;
+  const char *fault_name;
+} HeadScan;
+
+typedef struct {
+  size_t bytes;  /* of the head, from the method to behind its empty line */
+  int arguments;
+} HeadSize;
+
+/* line->uri is there. */
+void head_scan_begin(HeadScan *scan, const RequestLine *line, Head *head);
+void head_scan_line(HeadScan *scan, const char *name, size_t name_bytes, const char *value, size_t value_bytes);
+bool head_check(const HeadScan *scan, const RequestLine *line, const HeadSize *size, GError **err);
+
 /* True where text is HOST[:PORT] of letters, digits, dots, hyphens, or an IPv6 address in brackets. */
 bool host_is_good(const char *text);
 

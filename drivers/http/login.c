@@ -4,6 +4,7 @@
 #include "core/text.h"
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
+#include "drivers/http/cookies.h"
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
 #include "drivers/http/secrets.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "drivers/http/caller.h"
+#include "drivers/http/cookies.h"
 #include "drivers/http/reply.h"
 #include "drivers/identity/password.h"
 #include "drivers/identity/token.h"
