@@ -52,25 +52,23 @@ static struct curl_slist *headers_new(const Place *place, bool body)
   return headers;
 }
 
-/* The server's problem document as the error it was made from. */
-static void problem_error(json_t *problem, long status, GError **err)
+GError *client_problem(json_t *problem, long status)
 {
-  json_t *first = json_array_get(json_object_get(problem, "reasons"), 0);
-  const char *code = json_string_value(json_object_get(problem, "code"));
+  json_t *first = json_array_get(json_object_get(problem, "reasons"), 0), *value;
+  const char *code = json_string_value(json_object_get(problem, "code")), *key;
   g_autoptr(GPtrArray) pairs = g_ptr_array_new();
-  const char *key;
-  json_t *value;
-  json_object_foreach(json_object_get(first, "args"), key, value) {
-    g_ptr_array_add(pairs, (char *)key);
-    g_ptr_array_add(pairs, (char *)json_string_value(value));
-  }
+  json_object_foreach(json_object_get(first, "args"), key, value)
+    if (json_is_string(value)) {
+      g_ptr_array_add(pairs, (char *)key);
+      g_ptr_array_add(pairs, (char *)json_string_value(value));
+    }
   g_ptr_array_add(pairs, NULL);
-  if (!code) {
-    g_autofree char *detail = g_strdup_printf("the server answered with status %ld", status);
-    error_set(err, REASON_INTERNAL, "detail", detail, NULL);
-    return;
-  }
-  g_propagate_error(err, error_new_from_pairs(code, (const char *const *)pairs->pdata));
+  if (code)
+    return error_new_from_pairs(code, (const char *const *)pairs->pdata);
+  g_autofree char *detail = g_strdup_printf("the server answered with status %ld", status);
+  GError *err = NULL;
+  error_set(&err, REASON_INTERNAL, "detail", detail, NULL);
+  return err;
 }
 
 static bool answer_take(CURL *curl, GByteArray *bytes, json_t **ret_json, GBytes **ret_bytes, GError **err)
@@ -82,7 +80,7 @@ static bool answer_take(CURL *curl, GByteArray *bytes, json_t **ret_json, GBytes
   bool is_json = type && strstr(type, "json");
   json_auto_t *json = is_json ? json_loadb((char *)bytes->data, bytes->len, JSON_DECODE_ANY, NULL) : NULL;
   if (status >= 400 || status < 200) {
-    problem_error(json, status, err);
+    g_propagate_error(err, client_problem(json, status));
     return false;
   }
   if (ret_json)
@@ -144,9 +142,9 @@ bool client_ask_if(const Place *place, ApiMethod method, const char *path, json_
 /* ── streams ──────────────────────────────────────────────────────────────── */
 
 typedef struct {
-  ClientLineFn line;
+  LineFn line;
   void *data;
-  GString *rest;
+  Lines lines;
   bool status_ok;
   CURL *curl;
 } Stream;
@@ -155,17 +153,11 @@ static size_t stream_collect(char *bytes, size_t size, size_t n, void *into)
 {
   Stream *s = into;
   long status = 0;
-  g_string_append_len(s->rest, bytes, size * n);
   curl_easy_getinfo(s->curl, CURLINFO_RESPONSE_CODE, &status);
   s->status_ok = status == 200;
-  for (char *end; s->status_ok && (end = memchr(s->rest->str, '\n', s->rest->len));) {
-    *end = '\0';
-    bool more = s->line(s->rest->str, s->data);
-    g_string_erase(s->rest, 0, end - s->rest->str + 1);
-    if (!more)
-      return 0;
-  }
-  return s->rest->len > ANSWER_MAX_BYTES ? 0 : size * n;
+  if (!lines_feed(&s->lines, bytes, size * n, s->status_ok ? s->line : NULL, s->data))
+    return 0;
+  return s->lines.rest->len > ANSWER_MAX_BYTES ? 0 : size * n;
 }
 
 static int stream_progress(void *stop, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
@@ -173,10 +165,10 @@ static int stream_progress(void *stop, curl_off_t a, curl_off_t b, curl_off_t c,
   return stop && *(volatile sig_atomic_t *)stop;
 }
 
-bool client_stream(const Place *place, const char *path, ClientLineFn line, void *data, volatile sig_atomic_t *stop, GError **err)
+bool client_stream(const Place *place, const char *path, LineFn line, void *data, volatile sig_atomic_t *stop, GError **err)
 {
   CURL *curl = handle_new(place);
-  Stream stream = { line, data, g_string_new(NULL), false, curl };
+  Stream stream = { line, data, { g_string_new(NULL), 0 }, false, curl };
   g_autofree char *url = g_strconcat(place->socket ? "http://localhost" : place->server, path, NULL);
   struct curl_slist *headers = headers_new(place, false);
   curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -193,12 +185,12 @@ bool client_stream(const Place *place, const char *path, ClientLineFn line, void
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
   bool refused = status >= 400;
   if (refused) {
-    json_auto_t *problem = json_loadb(stream.rest->str, stream.rest->len, JSON_DECODE_ANY, NULL);
-    problem_error(problem, status, err);
+    json_auto_t *problem = json_loadb(stream.lines.rest->str, stream.lines.rest->len, JSON_DECODE_ANY, NULL);
+    g_propagate_error(err, client_problem(problem, status));
   } else if (!status) {
     refuse_transfer(place, code, err);
   }
-  g_string_free(stream.rest, TRUE);
+  g_string_free(stream.lines.rest, TRUE);
   curl_slist_free_all(headers);
   curl_easy_cleanup(curl);
   return !refused && status;

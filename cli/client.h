@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 
+#include "cli/sse.h"
 #include "core/api.h"
 
 typedef struct {
@@ -41,11 +42,12 @@ bool client_ask(const Place *place, ApiMethod method, const char *path, json_t *
 /* The same for a change of an object that must be at that generation (0: any): GENERATION where it is not. */
 bool client_ask_if(const Place *place, ApiMethod method, const char *path, json_t *body, int64_t generation, json_t **ret_json, GError **err);
 
-/* What a stream of changes is told by: each line without its end. False ends the stream. */
-typedef bool (*ClientLineFn)(const char *line, void *data);
+/* The server's problem document as the error it was made from, whatever it is; problem may be NULL. Owned by the caller. */
+GError *client_problem(json_t *problem, long status);
+
 /* Reads lines of path until the server ends it, line says so, or *stop is set, which is looked at about once a second. UNREACHABLE, and what the server's problem
  * document says; a stream that began and ended is no error. */
-bool client_stream(const Place *place, const char *path, ClientLineFn line, void *data, volatile sig_atomic_t *stop, GError **err);
+bool client_stream(const Place *place, const char *path, LineFn line, void *data, volatile sig_atomic_t *stop, GError **err);
 
 /* The path of a verb for an object, escaped; owned by the caller. name NULL for verbs without. */
 char *client_path(ApiVerb verb, const char *name);

@@ -334,8 +334,11 @@ static void print_names(json_t *list)
 {
   size_t i;
   json_t *object;
-  json_array_foreach(list, i, object)
-    puts(json_string_value(json_object_get(object, "name")));
+  json_array_foreach(list, i, object) {
+    const char *name = json_string_value(json_object_get(object, "name"));
+    if (name)
+      puts(name);
+  }
 }
 
 /* ── YAML ─────────────────────────────────────────────────────────────────── */
@@ -428,7 +431,7 @@ void output_print(const OutputStyle *style, Noun noun, json_t *value)
       print_fields(style, schema, value);
     return;
   case OUTPUT_JSON: {
-    g_autofree char *text = json_dumps(value, JSON_INDENT(2));
+    g_autofree char *text = json_dumps(value, JSON_INDENT(2) | JSON_ENCODE_ANY);
     puts(text);
     return;
   }

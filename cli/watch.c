@@ -15,10 +15,9 @@ typedef struct {
   json_t *filters;        /* fields as the list was narrowed by; borrowed */
   OutputStream *out;
   volatile sig_atomic_t *stop;
-  int64_t after;          /* what was seen */
+  Sse sse;                /* .after: what was seen */
   bool again, ended;      /* to be listed anew; there is no more to come */
   int tries;
-  char event[64];
 } Watch;
 
 static bool filter_takes(json_t *filters, json_t *object)
@@ -37,27 +36,30 @@ static void take_change(Watch *w, const char *data)
 {
   json_auto_t *object = json_loads(data, 0, NULL);
   const char *name = json_string_value(json_object_get(object, "name"));
-  bool gone = g_str_has_suffix(w->event, ".delete");
+  bool gone = g_str_has_suffix(w->sse.event, ".delete");
   if (!name || (w->name && strcmp(w->name, name) != 0) || !filter_takes(w->filters, object))
     return;
   output_stream_put(w->out, object, gone);
   w->ended = gone && w->name;
 }
 
-/* A line of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html); ours have one line of data each. */
 static bool on_line(const char *line, void *data)
 {
   Watch *w = data;
-  if (g_str_has_prefix(line, "id: "))
-    w->after = g_ascii_strtoll(line + 4, NULL, 10);
-  else if (g_str_has_prefix(line, "event: "))
-    g_strlcpy(w->event, line + 7, sizeof w->event);
-  else if (g_str_has_prefix(line, "data: ") && !strcmp(w->event, "reset"))
+  const char *json;
+  switch (sse_read(&w->sse, line, &json)) {
+  case SSE_RESET:
     w->again = true;
-  else if (g_str_has_prefix(line, "data: ") && !strcmp(w->event, "ready"))
+    break;
+  case SSE_READY:
     w->tries = 0;
-  else if (g_str_has_prefix(line, "data: "))
-    take_change(w, line + 6);
+    break;
+  case SSE_CHANGE:
+    take_change(w, json);
+    break;
+  case SSE_NOTHING:
+    break;
+  }
   return !w->ended && !w->again;
 }
 
@@ -69,7 +71,7 @@ static bool show_all(Watch *w, GError **err)
   json_auto_t *filters = w->filters ? json_deep_copy(w->filters) : json_object(), *list = NULL;
   if (history && !json_object_get(filters, "limit"))
     json_object_set_new(filters, "limit", json_integer(EVENTS_SHOWN));
-  if (!command_ask_list(w->command, verb, filters, &list, &w->after, err))
+  if (!command_ask_list(w->command, verb, filters, &list, &w->sse.after, err))
     return false;
   size_t n = json_array_size(list);
   for (size_t i = 0; i < n; i++)
@@ -85,7 +87,7 @@ static bool show_one(Watch *w, GError **err)
   if (!client_ask(&w->command->place, METHOD_GET, api_rows[API_STATUS].path, NULL, &status, NULL, err) ||
       !client_ask(&w->command->place, METHOD_GET, path, NULL, &object, NULL, err))
     return false;
-  w->after = json_integer_value(json_object_get(status, "sequence"));
+  w->sse.after = json_integer_value(json_object_get(status, "sequence"));
   output_stream_put(w->out, object, false);
   return true;
 }
@@ -97,7 +99,7 @@ static bool may_try_again(Watch *w, const GError *why)
 
 static bool watch_on(Watch *w, GError **err)
 {
-  g_autofree char *path = g_strdup_printf("/api/v1/watch?nouns=%s&after=%" G_GINT64_FORMAT, schemas[w->noun].noun, w->after);
+  g_autofree char *path = g_strdup_printf("/api/v1/watch?nouns=%s&after=%" G_GINT64_FORMAT, schemas[w->noun].noun, w->sse.after);
   g_autoptr(GError) why = NULL;
   client_stream(&w->command->place, path, on_line, w, w->stop, &why);
   if (*w->stop || w->ended || w->again)

@@ -7,6 +7,7 @@ SECONDS     ?= 60
 
 $(FUZZ_REPLAY): $B/tests/fuzz/replay_%: $B/tests/fuzz/fuzz_%.o $B/tests/fuzz/replay.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
+$B/tests/fuzz/replay_client build/fuzz/tests/fuzz/fuzz_client: $(CLIENT_SRC:%.c=$B/%.o)
 ifeq ($(MODE),fuzz)
 $(FUZZERS): build/fuzz/tests/fuzz/%: build/fuzz/tests/fuzz/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS)
