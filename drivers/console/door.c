@@ -33,8 +33,7 @@ static bool ticket_is_good(Slice t)
   return t.n >= TICKET_MIN_CHARS && t.n <= TICKET_MAX_CHARS;
 }
 
-/* The offered subprotocols: exactly "binary" and one "ticket.TICKET", in any order. */
-static const Refusal *offers_read(const HttpHeaders *headers, Knock *k)
+const Refusal *offers_read(const HttpHeaders *headers, Slice *ret_ticket)
 {
   Slice offers, item;
   int binaries = 0, tickets = 0;
@@ -45,11 +44,11 @@ static const Refusal *offers_read(const HttpHeaders *headers, Knock *k)
     if (!slice_has_prefix(item, "ticket."))
       continue;
     tickets++;
-    k->ticket = (Slice){ item.at + 7, item.n - 7 };
+    *ret_ticket = (Slice){ item.at + 7, item.n - 7 };
   }
   if (binaries != 1 || tickets > 1)
     return &bad_protocol;
-  return tickets && ticket_is_good(k->ticket) ? NULL : &no_ticket;
+  return tickets && ticket_is_good(*ret_ticket) ? NULL : &no_ticket;
 }
 
 static const Refusal *websocket_read(Conn *c, const HttpRequest *r, Knock *k)
@@ -69,7 +68,7 @@ static const Refusal *websocket_read(Conn *c, const HttpRequest *r, Knock *k)
     k->cookie = (Slice){ 0 };
   if (http_header_count(h, "authorization", &k->authorization) != 1)
     k->authorization = (Slice){ 0 };
-  return offers_read(h, k);
+  return offers_read(h, &k->ticket);
 }
 
 static const Refusal *connect_read(const HttpRequest *r, Knock *k)

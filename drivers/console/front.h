@@ -128,3 +128,6 @@ void forward_drop(Conn *c);
 
 /* GET /console with Upgrade, or CONNECT console:0; enters WAIT, or answers. */
 void door_begin(Conn *c, const HttpRequest *request);
+/* The ticket among the offered subprotocols, which must be exactly "binary" and one "ticket.TICKET", in any order; a slice of headers. Returns what is wrong
+ * with them, or NULL. */
+const Refusal *offers_read(const HttpHeaders *headers, Slice *ret_ticket);

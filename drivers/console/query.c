@@ -50,9 +50,14 @@ static void query_fail(Query *query, const GError *error)
   query_cancel(query);
 }
 
+json_t *query_document(const char *bytes, size_t n)
+{
+  return json_loadb(bytes, n, JSON_REJECT_DUPLICATES, NULL);
+}
+
 static void query_done(Query *query)
 {
-  json_t *document = json_loadb((const char *)query->body->data, query->body->len, JSON_REJECT_DUPLICATES, NULL);
+  json_t *document = query_document((const char *)query->body->data, query->body->len);
   query->answer(query->owner, upstream_head(query->upstream)->status, document, NULL);
   json_decref(document);
   query_cancel(query);

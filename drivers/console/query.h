@@ -24,5 +24,8 @@ Query *query_new(Loop *loop, const QueryAsk *ask);
 /* Not from within answer, nor after it. NULL is nothing. */
 void query_cancel(Query *query);
 
+/* What an answer's body says, owned by the caller; NULL where it is no document. */
+json_t *query_document(const char *bytes, size_t n);
+
 /* From here on jansson wipes what it frees: tickets and passwords pass through it. Once, before threads start. */
 void query_init(void);
