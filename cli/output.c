@@ -330,15 +330,19 @@ static void print_csv(const OutputStyle *style, const Schema *schema, json_t *li
     print_csv_line(columns, object);
 }
 
+static void print_name(json_t *object)
+{
+  const char *name = json_string_value(json_object_get(object, "name"));
+  if (name)
+    puts(name);
+}
+
 static void print_names(json_t *list)
 {
   size_t i;
   json_t *object;
-  json_array_foreach(list, i, object) {
-    const char *name = json_string_value(json_object_get(object, "name"));
-    if (name)
-      puts(name);
-  }
+  json_array_foreach(list, i, object)
+    print_name(object);
 }
 
 /* ── YAML ─────────────────────────────────────────────────────────────────── */
@@ -518,7 +522,7 @@ void output_stream_put(OutputStream *s, json_t *object, bool gone)
     print_csv_line(s->form.columns, object);
     break;
   case OUTPUT_NAME:
-    puts(json_string_value(json_object_get(object, "name")));
+    print_name(object);
     break;
   case N_OUTPUTS:
     break;

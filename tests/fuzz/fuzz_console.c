@@ -17,12 +17,13 @@ static int tickets_offered(const char *text, size_t n)
   return tickets;
 }
 
-static void check_offers(const char *text, size_t n)
+static void check_offers(const char *text, size_t whole)
 {
   HttpRequest r;
   HttpRefusal why;
   Slice ticket = { 0 };
-  if (!http_request_parse(text, n, &r, &why))
+  size_t scanned = 0, n;
+  if (http_head_scan(text, whole, &scanned, &n, &why) != HTTP_READY || !http_request_parse(text, n, &r, &why))
     return;
   const Refusal *refusal = offers_read(&r.headers, &ticket);
   if (refusal) {
