@@ -32,6 +32,7 @@
  *   card ADDRESS MODEL    a graphics card is put in;  nocard ADDRESS  it is lost;  reboot  all domains off, what cards gave gone
  *   mdev ADDRESS TYPE     somebody else makes a mediated device
  *   sticky DOMAIN on|off  its guest does not let go of devices, or does again
+ *   lease DOMAIN ADDRESS  the host's DHCP server gave it that address
  *   serial DOMAIN TEXT    it writes a line to its serial console */
 #pragma once
 
@@ -45,7 +46,7 @@
   X(FAKE_REBOOT, "reboot") X(FAKE_RESET, "reset") X(FAKE_DESTROY, "destroy") X(FAKE_SUSPEND, "suspend") \
   X(FAKE_RESUME, "resume") X(FAKE_SAVE, "save") X(FAKE_RESTORE, "restore") X(FAKE_FORGET_SAVED, "forget-saved") \
   X(FAKE_DEVICES, "devices") X(FAKE_MDEV_CREATE, "mdev-create") X(FAKE_MDEV_DESTROY, "mdev-destroy") X(FAKE_ATTACH, "attach") \
-  X(FAKE_DETACH, "detach")
+  X(FAKE_DETACH, "detach") X(FAKE_ADDRESSES, "addresses")
 ENUM_DECLARE(FakeCall, fake_call, FAKE_CALLS, N_FAKE_CALLS)
 
 /* Obeys one command line for the host fake:NAME, which is made if it is not there. BAD_VALUE, NOT_FOUND. Any thread. */

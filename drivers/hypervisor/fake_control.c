@@ -325,6 +325,13 @@ static bool do_account(const Command *command, GError **err)
   return true;
 }
 
+static bool do_lease(const Command *command, GError **err)
+{
+  g_free(command->domain->lease);
+  command->domain->lease = g_strdup(command->words[2]);
+  return true;
+}
+
 static bool do_serial(const Command *command, GError **err)
 {
   g_autofree char *line = g_strjoinv(" ", command->words + 2);
@@ -361,6 +368,7 @@ static const struct {
   { "agent", DOMAIN, 3, false, do_agent },
   { "user", DOMAIN, 3, false, do_user },
   { "account", DOMAIN, 3, false, do_account },
+  { "lease", DOMAIN, 3, false, do_lease },
   { "serial", DOMAIN, 3, true, do_serial },
 };
 

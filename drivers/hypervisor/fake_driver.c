@@ -260,6 +260,18 @@ static bool fake_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **re
   return fake_leave(connection->host, true);
 }
 
+static bool fake_addresses(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err)
+{
+  FakeConnection *connection = (FakeConnection *)hypervisor;
+  FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_ADDRESSES, err);
+  if (!domain)
+    return false;
+  *ret_addresses = g_ptr_array_new_with_free_func(g_free);
+  if (fake_is_active(domain) && domain->lease)
+    g_ptr_array_add(*ret_addresses, g_strdup(domain->lease));
+  return fake_leave(connection->host, true);
+}
+
 /* Part of every changing verb, so it is neither counted nor disturbed. */
 static bool fake_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_owner, GError **err)
 {
@@ -503,6 +515,7 @@ const HypervisorDriver hypervisor_fake = {
   .screenshot = fake_screenshot,
   .agent = fake_agent,
   .serial = fake_serial,
+  .addresses = fake_addresses,
   .devices = fake_devices,
   .mdev_create = fake_mdev_create,
   .mdev_destroy = fake_mdev_destroy,

@@ -404,6 +404,7 @@ void fake_domain_free(FakeDomain *domain)
   g_free(domain->name);
   g_free(domain->desktop);
   g_strfreev(domain->hostdevs);
+  g_free(domain->lease);
   g_strfreev(domain->plugged);
   g_free(domain);
 }

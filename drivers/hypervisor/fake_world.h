@@ -22,6 +22,7 @@ typedef struct {
   uint32_t runs;            /* how often it was started or reset: timers of an older run mean nothing */
   uint8_t state;            /* DomainState */
   char **hostdevs;          /* as DomainFacts.hostdevs */
+  char *lease;              /* the address that the host says it has, or NULL */
   char **plugged;           /* "ALIAS DEVICE" of those that came while it runs */
   uint8_t graphics;         /* bits 1 << CONSOLE_… */
   bool has_agent : 1, has_serial : 1;

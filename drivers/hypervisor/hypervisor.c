@@ -244,6 +244,12 @@ bool hypervisor_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, S
          hypervisor->driver->serial(hypervisor, uuid, from, ret_text, err);
 }
 
+bool hypervisor_addresses(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err)
+{
+  return uuid_check(uuid, err) && can(hypervisor, hypervisor->driver->addresses, -1, err) &&
+         hypervisor->driver->addresses(hypervisor, uuid, ret_addresses, err);
+}
+
 /* ── devices of the host ────────────────────────────────────────────────── */
 
 bool hypervisor_devices(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err)

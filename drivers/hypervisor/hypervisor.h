@@ -262,6 +262,11 @@ void serial_text_clear(SerialText *text);
  * run, with hypervisor_close(), and with from < 0. SERIAL_BUSY: someone else has the console open. */
 bool hypervisor_serial(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
 
+/* The addresses that the host itself knows of the domain: by its DHCP server, else by ARP. char * in text form, each once, freed with the array; none while it
+ * is off. The guest is never asked, so it need not have an agent, and what the host cannot tell is left out. Touches none but the host; read-only. NOT_FOUND,
+ * UNSUPPORTED. */
+bool hypervisor_addresses(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err);
+
 /* ── devices of the host ────────────────────────────────────────────────── */
 
 /* A PCI display or 3D controller (class 0x03…), a PCI function that offers mediated devices, or a mediated device, in libvirt's
@@ -314,6 +319,7 @@ typedef struct {
   bool (*screenshot)(Hypervisor *hypervisor, const char *uuid, GBytes **ret_picture, GError **err);
   bool (*agent)(Hypervisor *hypervisor, const char *uuid, const char *json, int timeout_s, char **ret_json, GError **err);
   bool (*serial)(Hypervisor *hypervisor, const char *uuid, int64_t from, SerialText *ret_text, GError **err);
+  bool (*addresses)(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err);
   bool (*devices)(Hypervisor *hypervisor, GPtrArray **ret_devices, GError **err);
   bool (*mdev_create)(Hypervisor *hypervisor, const char *parent, const char *type, const char *uuid, GError **err);
   bool (*mdev_destroy)(Hypervisor *hypervisor, const char *uuid, GError **err);

@@ -74,6 +74,7 @@ void known_free(void *known);
 bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err);
 bool libvirt_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err);
 bool libvirt_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_facts, GError **err);
+bool libvirt_addresses(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err);
 bool libvirt_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_owner, GError **err);
 
 /* ── libvirt_devices.c ──────────────────────────────────────────────────── */

@@ -341,6 +341,7 @@ const HypervisorDriver hypervisor_libvirt = {
   .screenshot = libvirt_screenshot,
   .agent = libvirt_agent,
   .serial = libvirt_serial,
+  .addresses = libvirt_addresses,
   .devices = libvirt_devices,
   .mdev_create = libvirt_mdev_create,
   .mdev_destroy = libvirt_mdev_destroy,

@@ -1,4 +1,5 @@
 /* Reading: hosts and domains as they are. */
+#include <gio/gio.h>
 #include <libvirt/virterror.h>
 #include <string.h>
 
@@ -167,6 +168,40 @@ bool libvirt_owner(Hypervisor *hypervisor, const char *uuid, DomainOwner *ret_ow
   bool ok = domain_owner_parse(text, hypervisor->controller, ret_owner, err);
   free(text);
   return ok;
+}
+
+/* ── where one is to be found ───────────────────────────────────────────── */
+
+enum { ADDRESSES_MAX = 32 };
+
+static void addresses_add(GPtrArray *addresses, const virDomainInterface *interface)
+{
+  for (unsigned i = 0; i < interface->naddrs && addresses->len < ADDRESSES_MAX; i++) {
+    g_autoptr(GInetAddress) parsed = interface->addrs[i].addr ? g_inet_address_new_from_string(interface->addrs[i].addr) : NULL;
+    g_autofree char *text = parsed ? g_inet_address_to_string(parsed) : NULL;
+    if (text && !g_ptr_array_find_with_equal_func(addresses, text, g_str_equal, NULL))
+      g_ptr_array_add(addresses, g_steal_pointer(&text));
+  }
+}
+
+/* libxl's driver knows leases alone, QEMU's both: what one of them cannot tell, the other may. */
+bool libvirt_addresses(Hypervisor *hypervisor, const char *uuid, GPtrArray **ret_addresses, GError **err)
+{
+  static const unsigned sources[] = { VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE, VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP };
+  g_autoptr(virDomain) domain = domain_find((Libvirt *)hypervisor, uuid, err);
+  if (!domain)
+    return false;
+  GPtrArray *addresses = *ret_addresses = g_ptr_array_new_with_free_func(g_free);
+  for (size_t i = 0; i < G_N_ELEMENTS(sources) && virDomainIsActive(domain) == 1; i++) {
+    virDomainInterfacePtr *interfaces = NULL;
+    int n = virDomainInterfaceAddresses(domain, &interfaces, sources[i], 0);
+    for (int k = 0; k < n; k++) {
+      addresses_add(addresses, interfaces[k]);
+      virDomainInterfaceFree(interfaces[k]);
+    }
+    free(interfaces);
+  }
+  return true;
 }
 
 /* ── all domains ────────────────────────────────────────────────────────── */

@@ -63,21 +63,43 @@ static bool port_answers(const char *address, int port)
   return connection != NULL;
 }
 
-static bool ready_by_tcp(StepRun *run, const DomainTemplate *t, GError **err)
+/* At an address that its host knows. *ret_known: how many those are. */
+static bool answers_by_host(const StepRun *run, const char *uuid, int port, guint *ret_known)
 {
-  g_autofree char *uuid = step_uuid(run->order);
+  g_autoptr(GPtrArray) addresses = NULL;
+  if (!hypervisor_addresses(run->hypervisor, uuid, &addresses, NULL))
+    return false;
+  *ret_known += addresses->len;
+  for (guint i = 0; i < addresses->len; i++)
+    if (port_answers(addresses->pdata[i], port))
+      return true;
+  return false;
+}
+
+/* At an address that the guest names itself, where it has an agent. */
+static bool answers_by_agent(const StepRun *run, const char *uuid, int port, guint *ret_known)
+{
   GuestDomain where = { run->hypervisor, uuid };
   Guest guest = guest_of_domain(&where, run->order->desktop->head.name, 3 * G_USEC_PER_SEC);
   g_autoptr(GPtrArray) addresses = NULL;
-  run->not_yet = true;
-  if (!guest_addresses(&guest, &addresses, err))
+  if (!guest_addresses(&guest, &addresses, NULL))
     return false;
+  *ret_known += addresses->len;
   for (guint i = 0; i < addresses->len; i++)
-    if (port_answers(((GuestAddress *)addresses->pdata[i])->address, t->ready_port)) {
-      run->not_yet = false;
+    if (port_answers(((GuestAddress *)addresses->pdata[i])->address, port))
       return true;
-    }
-  g_autofree char *wanted = g_strdup_printf("TCP port %d", t->ready_port);
+  return false;
+}
+
+static bool ready_by_tcp(StepRun *run, const DomainTemplate *t, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  guint known = 0;
+  if (answers_by_host(run, uuid, t->ready_port, &known) || answers_by_agent(run, uuid, t->ready_port, &known))
+    return true;
+  run->not_yet = true;
+  const char *why = known ? "" : " (neither DHCP nor ARP nor an agent tells an address)";
+  g_autofree char *wanted = g_strdup_printf("TCP port %d%s", t->ready_port, why);
   return error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", wanted, NULL);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <gio/gio.h>
 #include <pthread.h>
 
 #include "core/gpu.h"
@@ -547,6 +548,24 @@ static char *serial_until(Stand *stand, const char *wanted, int64_t *ret_end)
   }
 }
 
+/* Without a word of the guest: a host that gives it an address, or saw it use one, knows. */
+static void addresses_are_told_by_the_host(void **state)
+{
+  Stand *stand = *state;
+  g_autoptr(GPtrArray) none = NULL, some = NULL;
+  assert_refused(hypervisor_addresses(stand->hypervisor, stand->uuid, &none, E), REASON_NOT_FOUND);
+  define(stand, false);
+  assert_ok(hypervisor_addresses(stand->hypervisor, stand->uuid, &none, E));
+  assert_int_equal(none->len, 0);
+  power(stand, DOMAIN_START);
+  assert_ok(hypervisor_addresses(stand->hypervisor, stand->uuid, &some, E));
+  assert_true(!stand->contract->gives_address || some->len);
+  for (guint i = 0; i < some->len; i++) {
+    g_autoptr(GInetAddress) address = g_inet_address_new_from_string(some->pdata[i]);
+    assert_non_null(address);
+  }
+}
+
 static void serial_line_is_read_from_its_first_byte(void **state)
 {
   Stand *stand = *state;
@@ -660,6 +679,7 @@ int contract_run(const Contract *contract)
     T(saved_state_is_kept_restored_and_forgotten), T(reset_and_reboot_leave_it_running), T(shutdown_ladder_ends_in_off),
     T(running_domain_is_not_undefined), T(foreign_domain_is_shown_never_changed), T(change_behind_our_back_is_told),
     T(console_takes_a_password_and_tells_its_place), T(picture_is_png_or_ppm), T(agent_answers_or_is_told_missing),
+    T(addresses_are_told_by_the_host),
     T(serial_line_is_read_from_its_first_byte), T(no_event_comes_after_close),
     T(devices_are_listed_as_xml), T(mediated_devices_are_ours_by_their_mark_alone), T(plugging_is_for_running_domains),
   };

@@ -15,6 +15,7 @@ typedef struct {
   const char *uri;
   bool allow_plain_tcp;
   bool has_agent_guest;  /* domains made with_agent boot one that runs qemu-guest-agent */
+  bool gives_address;    /* its running domains have one, which the host knows */
   int boot_s;            /* until that one answers; 0 = no real guest runs here */
   /* Prepares what the domain needs (its disk) and returns its XML, owned by the caller. */
   char *(*xml)(const ContractDomain *domain, const void *data);

@@ -25,7 +25,8 @@ static char *build(const ContractDomain *domain, const void *type)
   static const char agent[] = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>";
   g_autofree char *metadata = contract_metadata(domain);
   return g_strdup_printf("<domain type='%s'><name>%s</name><uuid>%s</uuid>%s<memory unit='MiB'>64</memory><vcpu>2</vcpu>"
-                         "<os><type>hvm</type></os><devices><serial type='pty'/>%s%s</devices></domain>",
+                         "<os><type>hvm</type></os><devices><interface type='network'><source network='default'/></interface>"
+                         "<serial type='pty'/>%s%s</devices></domain>",
                          (const char *)type, domain->name, domain->uuid, metadata,
                          domain->with_console ? "<graphics type='vnc' port='-1' autoport='yes' passwd=''/>" : "",
                          domain->with_agent ? agent : "");
@@ -327,7 +328,7 @@ int main(void)
     cmocka_unit_test(only_tcp_ports_are_knocked_at),
   };
   Contract on_fake = { .uri = "fake:contract", .has_agent_guest = true, .xml = build, .data = "kvm" };
-  Contract on_test = { .uri = "test:///default", .xml = build, .data = "test" };
+  Contract on_test = { .uri = "test:///default", .gives_address = true, .xml = build, .data = "test" };
   int failed = contract_run(&on_fake) + contract_run(&on_test) + cmocka_run_group_tests(tests, NULL, NULL);
   fake_forget();
   return failed;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <gio/gio.h>
 
 #include "drivers/guest/guest.h"
 #include "drivers/hypervisor/fake.h"
@@ -211,6 +212,55 @@ static void a_proof_is_of_the_generation_that_was_meant(void **state)
   stand_free(s);
 }
 
+/* ── ready by TCP ───────────────────────────────────────────────────────────── */
+
+static TemplateVersion *by_tcp(int port)
+{
+  g_autofree char *shipped = NULL;
+  assert_true(g_file_get_contents("templates/xen-linux.xml", &shipped, NULL, NULL));
+  g_autoptr(GString) xml = g_string_new(shipped);
+  g_autofree char *line = g_strdup_printf("by=\"tcp\" port=\"%d\"", port);
+  assert_int_equal(g_string_replace(xml, "by=\"tcp\" port=\"22\"", line, 0), 1);
+  TemplateVersion *t = g_new0(TemplateVersion, 1);
+  t->head = (Object){ .refs = 1, .noun = NOUN_TEMPLATE };
+  t->xml = g_strdup(xml->str);
+  return t;
+}
+
+static void assert_not_ready(Stand *s, const char *wanted)
+{
+  g_autoptr(StepResult) result = run(s, STEP_READY, 0);
+  assert_non_null(result->error);
+  assert_string_equal(reason_wire(error_reason(result->error)), reason_wire(REASON_NOT_READY));
+  assert_string_equal(error_arg(result->error, "wanted"), wanted);
+}
+
+/* A guest without an agent: its host knows where it is. */
+static void a_guest_without_an_agent_is_found_by_its_hosts_leases(void **state)
+{
+  Stand *s = stand_new(1);
+  g_autoptr(GSocketListener) listener = g_socket_listener_new();
+  int port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+  TemplateVersion *t = by_tcp(port);
+  s->order.template = t;
+  g_autofree char *off = g_strdup_printf("agent %s off", s->uuid), *lease = g_strdup_printf("lease %s 127.0.0.1", s->uuid);
+  g_autofree char *elsewhere = g_strdup_printf("lease %s 127.0.0.1:1", s->uuid), *closed = g_strdup_printf("TCP port %d", port);
+  g_autofree char *nowhere = g_strdup_printf("TCP port %d (neither DHCP nor ARP nor an agent tells an address)", port);
+  assert_true(fake_do("steps", off, NULL));
+  assert_not_ready(s, nowhere);
+  assert_true(fake_do("steps", lease, NULL));
+  g_autoptr(StepResult) result = run(s, STEP_READY, 0);
+  assert_null(result->error);
+  assert_true(fake_do("steps", elsewhere, NULL));
+  assert_not_ready(s, closed);
+  g_socket_listener_close(listener);
+  assert_true(fake_do("steps", lease, NULL));
+  assert_not_ready(s, closed);
+  g_free(t->xml);
+  g_free(t);
+  stand_free(s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -222,6 +272,7 @@ int main(void)
     cmocka_unit_test(a_console_is_of_the_generation_that_was_meant),
     cmocka_unit_test(a_shutdown_of_the_generation_that_was_meant_works),
     cmocka_unit_test(a_proof_is_of_the_generation_that_was_meant),
+    cmocka_unit_test(a_guest_without_an_agent_is_found_by_its_hosts_leases),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
