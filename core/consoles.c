@@ -53,13 +53,24 @@ bool ticket_room(Brain *b, const Request *r, GError **err)
   return error_false(err, REASON_TICKETS_HELD, "user", r->caller.user, "limit", limit, NULL);
 }
 
+/* NULL for a name without its secret. */
+static const Ticket *ticket_find(Brain *b, const char *text)
+{
+  const char *dot = text ? strchr(text, '.') : NULL;
+  g_autofree char *name = dot ? g_strndup(text, dot - text) : NULL;
+  const Ticket *ticket = name ? GET(b, Ticket, TICKET, name) : NULL;
+  g_autofree char *hash = ticket ? g_compute_checksum_for_string(G_CHECKSUM_SHA256, dot + 1, -1) : NULL;
+  return ticket && !g_strcmp0(hash, ticket->hash) ? ticket : NULL;
+}
+
 char *ticket_make(Brain *b, const Session *session, const Request *r)
 {
   uint8_t bits[TICKET_BYTES];
   b->options.random(b->options.random_data, bits, sizeof bits);
   g_autofree char *secret = base64url(bits, sizeof bits);
-  g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
+  g_autofree char *name = brain_number(b, 't'); /* by its number it stands behind the ones before: a name by chance would stand anywhere */
   Ticket *ticket = state_add(b->state, NOUN_TICKET, name, b->now_us);
+  ticket->hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1);
   ref_set(&ticket->user, r->caller.user);
   text_set(&ticket->session, session->head.name);
   text_set(&ticket->desktop, session->desktop);
@@ -67,7 +78,7 @@ char *ticket_make(Brain *b, const Session *session, const Request *r)
   ref_set(&ticket->origin, request_text(r, "origin"));
   text_set(&ticket->token, r->caller.token);
   ticket->expires = b->now_us + TICKET_LIFE_S * SECOND_US;
-  char *json = g_strdup_printf("{\"ticket\":\"%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", secret, TICKET_LIFE_S);
+  char *json = g_strdup_printf("{\"ticket\":\"%s.%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", name, secret, TICKET_LIFE_S);
   memset(secret, 0, strlen(secret));
   return json;
 }
@@ -135,13 +146,12 @@ static void redeem_tell(Brain *b, const Ticket *ticket, const char *relay, const
 
 bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
 {
-  const char *secret = request_text(r, "ticket");
-  g_autofree char *name = secret ? g_compute_checksum_for_string(G_CHECKSUM_SHA256, secret, -1) : NULL;
-  const Ticket *ticket = name ? GET(b, Ticket, TICKET, name) : NULL;
+  const Ticket *ticket = ticket_find(b, request_text(r, "ticket"));
   if (!ticket_fits(b, ticket, r, err))
     return false;
   Relay *relay = relay_add(b, ticket);
   redeem_tell(b, ticket, relay->head.name, request_text(r, "client"));
+  g_autofree char *name = g_strdup(ticket->head.name);
   g_autofree char *session = g_strdup(ticket->session);
   g_autofree char *desktop = g_strdup(ticket->desktop);
   state_delete(b->state, NOUN_TICKET, name); /* single use, whatever comes of it */

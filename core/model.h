@@ -324,8 +324,9 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
   F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong, or why its desktop cannot be connected to now")
 
-/* Named by the SHA-256 of its 256 random bits, hexadecimal; the bits themselves are never kept. */
+/* What is given away is "NAME.SECRET", SECRET 256 random bits in base64url; they themselves are never kept. */
 #define TICKET_FIELDS(F) \
+  F(TEXT, hash, F_SECRET, NULL, 0, 64, "SHA-256 of SECRET, hexadecimal") \
   F(REF, user, 0, NULL, 0, 63, "who asked for it") \
   F(TEXT, session, 0, NULL, 0, 63, "what it opens") \
   F(TEXT, desktop, 0, NULL, 0, 63, "what it opens") \

@@ -28,7 +28,7 @@ static const Refusal
 static bool ticket_is_good(Slice t)
 {
   for (size_t i = 0; i < t.n; i++)
-    if (!g_ascii_isalnum(t.at[i]) && t.at[i] != '-' && t.at[i] != '_')
+    if (!g_ascii_isalnum(t.at[i]) && t.at[i] != '-' && t.at[i] != '_' && t.at[i] != '.')
       return false;
   return t.n >= TICKET_MIN_CHARS && t.n <= TICKET_MAX_CHARS;
 }

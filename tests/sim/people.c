@@ -141,7 +141,7 @@ static void redeemed(Sim *s, Answer *a, void *data)
 
 static const Ticket *ticket_known(Sim *s, const char *ticket)
 {
-  g_autofree char *name = g_compute_checksum_for_string(G_CHECKSUM_SHA256, ticket, -1);
+  g_autofree char *name = g_strndup(ticket, strcspn(ticket, "."));
   return s->brain ? (const Ticket *)brain_find(s->brain, NOUN_TICKET, name) : NULL;
 }
 
@@ -157,12 +157,16 @@ static bool off_pool(Sim *s, const Person *p, const char *session)
   return pool && pool->users && !g_strv_contains((const char *const *)pool->users, p->name);
 }
 
+static const char GUESS[] = ".AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 /* As the brain knows it at this moment, which is when it decides. */
 static const char *never_opens(Sim *s, const Person *p, const char *ticket, const char *page)
 {
   const Ticket *known = ticket_known(s, ticket);
   if (!known)
     return s->brain ? "a ticket that is no more opens nothing" : NULL;
+  if (g_str_has_suffix(ticket, GUESS))
+    return "a ticket opens nothing without its secret";
   if (known->expires <= s->now_us)
     return "a ticket opens nothing once its time is over";
   if (disabled(s, p))
@@ -193,6 +197,13 @@ static void redeem(Sim *s, Person *p, const char *ticket)
 static void redeem_elsewhere(Sim *s, Person *p, const char *ticket)
 {
   redeem_at(s, p, ticket, "https://evil.example");
+}
+
+/* Somebody knows its number alone. */
+static void redeem_guessed(Sim *s, Person *p, const char *ticket)
+{
+  g_autofree char *guess = g_strdup_printf("%.*s%s", (int)strcspn(ticket, "."), ticket, GUESS);
+  redeem_at(s, p, guess, page_of(p));
 }
 
 /* At the very moment at which its time is over. */
@@ -270,6 +281,8 @@ static void sit(Sim *s, Person *p, const Session *session)
     p->used_ticket = g_steal_pointer(&p->ticket);
     if (what < 45)
       redeem_elsewhere(s, p, p->used_ticket);
+    else if (what < 48)
+      redeem_guessed(s, p, p->used_ticket);
     else
       redeem(s, p, p->used_ticket);
   } else if (p->ticket && what < 60) {

@@ -121,6 +121,20 @@ static void a_ticket_opens_nothing_once_its_time_is_over(void **state)
   ticketed_clear(&right);
 }
 
+/* What a ticket's secret looks like is known, and its name can be guessed. */
+static void a_ticket_without_its_secret_opens_nothing(void **state)
+{
+  Ticketed t = ticketed_new("https://desk.example");
+  char *dot = strchr(t.body, '.');
+  dot[1] = dot[1] == 'A' ? 'B' : 'A';
+  assert_opens_nothing(&t, t.body);
+  g_autofree char *name = g_strdup_printf("%.*s','protocol':'vnc','origin':'https://desk.example'}", (int)(dot - t.body), t.body);
+  assert_opens_nothing(&t, name);
+  g_autofree char *empty = g_strdup_printf("%.*s.','protocol':'vnc','origin':'https://desk.example'}", (int)(dot - t.body), t.body);
+  assert_opens_nothing(&t, empty);
+  ticketed_clear(&t);
+}
+
 static void a_ticket_of_a_disabled_user_opens_nothing(void **state)
 {
   Ticketed t = ticketed_new("https://desk.example");
@@ -759,6 +773,7 @@ int main(void)
     cmocka_unit_test(a_pool_grows_to_its_spare_and_no_further),
     cmocka_unit_test(a_used_desktop_comes_back_only_by_a_proven_reset),
     cmocka_unit_test(a_ticket_opens_nothing_once_its_time_is_over),
+    cmocka_unit_test(a_ticket_without_its_secret_opens_nothing),
     cmocka_unit_test(a_ticket_of_a_disabled_user_opens_nothing),
     cmocka_unit_test(a_ticket_opens_nothing_for_another_page),
     cmocka_unit_test(consoles_of_a_gateway_that_fell_silent_are_closed),
