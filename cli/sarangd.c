@@ -2,7 +2,6 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 #include <locale.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -89,7 +88,6 @@ static gboolean on_signal(void *loop)
 
 static void notify_ready(void)
 {
-  malloc_trim(0); /* loading took more than is kept */
   log_info("sarangd", "ready");
   notify_systemd("READY=1");
 }
@@ -160,17 +158,12 @@ static bool run(const Arguments *a, GError **err)
   return ok;
 }
 
-/* What the lanes learn of thousands of domains is made on one thread and freed on another: with an arena for every thread, each keeps
- * room for all that ever went through it. Fewer than this, and the brain, the committer and the HTTP threads wait for each other. */
-static void share_arenas(void)
-{
-  enum { ARENAS = 8 };
-  mallopt(M_ARENA_MAX, ARENAS);
-}
+/* jemalloc reads it before main. Four arenas: with one for each thread the memory of a busy minute is kept once for every thread; a second
+ * after it was freed it goes back to the system. Where libc's malloc is linked it is a string that nobody reads. */
+const char *malloc_conf = "narenas:4,dirty_decay_ms:1000,muzzy_decay_ms:0,background_thread:true";
 
 int main(int argc, char **argv)
 {
-  share_arenas();
   setlocale(LC_ALL, "");
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of the write, and the store says so */
