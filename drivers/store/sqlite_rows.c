@@ -112,9 +112,22 @@ static uint64_t hash_text(uint64_t h, const char *text)
   return hash_bytes(h, text, strlen(text));
 }
 
-static uint64_t sum_field(const Object *object, const Field *f)
+/* What every field's sum begins with, made once. Any thread. */
+static const uint64_t *seeds_of(Noun noun)
 {
-  uint64_t seed = hash_text(f->type, f->name);
+  static gsize made[N_NOUNS];
+  if (g_once_init_enter(&made[noun])) {
+    const Schema *schema = &schemas[noun];
+    uint64_t *seeds = g_new(uint64_t, schema->n_fields + 1);
+    for (int i = 0; i < schema->n_fields; i++)
+      seeds[i] = hash_text(schema->fields[i].type, schema->fields[i].name);
+    g_once_init_leave(&made[noun], (gsize)seeds);
+  }
+  return (const uint64_t *)made[noun];
+}
+
+static uint64_t sum_field(const Object *object, const Field *f, uint64_t seed)
+{
   switch (f->type) {
   case FIELD_TEXT:
   case FIELD_REF:
@@ -138,10 +151,11 @@ static uint64_t sum_field(const Object *object, const Field *f)
 int64_t row_sum(const Object *object)
 {
   const Schema *schema = &schemas[object->noun];
+  const uint64_t *seeds = seeds_of(object->noun);
   uint64_t sum = hash_text(0, object->name) + mix(object->generation) + mix((uint64_t)object->created_us + 1) +
                  mix((uint64_t)object->changed_us + 2);
   for (int i = 0; i < schema->n_fields; i++)
-    sum += sum_field(object, &schema->fields[i]);
+    sum += sum_field(object, &schema->fields[i], seeds[i]);
   return sum ? (int64_t)sum : 1;
 }
 
