@@ -453,6 +453,20 @@ static void desktop_came_back(Brain *b, const char *name)
   session_refresh(b, name);
 }
 
+/* It goes on as long as it runs, but there is something to be said of it. */
+static void desktop_definition_seen(Brain *b, const char *name, const DomainSeen *seen)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL, err = NULL;
+  bool said = error_is(known, REASON_DESKTOP_UNDEFINED);
+  if (said && !seen->transient)
+    g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
+  if (known || !seen->transient)
+    return;
+  error_set(&err, REASON_DESKTOP_UNDEFINED, "domain", seen->uuid, "desktop", name, "host", d->host, NULL);
+  desktop_tell(b, name, "desktop.undefined", err);
+}
+
 /* seen is NULL where the host has no such domain. */
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
 {
@@ -468,6 +482,8 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
   }
   if (d->task)
     return; /* a task knows better */
+  if (seen && (d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED))
+    desktop_definition_seen(b, name, seen);
   if (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) { /* a person's desktop is theirs to power */
     if (seen)
       desktop_came_back(b, name);

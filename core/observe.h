@@ -10,6 +10,7 @@ typedef struct {
   char uuid[37];      /* lower case */
   char *desktop;      /* of our owner element; NULL = foreign */
   bool ours;          /* the owner element names this controller */
+  bool transient;     /* it runs without a definition: somebody took that away */
   int64_t clone;      /* generation in the owner element */
   PowerState power;
 } DomainSeen;

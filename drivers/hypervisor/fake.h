@@ -24,6 +24,8 @@
  *   die · live            power loss: connections break, none can be made, all domains are off; power is back
  *   power DOMAIN STATE    behind our back: off, on, suspended, saved, crashed
  *   gone DOMAIN           undefined behind our back
+ *   transient DOMAIN on|off  its definition is taken away while it runs, or put back
+ *   mute on|off           no events of domains come any more, or again: only who looks sees
  *   foreign NAME          someone else's domain appears, running
  *   deaf DOMAIN on|off    the guest ignores being asked to shut down
  *   agent DOMAIN on|off   its agent stops answering, or does again

@@ -312,6 +312,22 @@ static bool do_agent(const Command *command, GError **err)
   return ok;
 }
 
+static bool do_transient(const Command *command, GError **err)
+{
+  bool on;
+  bool ok = switch_take(command->words[2], &on, err);
+  if (ok) {
+    command->domain->transient = on;
+    fake_domain_changed(command->host, command->domain);
+  }
+  return ok;
+}
+
+static bool do_mute(const Command *command, GError **err)
+{
+  return switch_take(command->words[1], &command->host->mute, err);
+}
+
 static bool do_user(const Command *command, GError **err)
 {
   fake_guest_login(command->domain, command->words[2]);
@@ -358,6 +374,8 @@ static const struct {
   { "live", NOTHING, 1, false, do_live },
   { "power", DOMAIN, 3, false, do_power },
   { "gone", DOMAIN, 2, false, do_gone },
+  { "transient", DOMAIN, 3, false, do_transient },
+  { "mute", NAME, 2, false, do_mute },
   { "foreign", NAME, 2, false, do_foreign },
   { "deaf", DOMAIN, 3, false, do_deaf },
   { "card", NAME, 3, false, do_card },

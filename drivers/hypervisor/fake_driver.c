@@ -198,6 +198,7 @@ static DomainFacts *facts_of(const FakeConnection *connection, const FakeDomain 
   facts->name = g_strdup(domain->name);
   facts->state = domain->state;
   facts->has_saved = domain->state == DOMAIN_SAVED;
+  facts->transient = domain->transient && fake_is_active(domain);
   facts->owner = owner_of(connection, domain);
   facts->vcpus = domain->vcpus;
   facts->memory_mib = domain->memory_mib;
@@ -321,6 +322,7 @@ static bool define(FakeHost *host, const DomainXml *xml, GError **err)
     return error_false(err, REASON_HYPERVISOR_REFUSED, "host", host->name, "what", "define",
                        "detail", "a domain with this uuid has another name", NULL);
   if (domain) {
+    domain->transient = false;
     domain_fill(host, domain, xml);
     fake_state_domain(host, domain);
     fake_domain_changed(host, domain);

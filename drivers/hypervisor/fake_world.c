@@ -435,7 +435,7 @@ FakeDomain *fake_domain_find_any(FakeHost *host, const char *name_or_uuid)
 
 void fake_domain_changed(FakeHost *host, const FakeDomain *domain)
 {
-  for (guint i = 0; i < host->connections->len; i++)
+  for (guint i = 0; !host->mute && i < host->connections->len; i++)
     if (((FakeConnection *)host->connections->pdata[i])->domain_events) {
       domain_timer(host, domain, TIMER_CHANGED, 0);
       return;

@@ -27,6 +27,7 @@ typedef struct {
   uint8_t graphics;         /* bits 1 << CONSOLE_… */
   bool has_agent : 1, has_serial : 1;
   bool booted : 1, deaf : 1, agent_off : 1;
+  bool transient : 1;       /* as DomainFacts.transient */
   bool sticky : 1;          /* its guest keeps the devices it is asked to let go of */
 } FakeDomain;
 
@@ -46,6 +47,7 @@ typedef struct {
 struct FakeHost {
   char *name;
   pthread_mutex_t lock;     /* all below; never held while a sink or a sleep runs */
+  bool mute;                /* no event comes */
   pthread_cond_t changed;   /* release, thaw, lost connections */
   FakeParameters parameters;
   bool opened;              /* parameters are settled */

@@ -121,6 +121,7 @@ typedef struct {
   char *name;
   DomainState state;
   bool has_saved;       /* a managed save image, which the next start would resume */
+  bool transient;       /* it runs, but has no definition: gone once it is off */
   DomainOwner owner;
   int vcpus;            /* as defined */
   int64_t memory_mib;   /* as defined */

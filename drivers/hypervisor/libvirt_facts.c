@@ -142,6 +142,7 @@ bool libvirt_look(Hypervisor *hypervisor, const char *uuid, DomainFacts **ret_fa
   facts->name = g_steal_pointer(&xml.name);
   facts->state = state;
   facts->has_saved = state == DOMAIN_SAVED;
+  facts->transient = active && virDomainIsPersistent(domain) == 0;
   facts->owner = xml.owner;
   xml.owner = (DomainOwner){ 0 };
   facts->vcpus = xml.vcpus;
@@ -326,22 +327,35 @@ static bool list_one_by_one(Libvirt *libvirt, GPtrArray *domains, GError **err)
   return ok;
 }
 
-static bool saved_mark(Libvirt *libvirt, GPtrArray *domains, GError **err)
+/* The uuids of those that a flag of virConnectListAllDomains() chooses: what no state tells. */
+static GHashTable *uuids_of(Libvirt *libvirt, unsigned which, GError **err)
 {
-  virDomainPtr *saved;
-  int n = virConnectListAllDomains(libvirt->conn, &saved, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE);
-  if (n < 0)
-    return libvirt_failed(libvirt, "list saved domains", NULL, err);
-  g_autoptr(GHashTable) uuids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  virDomainPtr *chosen;
+  int n = virConnectListAllDomains(libvirt->conn, &chosen, which);
+  if (n < 0) {
+    libvirt_failed(libvirt, "list domains", NULL, err);
+    return NULL;
+  }
+  GHashTable *uuids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   for (int i = 0; i < n; i++) {
     char uuid[UUID_TEXT_BYTES];
-    if (!virDomainGetUUIDString(saved[i], uuid))
+    if (!virDomainGetUUIDString(chosen[i], uuid))
       g_hash_table_add(uuids, g_strdup(uuid));
   }
-  domains_free(saved, n);
-  for (guint i = 0; n && i < domains->len; i++) {
+  domains_free(chosen, n);
+  return uuids;
+}
+
+static bool marks_read(Libvirt *libvirt, GPtrArray *domains, GError **err)
+{
+  g_autoptr(GHashTable) saved = uuids_of(libvirt, VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE, err);
+  g_autoptr(GHashTable) transient = saved ? uuids_of(libvirt, VIR_CONNECT_LIST_DOMAINS_TRANSIENT, err) : NULL;
+  if (!transient)
+    return false;
+  for (guint i = 0; i < domains->len && g_hash_table_size(saved) + g_hash_table_size(transient); i++) {
     DomainFacts *facts = domains->pdata[i];
-    facts->has_saved = g_hash_table_contains(uuids, facts->uuid);
+    facts->has_saved = g_hash_table_contains(saved, facts->uuid);
+    facts->transient = g_hash_table_contains(transient, facts->uuid);
     if (facts->has_saved && (facts->state == DOMAIN_OFF || facts->state == DOMAIN_CRASHED))
       facts->state = DOMAIN_SAVED;
   }
@@ -353,7 +367,7 @@ bool libvirt_list(Hypervisor *hypervisor, GPtrArray **ret_domains, GError **err)
   Libvirt *libvirt = (Libvirt *)hypervisor;
   g_autoptr(GPtrArray) domains = g_ptr_array_new_with_free_func((GDestroyNotify)domain_facts_free);
   bool bulk = !hypervisor->flavour->why_not[CAN_BULK_STATE];
-  if (!(bulk ? list_by_stats : list_one_by_one)(libvirt, domains, err) || !saved_mark(libvirt, domains, err))
+  if (!(bulk ? list_by_stats : list_one_by_one)(libvirt, domains, err) || !marks_read(libvirt, domains, err))
     return false;
   *ret_domains = g_steal_pointer(&domains);
   return true;

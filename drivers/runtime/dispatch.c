@@ -288,6 +288,7 @@ static void add_domain(Observation *o, const DomainFacts *facts)
   DomainSeen *seen = observation_add_domain(o, facts->uuid);
   seen->desktop = g_strdup(facts->owner.desktop);
   seen->ours = facts->owner.ours;
+  seen->transient = facts->transient;
   seen->clone = facts->owner.generation;
   if (!power_state_parse(domain_state_name(facts->state), &seen->power))
     seen->power = POWER_UNKNOWN;

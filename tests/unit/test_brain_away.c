@@ -81,6 +81,21 @@ static void see_host(Held *h, const char *host, bool answers)
   world_settle(h->w);
 }
 
+/* Its definition is gone, it runs on. */
+static void see_undefined(Held *h, bool transient)
+{
+  Observation *o = observation_new(SAW_DOMAINS, "h1");
+  g_autofree char *uuid = desktop_domain_uuid(brain_controller(h->w->brain), h->desktop);
+  DomainSeen *seen = observation_add_domain(o, uuid);
+  seen->ours = true;
+  seen->desktop = g_strdup(h->desktop);
+  seen->clone = 1;
+  seen->power = POWER_ON;
+  seen->transient = transient;
+  brain_observe(h->w->brain, o, h->w->now_us);
+  world_settle(h->w);
+}
+
 /* ── who is let in ────────────────────────────────────────────────────────── */
 
 static void ticket_is(Held *h, const char *wanted)
@@ -150,6 +165,28 @@ static void a_silent_host_lets_nobody_in(void **state)
   see_list(&h, "h1", POWER_ON, true);
   assert_true(session_at(&h)->ready);
   ticket_is(&h, "given");
+  held_done(&h);
+}
+
+/* Somebody's desktop was undefined by hand while it runs: it is said once, and nobody is kept out; it is unsaid when the definition is back. */
+static void one_without_a_definition_is_told_and_used_on(void **state)
+{
+  Held h = held_new();
+  see_undefined(&h, true);
+  assert_non_null(strstr(desktop_at(&h)->error, "\"desktop-undefined\""));
+  const Event *told = world_event(h.w, "desktop.undefined");
+  assert_string_equal(told->object, h.desktop);
+  int64_t said = told->head.created_us;
+  assert_true(session_at(&h)->ready);
+  ticket_is(&h, "given");
+  h.w->now_us += G_USEC_PER_SEC;
+  see_undefined(&h, true);
+  assert_int_equal(world_event(h.w, "desktop.undefined")->head.created_us, said);
+  see_undefined(&h, false);
+  assert_null(desktop_at(&h)->error);
+  see_undefined(&h, true);
+  see_list(&h, "h1", POWER_ON, false); /* off, so gone: as any that vanished */
+  ticket_is(&h, "desktop-vanished");
   held_done(&h);
 }
 
@@ -328,6 +365,7 @@ int main(void)
     cmocka_unit_test(a_session_was_ready_while_its_desktop_was_off),
     cmocka_unit_test(a_ticket_tells_that_its_desktop_is_off),
     cmocka_unit_test(a_silent_host_lets_nobody_in),
+    cmocka_unit_test(one_without_a_definition_is_told_and_used_on),
     cmocka_unit_test(an_ended_session_tells_no_hindrance),
     cmocka_unit_test(a_vanished_domain_is_made_again_of_its_disk),
     cmocka_unit_test(one_that_was_off_is_not_switched_on),
