@@ -213,12 +213,6 @@ static bool agent_exec(const Guest *guest, const GuestCommand *command, GuestRes
   return exec_wait(guest, json_integer_value(pid), command->argv[0], ret_result, err);
 }
 
-static bool agent_set_password(const Guest *guest, const char *user, const char *hash, GError **err)
-{
-  g_autofree char *encoded = g_base64_encode((const guchar *)hash, strlen(hash));
-  return done(ask(guest, "guest-set-user-password", json_pack("{ss ss sb}", "username", user, "password", encoded, "crypted", 1), err));
-}
-
 /* ── addresses ────────────────────────────────────────────────────────────── */
 
 static void address_free(void *address)
@@ -324,7 +318,6 @@ const GuestDriver guest_agent = {
   .ping = agent_ping,
   .users = agent_users,
   .exec = agent_exec,
-  .set_password = agent_set_password,
   .shutdown = agent_shutdown,
   .addresses = agent_addresses,
   .write_file = agent_write_file,

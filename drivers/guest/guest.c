@@ -37,11 +37,6 @@ bool guest_exec(const Guest *guest, const GuestCommand *command, GuestResult *re
   return ASK(exec, "running programs", command, ret_result, err);
 }
 
-bool guest_set_password(const Guest *guest, const char *user, const char *hash, GError **err)
-{
-  return ASK(set_password, "setting passwords", user, hash, err);
-}
-
 bool guest_addresses(const Guest *guest, GPtrArray **ret_addresses, GError **err)
 {
   return ASK(addresses, "addresses", ret_addresses, err);

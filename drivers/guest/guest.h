@@ -82,8 +82,6 @@ bool guest_exec(const Guest *guest, const GuestCommand *command, GuestResult *re
 /* The same; a status other than 0 is GUEST_COMMAND with the first line of what it said. */
 bool guest_exec_ok(const Guest *guest, const GuestCommand *command, GError **err);
 
-/* hash: crypt(3), such as "$6$…"; never a clear password. */
-bool guest_set_password(const Guest *guest, const char *user, const char *hash, GError **err);
 /* Asks the guest to power down; returns when asked. */
 bool guest_shutdown(const Guest *guest, GError **err);
 
@@ -134,7 +132,6 @@ struct GuestDriver {
   bool (*ping)(const Guest *guest, GError **err);
   bool (*users)(const Guest *guest, GPtrArray **ret_users, GError **err);
   bool (*exec)(const Guest *guest, const GuestCommand *command, GuestResult *ret_result, GError **err);
-  bool (*set_password)(const Guest *guest, const char *user, const char *hash, GError **err);
   bool (*shutdown)(const Guest *guest, GError **err);
   bool (*addresses)(const Guest *guest, GPtrArray **ret_addresses, GError **err);
   bool (*write_file)(const Guest *guest, const char *path, const char *text, size_t text_bytes, GError **err);
