@@ -143,7 +143,7 @@ void desktop_find(Brain *b, const char *name);
 void desktop_gpus_seen(Brain *b, const char *name);
 
 /* ── gpus.c ── */
-enum { GPU_LOOK_AGE_S = 30 };
+enum { GPU_LOOK_AGE_S = 60 };
 /* What a host's cards look like now; all: those that are not among them are gone. looked_us: when the look began. */
 void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all);
 /* Why a look came to nothing; NULL = it did not. */

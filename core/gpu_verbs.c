@@ -44,7 +44,7 @@ bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Gpu *gpu = GET(b, Gpu, GPU, r->name);
   g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, r->name);
-  if (gpu->state != GPU_STATE_GONE)
+  if (gpu->state != GPU_STATE_GONE && gpu->state != GPU_UNSEEN)
     return error_false(err, REASON_NO_TRANSITION, "kind", "gpu", "state", gpu_state_name(gpu->state), "move", "be removed", NULL);
   if (claims->len)
     return error_false(err, REASON_IN_USE, "kind", "gpu", "name", r->name, "by", "vgpu", "user", claims->pdata[0], NULL);

@@ -364,6 +364,19 @@ static bool result_has(const StepResult *result, const char *address)
   return false;
 }
 
+/* What it has given is not known, and stays whose it is. */
+static void unseen_mark(Brain *b, const char *name)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_GPU_NEEDS_EXEC, "what", gpu_backend_name(gpu->backend), "host", gpu->host, NULL);
+  g_autofree char *why = brain_error_json(err);
+  if (gpu->state != GPU_UNSEEN && gpu->state != GPU_QUARANTINED)
+    gpu_set_state(b, name, GPU_UNSEEN);
+  if (g_strcmp0(GET(b, Gpu, GPU, name)->error, why))
+    text_set(&EDIT(b, Gpu, GPU, name)->error, why);
+}
+
 static void gone_seen(Brain *b, const char *host, const StepResult *result)
 {
   g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
@@ -371,6 +384,10 @@ static void gone_seen(Brain *b, const char *host, const StepResult *result)
     const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
     if (result_has(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
       continue;
+    if (result->without_files && gpu->backend != GPU_MDEV) {
+      unseen_mark(b, names->pdata[i]);
+      continue;
+    }
     if (gpu->state != GPU_STATE_GONE)
       gpu_set_state(b, names->pdata[i], GPU_STATE_GONE);
     card_judge(b, names->pdata[i], result->looked_us, NULL);

@@ -77,7 +77,8 @@ ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 ENUM_DECLARE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
 
 /* quarantined: by an operator; broken: the host says so; gone: the host no longer has it. Only a ready card gets new claims. */
-#define GPU_STATES(X) X(GPU_READY, "ready") X(GPU_QUARANTINED, "quarantined") X(GPU_BROKEN, "broken") X(GPU_STATE_GONE, "gone")
+#define GPU_STATES(X) X(GPU_READY, "ready") X(GPU_QUARANTINED, "quarantined") X(GPU_BROKEN, "broken") X(GPU_STATE_GONE, "gone") \
+  X(GPU_UNSEEN, "unseen")
 ENUM_DECLARE(GpuState, gpu_state, GPU_STATES, N_GPU_STATES)
 
 /* A claim's life: durable, then made on the card, then in a domain that was started; at the end it is let go of, and ends when the card no
@@ -150,7 +151,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, host, F_COL, NULL, 0, 63, "the host it is in") \
   F(TEXT, address, F_COL, NULL, 0, 12, "PCI address") \
   F(ENUM, backend, F_COL, &gpu_backend_names, 0, 0, "how parts of it are given: mdev, vendor-vf, sr-iov, mig or whole") \
-  F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken or gone") \
+  F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken, gone, or unseen (it takes files of the host, which are out of reach)") \
   F(REF, vendor, F_COL, NULL, 0, 200, "who made it") \
   F(REF, model, F_COL, NULL, 0, 200, "what it is called") \
   F(REF, pci_id, F_WIDE, NULL, 0, 9, "vendor and device, such as 10de:2235") \

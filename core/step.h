@@ -111,6 +111,7 @@ typedef struct {
   GPtrArray *vgpus;      /* of GPU_MAKE, GPU_RELEASE and GPU_REAP, of VgpuDone *: the claims it was done for, also where it failed at one behind them */
   GPtrArray *cards;      /* of GpuCard *: as seen afterwards; of GPU_DISCOVER all of the host. NULL = not looked at */
   int64_t looked_us;     /* when that look began, by the clock the brain is told */
+  bool without_files;    /* the host's files were out of reach: of cards that take them nothing is known */
 } StepResult;
 
 void step_order_free(StepOrder *order);

@@ -147,6 +147,7 @@ bool run_gpu_discover(StepRun *run, GError **err)
   run->result->looked_us = g_get_real_time();
   if (!gpu_host_open(run, &host, err))
     return false;
+  run->result->without_files = !host.exec;
   if (gpu_discover(&host, &run->result->cards, &why) || error_is(why, REASON_UNSUPPORTED))
     return true;
   g_propagate_error(err, g_steal_pointer(&why));

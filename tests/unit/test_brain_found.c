@@ -70,6 +70,53 @@ static void room_that_another_pool_left_was_not_looked_at(void **state)
 }
 
 /* Its cards' files are reached by a key that lies on the controller, or on the controller itself: neither is for callers from elsewhere to name. */
+/* A card of a back end that takes files of its host, as a look tells it. */
+static void look_answered(World *w, bool with_files)
+{
+  w->hold = true;
+  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'starts':4}"); /* which has it looked at */
+  StepOrder *look = NULL;
+  for (guint i = 0; i < w->held->len && !look; i++)
+    if (((StepOrder *)w->held->pdata[i])->kind == STEP_GPU_DISCOVER)
+      look = g_ptr_array_steal_index(w->held, i);
+  assert_non_null(look);
+  StepResult *result = step_result_new(look);
+  result->cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  result->looked_us = ++w->now_us;
+  result->without_files = !with_files;
+  if (with_files)
+    g_ptr_array_add(result->cards, gpu_card_new("0000:65:00.0", GPU_VENDOR_VF));
+  brain_result(w->brain, result, w->now_us);
+  step_order_free(look);
+  w->hold = false;
+  world_settle(w);
+}
+
+static const Gpu *only_card(World *w)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_GPU);
+  assert_int_equal(names->len, 1);
+  return WORLD_GET(w, Gpu, GPU, names->pdata[0]);
+}
+
+static void a_card_was_gone_when_its_host_lost_its_ssh_address(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  look_answered(w, true);
+  assert_int_equal(only_card(w)->state, GPU_READY);
+  look_answered(w, false);
+  assert_int_equal(only_card(w)->state, GPU_UNSEEN);
+  assert_non_null(strstr(only_card(w)->error, "gpu-needs-exec"));
+  look_answered(w, true);
+  assert_int_equal(only_card(w)->state, GPU_READY);
+  assert_null(only_card(w)->error);
+  look_answered(w, false);
+  const Answer *a = world_ask(w, API_GPU_REMOVE, NULL, only_card(w)->head.name, NULL); /* nobody has anything of it */
+  assert_null(a->error);
+  world_free(w);
+}
+
 static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
 {
   static const struct { const char *field, *value; } refused[] = { { "ssh_key", "/etc/ssh/ssh_host_ed25519_key" }, { "ssh_address", "local" } };
@@ -487,6 +534,7 @@ int main(void)
     cmocka_unit_test(a_console_was_opened_for_a_session_that_had_ended),
     cmocka_unit_test(a_picture_was_of_the_next_persons_screen),
     cmocka_unit_test(cards_that_changed_were_seen_with_the_next_poll),
+    cmocka_unit_test(a_card_was_gone_when_its_host_lost_its_ssh_address),
     cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
     cmocka_unit_test(room_that_another_pool_left_was_not_looked_at),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
