@@ -50,6 +50,26 @@ def login(sock, password=None):
     return width, height, _text(sock)
 
 
+def picture(sock, width, height):
+    """The whole screen as rows of bytes, red, green, blue: asked for anew and sent as it is (raw encoding)."""
+    rows = [bytearray(3 * width) for _ in range(height)]
+    sock.sendall(struct.pack(">BxxxBBBBHHHBBBxxx", 0, 32, 24, 0, 1, 255, 255, 255, 0, 8, 16))
+    sock.sendall(struct.pack(">BxHi", 2, 1, 0) + struct.pack(">BBHHHH", 3, 0, 0, 0, width, height))
+    left = width * height
+    while left > 0:
+        kind = _read(sock, 1)[0]
+        require(kind == 0, f"the server sent message {kind}, not a picture")
+        for _ in range(struct.unpack(">xH", _read(sock, 3))[0]):
+            x, y, w, h, encoding = struct.unpack(">HHHHi", _read(sock, 12))
+            require(encoding == 0, f"the server sent encoding {encoding}")
+            for row in range(h):
+                pixels = _read(sock, 4 * w)
+                for channel in range(3):
+                    rows[y + row][3 * x + channel:3 * (x + w):3] = pixels[channel::4]
+            left -= w * h
+    return rows
+
+
 def _key(sock, symbol, down):
     sock.sendall(struct.pack(">BBxxI", KEY_EVENT, down, symbol))
 

@@ -1,15 +1,17 @@
 # TARGET lab          stories on real libvirt/QEMU hosts made on this machine; needs root
-# TARGET lab-full     the same in full: sarangd killed at every step of every task, each in a run of its own
+# TARGET lab-full     the same in full, the GPU host among them: sarangd killed at every step of every task, each in a run of its own
 # Each in a lab of its own, some beside each other as they mostly wait: the longest begin first.
 LAB_JOBS    ?= 3
 LAB_STORIES := $(addprefix tests/lab/,story_kill.py story_power.py story_faults.py story_contract.py story_guest.py \
                  story_session.py story_provision.py story_enrol.py selftest)
+LAB_GPU_STORIES := $(addprefix tests/lab/gpu/,story_brain.py story)
+GPU_HOST := build/gpuhost/built
 
 .PHONY: lab-full lab-clean
 lab: all
 	@MODE=$(MODE) tests/run -j $(LAB_JOBS) lab $(LAB_STORIES)
-lab-full: all
-	@MODE=$(MODE) LAB_FULL=1 tests/run -j $(LAB_JOBS) lab-full $(LAB_STORIES)
+lab-full: all $(GPU_HOST) $B/tests/contract/contract_gpu
+	@MODE=$(MODE) LAB_FULL=1 tests/run -j $(LAB_JOBS) lab-full $(LAB_GPU_STORIES) tests/lab/gpu/story_kill.py $(LAB_STORIES)
 
 # a lab that is still up holds processes and mounts that only its records in build/ know of
 clean: lab-clean
@@ -17,9 +19,8 @@ lab-clean:
 	@for mark in build/lab*/.sarang-lab; do [ ! -e "$$mark" ] || LAB_DIR=$(CURDIR)/$${mark%/*} tests/lab/down --wipe; done
 
 # TARGET lab-gpu      the GPU host (built once, about 90 s, kept in build/gpuhost) and its stories: real mediated devices under emulation
-GPU_HOST := build/gpuhost/built
-$(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name 'story*' ! -name tiny.xml)
+$(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name 'story*' ! -name '*.py' ! -name tiny.xml)
 	@nice -n 5 tests/lab/gpu/build
 .PHONY: lab-gpu
 lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu $(BINS)
-	@MODE=$(MODE) tests/run lab-gpu tests/lab/gpu/story tests/lab/gpu/story_brain.py
+	@MODE=$(MODE) tests/run lab-gpu $(LAB_GPU_STORIES)

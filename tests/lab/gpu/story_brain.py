@@ -1,100 +1,28 @@
 #!/usr/bin/env python3
 """A host with graphics cards under the controller: cards found, a pool of GPU desktops, the limit told in numbers, a part freed and given
-to the next, what others made left alone, and a reboot of the host. The host is the one that `build` made (make lab-gpu does)."""
-import contextlib
+to the next, what others made left alone, what a guest draws on its part seen, and a reboot of the host. The host is the one that `build` made (make
+lab-gpu does)."""
 import json
-import os
 import pathlib
-import shutil
 import signal
-import socket
-import subprocess
+import struct
 import sys
-import tempfile
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-from lab import BUILD, PROJECT, Failure, Story, Stop, _die_with_parent, _end, command, equal, require, until  # noqa: E402
-from product import LOCAL, Product, missing  # noqa: E402
+import product  # noqa: E402
+import rfb  # noqa: E402
+from gpuhost import MBOCHS, MDPY, GpuHost, free_port  # noqa: E402
+from kills import get  # noqa: E402
+from lab import Failure, Story, Stop, _end, equal, require, until  # noqa: E402
+from product import LOCAL, Product, missing, page  # noqa: E402
 
-OUT = PROJECT / "build" / "gpuhost"
-MBOCHS, MDPY = "0000:00:0a.0", ("0000:00:08.0", "0000:00:09.0")
-LARGE = "vgpu_mbochs-large"
+LARGE, SCREEN = "vgpu_mbochs-large", "vgpu_mdpy-vga"
 FOREIGN = ["f1f1f1f1-0000-4000-8000-00000000000%d" % n for n in range(4)]
-BOOT_S = 300
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class GpuHost:
-    """The emulated machine, and the place of a controller beside it: what Product asks of a lab."""
-
-    def __init__(self):
-        self.name = f"brain{os.getpid()}"
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sarang-gpu-"))
-        self.run = OUT / "run" / self.name
-        self.shared, self.env, self.up = self.dir / "shared", dict(os.environ), False
-        self.ssh, self.tcp = free_port(), free_port()
-        self.boot_env = os.environ | {"OUT": str(OUT), "NAME": self.name, "PORT": str(self.ssh), "FWD": f"{self.tcp}:16509", "WAIT": str(BOOT_S),
-                                      "DISK": str(self.run / "kept.qcow2"), "FMT": "qcow2", "SNAPSHOT": "off"}
-
-    def __enter__(self):
-        self.shared.mkdir()
-        self.run.mkdir(parents=True)
-        command("qemu-img", "create", "-q", "-f", "qcow2", "-b", OUT / "root.img", "-F", "raw", self.run / "kept.qcow2")
-        try:
-            self.boot()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-        shutil.rmtree(self.run, ignore_errors=True)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def boot(self):
-        command(HERE / "boot", seconds=BOOT_S + 30, env=self.boot_env)
-
-    def stop(self):
-        command(HERE / "stop", seconds=60, env=self.boot_env)
-
-    def on(self, words, seconds=60):
-        return command("ssh", "-F", self.run / "ssh_config", "gpuhost", words, seconds=seconds)
-
-    def address(self, _host):
-        return "127.0.0.1"
-
-    def uri(self, _host):
-        return f"qemu+tcp://127.0.0.1:{self.tcp}/system"
-
-    def mdevs(self):
-        """UUIDs of the mediated devices that the host has."""
-        return set(self.on("ls /sys/bus/mdev/devices").split())
-
-    @contextlib.contextmanager
-    def process(self, name, *argv):
-        with open(self.dir / f"{name}.log", "ab") as log:
-            child = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent)
-        try:
-            yield child
-        finally:
-            child.kill()
-            child.wait()
-
-
-def make_foreign(host, card, kind, uuids):
-    for uuid in uuids:
-        host.on(f"echo {uuid} > /sys/bus/pci/devices/{card}/mdev_supported_types/{kind}/create")
-
-
-def remove_foreign(host, uuid):
-    host.on(f"echo 1 > /sys/bus/mdev/devices/{uuid}/remove")
+KEPT = "f2f2f2f2-0000-4000-8000-000000000001"  # others' too, and defined to come back with the host
+# what the guest draws on its part, from left to right
+BARS = [bytes.fromhex(c) for c in ("ffffff", "ffff00", "00ffff", "00ff00", "ff00ff", "ff0000", "0000ff", "202020")]
 
 
 def claims(sarang, **wanted):
@@ -103,7 +31,7 @@ def claims(sarang, **wanted):
 
 def enrol(s, host, sarang):
     with s.check("the host is enrolled, and its three cards are found with their types", needed=True):
-        sarang("host", "add", "gpu0", uri=host.uri("gpu0"), console_address="127.0.0.1")
+        sarang("host", "add", "gpu0", uri=host.uri("gpu0"), console_address=host.consoles)
         sarang.wait("host", "gpu0", state="up", seconds=120)
         cards = sarang.wait_count("gpu", 3, host="gpu0", seconds=90)
         equal(sorted(c["address"] for c in cards), sorted([*MDPY, MBOCHS]), "the cards")
@@ -120,11 +48,12 @@ def prepare(s, host, sarang):
         sarang("storage", "add", "local", path=LOCAL, hosts=["gpu0"])
         sarang("image", "import", "tiny", disk, "--wait=120", format="raw", storages=["local"], kernel=f"{LOCAL}/tiny.elf")
         sarang("gpu-class", "add", "large", accepts=[LARGE])
+        sarang("gpu-class", "add", "screen", accepts=[SCREEN], display="on")
         sarang("template", "add", "tiny", HERE / "tiny.xml")
 
 
-def one_card(sarang):
-    return next(sarang.show("gpu", c["name"]) for c in sarang("gpu", "list") if c["address"] == MBOCHS)
+def one_card(sarang, address=MBOCHS):
+    return next(sarang.show("gpu", c["name"]) for c in sarang("gpu", "list") if c["address"] == address)
 
 
 def two_desktops(s, host, sarang):
@@ -144,7 +73,8 @@ def two_desktops(s, host, sarang):
 def limit(s, host, sarang, most):
     others = FOREIGN[:most - 2]
     with s.check("others make parts behind our back: they are counted"):
-        make_foreign(host, MBOCHS, LARGE, others)
+        for uuid in others:
+            host.mdev_made(MBOCHS, LARGE, uuid)
         until(lambda: one_card(sarang)["foreign_parts"] == len(others), "the card shows them", 40)
     with s.check("the card is full: a third desktop is refused, card by card, in numbers"):
         sarang("pool", "create", "late", template="tiny", image="tiny", storages=["local"], personalise="none", min=1, max=1)
@@ -165,8 +95,67 @@ def freed(s, host, sarang, others):
     with s.check("what others made is there still, and nothing else"):
         until(lambda: host.mdevs() == {v["uuid"] for v in claims(sarang)} | set(others), "host and claims agree", 60)
     with s.check("others remove theirs: that is seen without waiting for the next poll"):
-        remove_foreign(host, others[0])
+        host.mdev_removed(others[0])
         until(lambda: one_card(sarang)["foreign_parts"] == len(others) - 1, "the card shows it", 15)
+
+
+def png_rows(data):
+    """Rows of red, green, blue of a PNG as QEMU writes it: eight bits, nothing interlaced."""
+    require(data.startswith(b"\x89PNG\r\n\x1a\n"), f"the picture is no PNG: {data[:20]}")
+    at, packed = 8, b""
+    while at < len(data):
+        length, kind = struct.unpack(">I4s", data[at:at + 8])
+        if kind == b"IHDR":
+            width, height, depth, colours, _, _, interlaced = struct.unpack(">IIBBBBB", data[at + 8:at + 21])
+        packed += data[at + 8:at + 8 + length] if kind == b"IDAT" else b""
+        at += 12 + length
+    require((depth, interlaced) == (8, 0) and colours in (2, 6), f"the PNG has depth {depth}, colours {colours}, interlaced {interlaced}")
+    return _unfiltered(zlib.decompress(packed), width, height, 3 if colours == 2 else 4)
+
+
+def _unfiltered(raw, width, height, size):
+    """PNG's five filters (RFC 2083, 6) undone."""
+    rows, above, line = [], bytearray(width * size), 1 + width * size
+    for y in range(height):
+        kind, row = raw[y * line], bytearray(raw[y * line + 1:(y + 1) * line])
+        for i in range(len(row)):
+            a, b, c = row[i - size] if i >= size else 0, above[i], above[i - size] if i >= size else 0
+            nearest = min((abs(b - c), 0, a), (abs(a - c), 1, b), (abs(a + b - 2 * c), 2, c))[2]
+            row[i] = row[i] + (0, a, b, (a + b) // 2, nearest)[kind] & 255
+        rows.append(row)
+        above = row
+    return [b"".join(bytes(row[i:i + 3]) for i in range(0, len(row), size)) for row in rows]
+
+
+def bars(rows):
+    """The colours in the middle of each eighth, near the top."""
+    width = len(rows[10]) // 3
+    return [bytes(rows[10][3 * x:3 * x + 3]) for x in (width * (2 * i + 1) // 16 for i in range(8))]
+
+
+def screens(s, host, sarang):
+    with s.check("a desktop whose part is its screen starts, near others that compute"):
+        sarang("pool", "create", "seat", template="tiny", image="tiny", storages=["local"], personalise="none", gpu_class="screen", min=1, max=1)
+        desktop = sarang.wait_count("desktop", 1, pool="seat", state="available", seconds=240)[0]["name"]
+        equal([v["type"] for v in claims(sarang, desktop=desktop)], [SCREEN], "what it has")
+    with s.check("its screenshot shows what the guest drew on the part"):
+        until(lambda: bars(png_rows(get(sarang, f"/api/v1/desktops/{desktop}/screenshot").read())) == BARS, "the guest's bars", 60)
+    with s.check("a person sees the same through the gateway"):
+        sarang("user", "add", "jihye", "--password", title="Kim Jihye", text_in="jihye-password\n")
+        sarang.start_gateway()
+        session = sarang("session", "request", "seat", "--wait=60", user="jihye")
+        ticket = sarang("session", "ticket", session["name"], origin=sarang.origin())["ticket"]
+        with page(sarang, ticket) as console:
+            console.settimeout(60)
+            width, height, _ = rfb.login(console)
+            until(lambda: bars(rfb.picture(console, width, height)) == BARS, "the guest's bars", 60)
+    with s.check("the session ends: a guest that cannot prove its reset goes with its part, and another desktop gets one"):
+        sarang("session", "end", session["name"])
+        until(lambda: not sarang.list("desktop", name=desktop) and not claims(sarang, desktop=desktop), "it is gone, and its claim", 120)
+        other = sarang.wait_count("desktop", 1, pool="seat", state="available", seconds=240)[0]["name"]
+        equal([v["type"] for v in claims(sarang, state="attached", desktop=other)], [SCREEN], "what the other has")
+        sarang("pool", "delete", "seat")
+        until(lambda: not claims(sarang, desktop=other), "its claim ends", 120)
 
 
 def killed(s, host, sarang):
@@ -181,6 +170,9 @@ def killed(s, host, sarang):
 
 
 def rebooted(s, host, sarang):
+    with s.check("others define a part that comes back with the host"):
+        host.on(f"mdevctl define --auto --uuid {KEPT} --parent {MDPY[1]} --type {SCREEN} && mdevctl start --uuid {KEPT}")
+        until(lambda: one_card(sarang, MDPY[1])["foreign_parts"] == 1, "its card shows it", 40)
     with s.check("the host loses power and comes back: parts are made again, desktops run with them"):
         host.on("sync")
         before = {v["name"] for v in claims(sarang)}
@@ -192,8 +184,10 @@ def rebooted(s, host, sarang):
         sarang.wait_count("desktop", 1, pool="late", state="available", seconds=300)
         held = claims(sarang, state="attached")
         equal(len(held), 3, "claims in use")
-        equal({v["uuid"] for v in held}, host.mdevs(), "what the host has")
+        equal({v["uuid"] for v in held} | {KEPT}, host.mdevs(), "what the host has")
         require(before, "nothing was claimed before")
+    with s.check("what others defined is there again, counted, and was never ours"):
+        until(lambda: one_card(sarang, MDPY[1])["foreign_parts"] == 1, "its card shows it", 60)
     with s.check("cards and claims agree"):
         until(lambda: not any(c.get("error") for c in sarang("gpu", "list")), "no card differs", 60)
 
@@ -204,7 +198,7 @@ def end(s, host, sarang):
             sarang("pool", "delete", pool)
         sarang.wait_count("desktop", 0, seconds=120)
         until(lambda: not claims(sarang), "no claim is left", 90)
-        equal(host.mdevs(), set(), "what the host has")
+        equal(host.mdevs(), {KEPT}, "what the host has")
 
 
 def story(s):
@@ -216,7 +210,8 @@ def story(s):
             others = limit(s, host, sarang, most)
             freed(s, host, sarang, others)
             for uuid in others[1:]:
-                remove_foreign(host, uuid)
+                host.mdev_removed(uuid)
+            screens(s, host, sarang)
             killed(s, host, sarang)
             rebooted(s, host, sarang)
             end(s, host, sarang)
@@ -229,6 +224,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _end)  # an exit unwinds, and so ends the machine
     s = Story()
+    product.GATEWAY_PORT = free_port()
     require(not missing(), f"not built yet: {', '.join(missing())}")
     try:
         story(s)
