@@ -1,5 +1,6 @@
 // node browser.mjs < {"address", "user", "password", "pool", "line", "chromium", "modules", "png"}
-// What a person does on the page: logs in; after a second line of input connects, moves a window by its title bar, types a line.
+// What a person does on the page: logs in; after a second line of input connects, moves a window by its title bar, types a line. Without a line to
+// type: watches what the guest draws.
 // Prints the name of each step done.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -56,12 +57,31 @@ async function logIn(page) {
   console.log("logged in");
 }
 
-async function connect(page) {
+async function openConsole(page) {
   await page.locator("#sessions li", { hasText: ask.pool }).locator("button.primary").click();
   await page.locator("#screen canvas").waitFor({ state: "visible", timeout: 60000 });
+}
+
+async function connect(page) {
+  await openConsole(page);
   await until("picture", async () => new Set((await area(page, 0, 0, 1280, 300)).map(String)).size > 100);
   await still(page, 0, 0, 1280, 760);
   console.log("connected");
+}
+
+// A guest that draws by itself: bars of colour from left to right, and below them a block that walks.
+const BARS = [[255, 255, 255], [255, 255, 0], [0, 255, 255], [0, 255, 0], [255, 0, 255], [255, 0, 0], [0, 0, 255], [32, 32, 32]];
+
+async function watchDrawing(page) {
+  await openConsole(page);
+  const size = await page.locator("#screen canvas").evaluate((canvas) => [canvas.width, canvas.height]);
+  const barsOf = async () => Promise.all(BARS.map(async (_, i) => (await area(page, Math.floor((size[0] * (2 * i + 1)) / 16), 10, 1, 1))[0]));
+  await until("bars that the guest draws", async () => (await barsOf()).every((colour, i) => near(colour, BARS[i])), 120000);
+  console.log(`the guest's bars, ${size[0]}x${size[1]}`);
+  const middle = [0, size[1] / 2, size[0], 40];
+  const before = await area(page, ...middle);
+  await until("block that walks", async () => likeness(before, await area(page, ...middle)) < 0.99, 60000);
+  console.log("the picture moves");
 }
 
 // Where the guest puts its first terminal, in its own pixels: the title bar, and its text below.
@@ -108,9 +128,13 @@ try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 848 }, ignoreHTTPSErrors: true });
   await logIn(page);
   await input.next();
-  await connect(page);
-  await moveWindow(page);
-  await typeLine(page);
+  if (ask.line) {
+    await connect(page);
+    await moveWindow(page);
+    await typeLine(page);
+  } else {
+    await watchDrawing(page);
+  }
   await page.screenshot({ path: ask.png });
 } finally {
   await browser.close();

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import xml.etree.ElementTree as xml
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
@@ -61,3 +62,23 @@ class MachineLibvirt:
         if done.returncode and not may_fail:
             raise RuntimeError(f"virsh {' '.join(words)}: {done.stderr.strip()}")
         return done.stdout
+
+
+class GpuMachine:
+    """The GPU host of tests/lab/gpu, a machine under emulation: built where it is not yet, and booted from a clean disk."""
+
+    def __init__(self):
+        sys.path.insert(0, os.path.join(LAB, 'gpu'))
+        from gpuhost import GpuHost
+        self.host = GpuHost('demo')
+        self.uri, self.storage, self.consoles = self.host.uri('gpu0'), '/var/lib/libvirt/images', self.host.consoles
+        self.with_kvm = False
+
+    def start(self):
+        said = subprocess.run(['make', '-C', TOP, 'build/gpuhost/built'], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if said.returncode:
+            raise RuntimeError(f'the GPU host was not built: {said.stdout.strip()[-800:]}')
+        self.host.__enter__()
+
+    def remove(self):
+        self.host.__exit__()
