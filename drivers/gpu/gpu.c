@@ -20,15 +20,21 @@ static const GpuBackend order_of_looks[N_GPU_BACKENDS] = { GPU_MDEV, GPU_MIG, GP
 
 /* ── what back ends share ───────────────────────────────────────────────── */
 
+/* A host that knows no name tells an empty one. */
+static char *told(const char *text)
+{
+  return text && *text ? g_strdup(text) : NULL;
+}
+
 GpuCard *gpu_card_of(const GpuView *view, const ViewFunction *function, GpuBackend backend)
 {
   GpuCard *card = gpu_card_new(function->address, backend);
   card->vendor_id = function->vendor_id;
   card->device_id = function->device_id;
-  card->vendor = g_strdup(function->vendor);
-  card->model = g_strdup(function->model);
-  card->driver = g_strdup(function->driver);
-  card->serial = g_strdup(function->serial);
+  card->vendor = told(function->vendor);
+  card->model = told(function->model);
+  card->driver = told(function->driver);
+  card->serial = told(function->serial);
   card->numa_node = function->numa_node;
   card->iommu_group = function->iommu_group;
   card->console = function->boot_vga == 1;

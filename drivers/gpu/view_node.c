@@ -1,11 +1,9 @@
 /* libvirt's node device XML (https://libvirt.org/formatnode.html) as facts. It comes from the host: every number is checked, and what
  * is not understood is an error that names it, not a guess. */
-#include <libxml/parser.h>
 #include <string.h>
 
 #include "drivers/gpu/view_inside.h"
-
-enum { XML_MAX_BYTES = 4 << 20 };
+#include "drivers/hypervisor/xml_read.h"
 
 static inline void doc_free(xmlDoc **doc) { xmlFreeDoc(*doc); }
 #define XML_DOC __attribute__((cleanup(doc_free))) xmlDoc *
@@ -213,10 +211,8 @@ static bool device_read(GpuView *view, xmlNode *device)
 
 bool gpu_view_node(GpuView *view, const char *host, const char *xml, GError **err)
 {
-  size_t bytes = strlen(xml);
-  XML_DOC doc = bytes && bytes <= XML_MAX_BYTES
-    ? xmlReadMemory(xml, (int)bytes, "device.xml", NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING) : NULL;
-  xmlNode *top = doc && !doc->intSubset ? xmlDocGetRootElement(doc) : NULL;
+  XML_DOC doc = xml_doc_read(xml, NULL);
+  xmlNode *top = doc ? xmlDocGetRootElement(doc) : NULL;
   if (top && is(top, "device") && device_read(view, top))
     return true;
   g_autofree char *detail = g_strdup_printf("node device XML: %.160s", xml);

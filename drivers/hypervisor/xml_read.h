@@ -1,4 +1,4 @@
-/* XML that hosts tell, read as a stranger's. For the drivers that ask hosts: hypervisor and volume. */
+/* XML that hosts tell, read as a stranger's. For the drivers that ask hosts: hypervisor, volume and gpu. */
 #pragma once
 
 #include <libxml/tree.h>
