@@ -2,7 +2,7 @@
 """On the GPU host of tests/lab/gpu, real libvirt and real mediated devices under emulation: how long a GPU desktop takes from the request until it runs,
 against the two plain libvirt calls that it cannot do without, in turn; and what it costs to know the host's cards while nothing happens, counted as
 calls on the wire (node devices) and commands by SSH. ROUNDS and WATCH_S shorten it."""
-import json, os, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
+import contextlib, json, os, pathlib, re, socket, statistics, struct, subprocess, sys, threading, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, "tests/lab"), os.path.join(ROOT, "tests/lab/gpu")]
@@ -23,7 +23,7 @@ class Counter:
     """Stands between sarangd and libvirtd and counts the calls that pass, by procedure."""
 
     def __init__(self, port):
-        self.port, self.calls, self.sockets = port, {}, []
+        self.port, self.calls = port, {}
         self.listener = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -38,22 +38,27 @@ class Counter:
                 threading.Thread(target=pump, args=(a, b), daemon=True).start()
 
     @staticmethod
-    def _copy(a, b):
-        while data := a.recv(65536):
-            b.sendall(data)
+    def _pass(a, b):
+        """What a says, part by part, once b has it; over when either is closed."""
+        with contextlib.suppress(OSError):
+            while data := a.recv(65536):
+                b.sendall(data)
+                yield data
         b.close()
+
+    def _copy(self, a, b):
+        for _ in self._pass(a, b):
+            pass
 
     def _count(self, a, b):
         pending = b""
-        while data := a.recv(65536):
-            b.sendall(data)
+        for data in self._pass(a, b):
             pending += data
             while len(pending) >= 28 and len(pending) >= (length := struct.unpack(">I", pending[:4])[0]):
                 program, _, procedure, kind = struct.unpack(">IIiI", pending[4:20])
                 if (program, kind) == (REMOTE_PROGRAM, TYPE_CALL):
                     self.calls[procedure] = self.calls.get(procedure, 0) + 1
                 pending = pending[length:]
-        b.close()
 
     def node_devices(self):
         return sum(n for procedure, n in self.calls.items() if procedure in NODE_DEVICE_CALLS)
@@ -73,7 +78,9 @@ def ssh_way(host):
 def prepare(host, sarang, counter):
     sarang("host", "add", "gpu0", uri=counter.uri(), console_address=host.consoles, **ssh_way(host))
     sarang.wait("host", "gpu0", state="up", seconds=120)
-    sarang.wait_count("gpu", 3, host="gpu0", seconds=90)
+    cards = sarang.wait_count("gpu", 3, host="gpu0", seconds=90)
+    # its files say that the machine's own screen is on it, which nobody looks at
+    sarang("gpu", "change", next(c["name"] for c in cards if c["address"] == MBOCHS), give_console="true")
     disk = host.dir / "tiny.img"
     disk.write_bytes(bytes(1 << 20))
     sarang("storage", "add", "local", path=LOCAL, hosts=["gpu0"])
