@@ -131,19 +131,37 @@ static void row_fill(ClaimRow *r, DemandClass *c, const Place *p, const ClaimTer
     parts_of(r)[i] = (CardPart){ (uint16_t)p->cards[i].card, (uint16_t)p->cards[i].share, p->cards[i].slots };
 }
 
+/* Of parts that are put without being asked, what is free: a card cannot have less than nothing left. */
+static void row_fit(Fleet *f, ClaimRow *r)
+{
+  for (int i = 0; i < r->n_parts; i++) {
+    CardPart *p = &parts_of(r)[i];
+    CardState card = cards_of(f, r->host)[p->card];
+    p->share = MIN(p->share, card.free);
+    p->slots &= ~card.slots;
+  }
+}
+
+ClaimId place_put(DemandClass *c, const Place *p, const ClaimTerms *terms)
+{
+  Fleet *f = c->fleet;
+  int number = row_new(f);
+  ClaimRow *r = claim_at(f, number);
+  row_fill(r, c, p, terms);
+  row_fit(f, r);
+  row_apply(f, r, 1);
+  row_count(f, r, 1);
+  row_link(f, number);
+  return (ClaimId){ number, r->generation };
+}
+
 bool place_claim(DemandClass *c, const Place *p, const ClaimTerms *terms, ClaimId *ret_claim, GError **err)
 {
   Fleet *f = c->fleet;
   bool same = p->host >= 0 && p->host < fleet_hosts(f) && *u32_at(f->generation, p->host) == p->generation;
   if (!same || shared_full(c, p) || filter_fleet(c, NULL) != RULE_NONE || filter_host(c, p->host, NULL) != RULE_NONE)
     return error_false(err, REASON_PLACE_CHANGED, "host", p->host >= 0 && p->host < fleet_hosts(f) ? fleet_host_name(f, p->host) : "?", NULL);
-  int number = row_new(f);
-  ClaimRow *r = claim_at(f, number);
-  row_fill(r, c, p, terms);
-  row_apply(f, r, 1);
-  row_count(f, r, 1);
-  row_link(f, number);
-  *ret_claim = (ClaimId){ number, r->generation };
+  *ret_claim = place_put(c, p, terms);
   return true;
 }
 

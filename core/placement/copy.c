@@ -36,6 +36,7 @@ static void copy_kinds(Fleet *to, const Fleet *from)
     k->labels = copy_set(k->labels);
     k->features = copy_set(k->features);
     k->images = copy_set(k->images);
+    k->stores = copy_set(k->stores);
     k->weight = NULL;
     g_ptr_array_add(to->kinds, k);
     g_hash_table_insert(to->kind_ids, k->text, GUINT_TO_POINTER(i + 1));
@@ -75,6 +76,7 @@ static void copy_arrays(Fleet *to, const Fleet *from)
   to->serials = from->serials;
   to->free_claim = from->free_claim;
   to->n_claims = from->n_claims;
+  to->n_cards = from->n_cards;
   to->used = from->used;
   to->capacity = from->capacity;
 }
@@ -115,6 +117,18 @@ Fleet *fleet_dup(const Fleet *from)
   copy_claims(f);
   mix_dup(f, from);
   return f;
+}
+
+char *fleet_host_text(const Fleet *f, int host)
+{
+  HostState s = state_as_is(f, host);
+  const HostKind *k = kind_at(f, s.kind);
+  GString *text = g_string_new(k->text);
+  state_sort_cards(&s, k);
+  g_string_append_printf(text, " left %d %d %d %d %d", s.vcpus, s.memory, s.huge, s.disk[0], s.disk[1]);
+  for (int i = 0; i < s.n_cards; i++)
+    g_string_append_printf(text, " %d/%d/%x", s.cards[i].free, s.cards[i].type, s.cards[i].slots);
+  return g_string_free(text, FALSE);
 }
 
 /* ── the same numbers by another way ──────────────────────────────────────── */

@@ -101,10 +101,10 @@ static char *demand_text(const Demand *d)
   g_string_append_printf(text, "%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%d|%" G_GINT64_FORMAT "|%s|%d%d|", d->vcpus, d->memory_mib, d->huge,
                          d->disk_mib, d->disk_kind ? d->disk_kind : "", d->one_cell, d->near);
   g_string_append_printf(text, "%d|%s|%" G_GINT64_FORMAT "|%d|%d", g->count, g->profile ? g->profile : "", g->framebuffer_mib, g->share, g->apart);
-  const char *const *lists[] = { g->models, d->labels, d->prefers, d->features, d->hosts };
+  const char *const *lists[] = { g->models, d->labels, d->prefers, d->features, d->hosts, d->stores };
   for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
     append_words(text, lists[i]);
-  g_string_append_printf(text, "|%s|%s|%d|%s|%d", d->image ? d->image : "", d->licence ? d->licence : "", d->licences,
+  g_string_append_printf(text, "|%d|%s|%s|%d|%s|%d", d->stays, d->image ? d->image : "", d->licence ? d->licence : "", d->licences,
                          d->group ? d->group : "", d->group_rule);
 #define X(field, wire, help) g_string_append_printf(text, "|%d", d->policy.field);
   POLICY_WEIGHTS(X)
@@ -141,6 +141,8 @@ static void class_numbers(DemandClass *c, const Demand *d)
   c->disk = (int32_t)d->disk_mib;
   c->one_cell = d->one_cell || d->near;
   c->near = d->near;
+  c->any_store = d->stores != NULL;
+  c->stays = d->stays;
   c->licences = d->licence ? d->licences : 0;
   c->group_rule = d->group ? d->group_rule : GROUP_NONE;
   c->policy = d->policy;
@@ -156,6 +158,7 @@ static void class_words(DemandClass *c, const Demand *d)
   c->labels = id_set_new(&f->words, d->labels);
   c->prefers = id_set_new(&f->words, d->prefers);
   c->features = id_set_new(&f->words, d->features);
+  c->stores = id_set_new(&f->words, d->stores);
   if (d->hosts)
     class_hosts(c, d->hosts);
 }
@@ -203,7 +206,7 @@ static DemandClass *class_like(const DemandClass *c, Fleet *f, char *text)
   copy->cursor = -1;
   copy->not_host = 0;
   copy->hosts = c->hosts ? g_array_copy(c->hosts) : NULL;
-  IdSet *sets[] = { &copy->labels, &copy->prefers, &copy->features };
+  IdSet *sets[] = { &copy->labels, &copy->prefers, &copy->features, &copy->stores };
   for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
     sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
   return copy;
@@ -261,6 +264,7 @@ void demand_class_unref(DemandClass *c)
   id_set_done(&c->labels);
   id_set_done(&c->prefers);
   id_set_done(&c->features);
+  id_set_done(&c->stores);
   g_free(c->text);
   g_free(c);
 }

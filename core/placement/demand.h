@@ -48,6 +48,8 @@ typedef struct {
   GpuWish gpu;
   const char *const *labels, *const *prefers, *const *features;
   const char *const *hosts;        /* the only ones allowed; NULL: all */
+  const char *const *stores;       /* storages one of which the host must have; NULL: any will do */
+  bool stays;                      /* it is on its host already, whatever that one's state is */
   const char *image;               /* to prefer hosts that hold it */
   const char *licence;             /* a counted feature */
   int licences;

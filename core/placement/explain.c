@@ -27,8 +27,10 @@ bool finding_refuse(const Fleet *f, int host, Rule rule, const Finding *finding,
 {
   g_autofree char *wanted = number_text(rule, finding->wanted), *free = number_text(rule, finding->free);
   g_autofree char *capacity = number_text(rule, finding->capacity);
+  const char *text = finding->word ? finding->word : "";
+  g_autofree char *word = g_strndup(text, strcspn(text, "\x1f")); /* what follows tells apart what people call the same */
   return error_false(err, rule_reasons[rule], "host", fleet_host_name(f, host), "wanted", wanted, "free", free, "capacity", capacity, "word",
-                     finding->word ? finding->word : "", NULL);
+                     word, NULL);
 }
 
 GError *explain_error(const Fleet *f, int host, Rule rule, const Finding *finding)
@@ -113,7 +115,7 @@ static void add_bucket(Explanation *e, const DemandClass *c, const Bucket *b)
   }
 }
 
-Explanation *explain_new(DemandClass *c)
+Explanation *explain_rules(DemandClass *c)
 {
   Explanation *e = g_new0(Explanation, 1);
   Finding finding = {};
@@ -128,7 +130,17 @@ Explanation *explain_new(DemandClass *c)
     stopped_add(e->stopped, rule, &finding, 0, e->hosts);
   g_array_sort(e->stopped, compare_stopped);
   g_array_sort(e->stopped_cards, compare_stopped);
-  e->fixes = e->fit ? g_array_new(FALSE, FALSE, sizeof(Fix)) : fixes_new(c);
+  e->fixes = g_array_new(FALSE, FALSE, sizeof(Fix));
+  return e;
+}
+
+Explanation *explain_new(DemandClass *c)
+{
+  Explanation *e = explain_rules(c);
+  if (e->fit)
+    return e;
+  g_array_unref(e->fixes);
+  e->fixes = fixes_new(c);
   return e;
 }
 
@@ -165,7 +177,7 @@ static void text_stopped(GString *text, const Fleet *f, const GArray *all, guint
 }
 
 /* What could be done, as a reason: its text is the way out. */
-static GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us)
+GError *explain_fix_error(const Fleet *f, const Fix *fix, int64_t now_us)
 {
   GError *err = NULL;
   const char *host = fleet_host_name(f, fix->host);
@@ -201,7 +213,7 @@ char *explanation_text(const Fleet *f, const Explanation *e, Lang lang, int64_t 
   text_stopped(text, f, e->stopped, LINES_HOSTS, word_of(lang, "hosts", "호스트"), lang);
   text_stopped(text, f, e->stopped_cards, LINES_CARDS, word_of(lang, "cards", "카드"), lang);
   for (guint i = 0; i < e->fixes->len; i++) {
-    g_autoptr(GError) fix = fix_error(f, &g_array_index(e->fixes, Fix, i), now_us);
+    g_autoptr(GError) fix = explain_fix_error(f, &g_array_index(e->fixes, Fix, i), now_us);
     text_line(text, "→ ", fix, lang);
   }
   return g_string_free(text, FALSE);

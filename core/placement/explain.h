@@ -11,6 +11,10 @@ Rule explain_card(const DemandClass *class, int host, int card, Finding *ret_fin
 /* A finding as an error with numbers in people's units; owned by the caller. */
 GError *explain_error(const Fleet *f, int host, Rule rule, const Finding *finding);
 
+typedef struct Fix Fix;
+/* What could be done, as a reason whose text is the way out; now_us dates the ends of claims. Owned by the caller. */
+GError *explain_fix_error(const Fleet *f, const Fix *fix, int64_t now_us);
+
 /* Hosts (or cards) that one rule stops over one word. */
 typedef struct {
   Rule rule;
@@ -26,7 +30,7 @@ typedef struct {
 ENUM_DECLARE(FixKind, fix_kind, FIX_KINDS, N_FIX_KINDS)
 
 /* A way out, after which place_find succeeds. */
-typedef struct {
+struct Fix {
   FixKind kind;
   const char *profile;   /* SMALLER: the largest smaller one that fits, borrowed; NULL: a share */
   int share;             /* SMALLER: of a card, 1/1000 */
@@ -35,7 +39,7 @@ typedef struct {
   int64_t ends_us;       /* ENDS: when */
   int host;              /* where room is or comes to be */
   Place to;              /* MOVE: where it goes, for place_move */
-} Fix;
+};
 
 typedef struct {
   int hosts, fit;        /* all hosts, those with room */
@@ -47,6 +51,8 @@ typedef struct {
 
 /* Looks at each state of a host once, and at claims only for the fixes. Owned by the caller. */
 Explanation *explain_new(DemandClass *class);
+/* The same without the ways out. */
+Explanation *explain_rules(DemandClass *class);
 void explanation_free(Explanation *e);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Explanation, explanation_free)
 /* Lines for people, at most 20. now_us dates the ends of claims. Owned by the caller. */

@@ -95,7 +95,7 @@ static bool kind_up(const DemandClass *c, const HostKind *k, Finding *f)
 {
   if (!k->up)
     note_word(f, k->state);
-  return k->up;
+  return k->up || c->stays;
 }
 
 static bool has_all(const DemandClass *c, const IdSet *has, const IdSet *wanted, Finding *f)
@@ -115,6 +115,16 @@ static bool kind_labels(const DemandClass *c, const HostKind *k, Finding *f)
 static bool kind_features(const DemandClass *c, const HostKind *k, Finding *f)
 {
   return has_all(c, &k->features, &c->features, f);
+}
+
+static bool kind_stores(const DemandClass *c, const HostKind *k, Finding *f)
+{
+  for (int i = 0; i < c->stores.n; i++)
+    if (id_set_has(&k->stores, c->stores.ids[i]))
+      return true;
+  if (c->any_store)
+    note_word(f, c->image ? words_text(&c->fleet->words, c->image - 1) : "it");
+  return !c->any_store;
 }
 
 static bool disk_kind_is(const DemandClass *c, const HostKind *k, int disk)
@@ -144,7 +154,8 @@ static const struct {
   Rule rule;
   bool (*fits)(const DemandClass *c, const HostKind *k, Finding *f);
 } kind_rules[] = {
-  { RULE_STATE, kind_up }, { RULE_LABEL, kind_labels }, { RULE_FEATURE, kind_features }, { RULE_DISK_KIND, kind_disks }, { RULE_MODEL, kind_model },
+  { RULE_STATE, kind_up }, { RULE_LABEL, kind_labels }, { RULE_FEATURE, kind_features }, { RULE_STORES, kind_stores },
+  { RULE_DISK_KIND, kind_disks }, { RULE_MODEL, kind_model },
 };
 
 Rule filter_kind(const DemandClass *c, const HostKind *k, Finding *finding)

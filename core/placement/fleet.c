@@ -17,6 +17,7 @@ static void kind_free(void *data)
   id_set_done(&k->labels);
   id_set_done(&k->features);
   id_set_done(&k->images);
+  id_set_done(&k->stores);
   g_free(k);
 }
 
@@ -177,6 +178,12 @@ static bool kind_disks(Fleet *f, HostKind *k, const HostSpec *spec, GError **err
   return true;
 }
 
+int card_spec_compare(const CardSpec *a, const CardSpec *b)
+{
+  uint64_t x = hash_text(a->model), y = hash_text(b->model);
+  return x != y ? (x > y ? 1 : -1) : a->cell - b->cell;
+}
+
 typedef struct {
   uint64_t hash;
   int model, cell;
@@ -236,6 +243,7 @@ static char *kind_text(const Fleet *f, const HostKind *k, const HostSpec *spec)
   append_list(text, "labels", spec->labels);
   append_list(text, "features", spec->features);
   append_list(text, "images", spec->images);
+  append_list(text, "stores", spec->stores);
   for (int i = 0; i < spec->n_disks; i++)
     g_string_append_printf(text, "|%s %s %d", spec->disks[i].kind, spec->disks[i].shared ? spec->disks[i].shared : "", k->full.disk[i]);
   for (int i = 0; i < spec->n_cards; i++)
@@ -263,6 +271,7 @@ static HostKind *kind_new(Fleet *f, const HostSpec *spec, GError **err)
   k->labels = id_set_new(&f->words, spec->labels);
   k->features = id_set_new(&f->words, spec->features);
   k->images = id_set_new(&f->words, spec->images);
+  k->stores = id_set_new(&f->words, spec->stores);
   k->text = kind_text(f, k, spec);
   k->hash = hash_text(k->text);
   return k;
@@ -293,14 +302,9 @@ static void sum_add(FleetSum *sum, const HostState *s, int sign)
     sum->cards += sign * s->cards[i].free;
 }
 
-bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err)
+static int host_append(Fleet *f, const char *spec_name, uint32_t kind)
 {
-  if (fleet_find_host(f, spec->name) >= 0)
-    return error_false(err, REASON_EXISTS, "kind", "host", "name", spec->name, NULL);
-  HostKind *k = numbers_ok(spec, err) ? kind_new(f, spec, err) : NULL;
-  if (!k)
-    return false;
-  uint32_t kind = kind_intern(f, k), zero = 0;
+  uint32_t zero = 0;
   int32_t none = -1, first = (int32_t)f->cards->len;
   HostState full = kind_at(f, kind)->full;
   int host = (int)f->kind->len;
@@ -312,12 +316,65 @@ bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err)
   g_array_append_val(f->generation, zero);
   g_array_append_val(f->first_claim, none);
   g_array_append_vals(f->cards, full.cards, full.n_cards);
-  char *name = g_strdup(spec->name);
+  char *name = g_strdup(spec_name);
   g_ptr_array_add(f->host_names, name);
   g_hash_table_insert(f->names, name, GINT_TO_POINTER(host + 1));
   sum_add(&f->capacity, &full, 1);
+  f->n_cards += full.n_cards;
   bucket_enter(f, host, &full);
-  *ret_host = host;
+  return host;
+}
+
+static bool name_free(const Fleet *f, const char *name, GError **err)
+{
+  return fleet_find_host(f, name) < 0 || error_false(err, REASON_EXISTS, "kind", "host", "name", name, NULL);
+}
+
+bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err)
+{
+  HostKind *k = name_free(f, spec->name, err) && numbers_ok(spec, err) ? kind_new(f, spec, err) : NULL;
+  if (!k)
+    return false;
+  *ret_host = host_append(f, spec->name, kind_intern(f, k));
+  return true;
+}
+
+bool fleet_add_like(Fleet *f, const char *name, int like, GError **err)
+{
+  if (!name_free(f, name, err))
+    return false;
+  host_append(f, name, *u32_at(f->kind, like));
+  return true;
+}
+
+/* Its cards lie where they lay if there are no more of them. */
+static void host_lay_cards(Fleet *f, int host, int had, const HostState *full)
+{
+  int32_t at = *i32_at(f->first_card, host);
+  if (full->n_cards > had) {
+    at = (int32_t)f->cards->len;
+    g_array_append_vals(f->cards, full->cards, full->n_cards);
+  } else {
+    memcpy(&g_array_index(f->cards, CardState, at), full->cards, full->n_cards * sizeof *full->cards);
+  }
+  *i32_at(f->first_card, host) = at;
+}
+
+bool fleet_put_host(Fleet *f, int host, const HostSpec *spec, GError **err)
+{
+  g_assert(*i32_at(f->first_claim, host) < 0);
+  HostKind *k = numbers_ok(spec, err) ? kind_new(f, spec, err) : NULL;
+  if (!k)
+    return false;
+  HostState was = kind_at(f, *u32_at(f->kind, host))->full;
+  uint32_t kind = kind_intern(f, k);
+  HostState full = kind_at(f, kind)->full;
+  sum_add(&f->capacity, &was, -1);
+  sum_add(&f->capacity, &full, 1);
+  f->n_cards += full.n_cards - was.n_cards;
+  host_lay_cards(f, host, was.n_cards, &full);
+  *u32_at(f->kind, host) = kind;
+  bucket_move(f, host, &full);
   return true;
 }
 
@@ -330,7 +387,7 @@ static uint32_t kind_in_state(Fleet *f, const HostKind *old, const char *state)
   k->text = g_strconcat(state, strchr(old->text, '|'), NULL);
   k->hash = hash_text(k->text);
   k->weight = NULL;
-  IdSet *sets[] = { &k->labels, &k->features, &k->images };
+  IdSet *sets[] = { &k->labels, &k->features, &k->images, &k->stores };
   for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
     sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
   return kind_intern(f, k);
@@ -351,7 +408,7 @@ int fleet_hosts(const Fleet *f)
 
 int fleet_cards(const Fleet *f)
 {
-  return (int)f->cards->len;
+  return f->n_cards;
 }
 
 int fleet_buckets(const Fleet *f)

@@ -59,6 +59,7 @@ typedef struct {
   const char *state;              /* "up", else why nothing goes there: "draining" */
   int64_t vcpus, memory_mib, huge_mib;
   const char *const *labels, *const *features, *const *images;
+  const char *const *stores;      /* storages it has, by name: for demands that must have one of some */
   int n_cells, n_cards, n_disks;
   const CellSpec *cells;
   const CardSpec *cards;
@@ -85,6 +86,12 @@ void fleet_put_licence(Fleet *f, const char *name, int64_t total);
 /* Adds a host; *ret_host is its number for as long as the fleet lives. Errors: EXISTS, TOO_LARGE, NOT_FOUND (card model, shared
  * storage), BAD_VALUE (a card's cell). */
 bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err);
+/* The same host with other capacities, cards, labels: nobody may have a claim on it. Errors as fleet_add_host. */
+bool fleet_put_host(Fleet *f, int host, const HostSpec *spec, GError **err);
+/* A host of that name that is as another one is with nothing claimed. Errors: EXISTS. */
+bool fleet_add_like(Fleet *f, const char *name, int like, GError **err);
+/* The order in which a host counts its cards: by model and cell, whatever order they were given in. */
+int card_spec_compare(const CardSpec *a, const CardSpec *b);
 /* The host's state in one word: "up" takes desktops, anything else says why not. */
 void fleet_set_state(Fleet *f, int host, const char *state);
 
@@ -108,6 +115,10 @@ FleetSum fleet_capacity(const Fleet *f, int host);
 /* Free share of a card in 1/1000; card counts from 0 in the host's spec, sorted by model and cell. */
 int fleet_card_free(const Fleet *f, int host, int card);
 const char *fleet_card_model(const Fleet *f, int host, int card);
+
+/* What a host is and has left, as text without numbers that were given out on the way: two fleets that say the same of each host are
+ * alike. Owned by the caller. For tests. */
+char *fleet_host_text(const Fleet *f, int host);
 
 /* Every number of the fleet again from capacities and claims alone; *ret_why says what differs. For tests. */
 bool fleet_check(const Fleet *f, char **ret_why);

@@ -39,7 +39,7 @@ typedef struct {
   char *state;
   bool up;
   HostState full;     /* nothing claimed */
-  IdSet labels, features, images;
+  IdSet labels, features, images, stores;
   int n_disks;
   uint32_t disk_kind[DISKS_MOST];
   int shared[DISKS_MOST];           /* index of a shared storage, -1: local */
@@ -129,6 +129,7 @@ struct Fleet {
   GHashTable *groups;       /* group id → GHashTable host → number of claims */
   /* hosts: one array each */
   GArray *kind, *bucket, *next, *before, *first_card, *generation, *first_claim;
+  int n_cards;
   GArray *cards;            /* CardState in the order of the kind's models and cells */
   /* buckets */
   GArray *buckets;          /* Bucket */
@@ -228,7 +229,8 @@ struct DemandClass {
   Need need[MODELS_MOST];
   uint32_t models;    /* that offer it */
   int need_milli;     /* least share of all vGPUs together, for sums */
-  IdSet labels, prefers, features;
+  IdSet labels, prefers, features, stores;
+  bool any_store, stays;
   uint32_t image, licence, group;   /* id + 1 */
   int licences;
   GroupRule group_rule;

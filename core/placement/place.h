@@ -12,6 +12,7 @@
   X(RULE_HOSTS, "hosts", PLACE_HOSTS) \
   X(RULE_LABEL, "label", PLACE_LABEL) \
   X(RULE_FEATURE, "cpu-feature", PLACE_FEATURE) \
+  X(RULE_STORES, "image", PLACE_STORES) \
   X(RULE_DISK_KIND, "storage-kind", PLACE_DISK_KIND) \
   X(RULE_MODEL, "card-model", PLACE_MODEL) \
   X(RULE_VCPUS, "vcpus", PLACE_VCPUS) \
@@ -73,6 +74,9 @@ typedef struct {
 
 /* Takes a place for class. Errors: PLACE_CHANGED where the host's generation is not the place's any more. */
 bool place_claim(DemandClass *class, const Place *place, const ClaimTerms *terms, ClaimId *ret_claim, GError **err);
+/* Takes what is known to be taken, as it is: no rule is asked, CPUs and memory may go below 0, of a part of a card as much is
+ * taken as is free. */
+ClaimId place_put(DemandClass *class, const Place *place, const ClaimTerms *terms);
 /* Gives a claim back. Errors: PLACE_STALE where the id names an earlier owner of that number: the present one keeps it. */
 bool place_release(Fleet *f, ClaimId claim, GError **err);
 

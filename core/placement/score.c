@@ -430,7 +430,8 @@ static uint64_t score_key(const DemandClass *c, const HostKind *k, const HostSta
   score += p->image && c->image && !id_set_has(&k->images, c->image - 1) ? p->image * TERM : 0;
   score += p->prefer ? p->prefer * lacking(&k->labels, &c->prefers) : 0;
   int64_t weight = MAX(1, p->fragments + p->pack + p->spread);
-  int64_t steps = (score + 100 * STEP * (INT64_C(1) << 20)) / (weight * STEP);
+  int step = p->fragments ? STEP : 1;
+  int64_t steps = (score + 100 * (int64_t)step * (INT64_C(1) << 20)) / (weight * step);
   return (uint64_t)steps << 16 | tightness(after);
 }
 
