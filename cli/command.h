@@ -108,6 +108,9 @@ void status_print(json_t *status, Lang lang);
 bool command_template_check(Command *command, GError **err);
 /* Looks at the template of a request before it is sent; says on standard error where its name is not the family's. TEMPLATE_FINDINGS. */
 bool template_add_check(const Command *command, json_t *body, GError **err);
+/* sarang plan; and its text of an answer, which explain prints as well. */
+bool command_plan(Command *command, GError **err);
+void plan_print(json_t *plan, Lang lang);
 bool command_plan_replay(Command *command, GError **err);
 bool command_gpu_tree(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);

@@ -294,6 +294,17 @@ static void print_events(json_t *events, Lang lang)
   }
 }
 
+/* Of a session that waits for a desktop: where one could go, and what stops it. NULL where it has one, or who asks may not know. */
+static json_t *placement_of(Command *c, Noun noun, json_t *object)
+{
+  json_t *plan = NULL;
+  if (noun != NOUN_SESSION || strcmp(member(object, "state"), "requested"))
+    return NULL;
+  g_autofree char *path = client_path(API_SESSION_EXPLAIN, member(object, "name"));
+  client_ask(&c->place, METHOD_POST, path, NULL, &plan, NULL, NULL);
+  return plan;
+}
+
 static bool explain_object(Command *c, Noun noun, const char *name, GError **err)
 {
   json_auto_t *object = NULL;
@@ -304,11 +315,13 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   Lang lang = people ? c->place.lang : LANG_EN;
   c->place.lang = lang;
   json_auto_t *about = explain_summary(noun, object, lang), *around = around_of(c, noun, object);
-  json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
+  json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name), *placement = placement_of(c, noun, object);
   if (!people) {
     json_object_set(about, "around", around);
     json_object_set(about, "desktops", counts);
     json_object_set(about, "events", events);
+    if (placement)
+      json_object_set(about, "placement", placement);
     OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
     output_print(&style, noun, about);
     return true;
@@ -317,6 +330,8 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   print_summary(about, lang);
   print_around(around, lang);
   print_counts(counts, lang);
+  if (placement)
+    plan_print(placement, lang);
   print_events(events, lang);
   return true;
 }

@@ -1,7 +1,9 @@
-/* sarang plan replay: what recorded demand would have met on more or fewer hosts, played here, without a daemon. */
+/* sarang plan: where more desktops would go, by the daemon's own placement. sarang plan replay: what recorded demand would have met on more or
+ * fewer hosts, played here, without a daemon. */
 #include <stdio.h>
 
 #include "cli/command.h"
+#include "cli/output.h"
 #include "core/placement/replay.h"
 #include "core/text.h"
 
@@ -59,4 +61,99 @@ bool command_plan_replay(Command *c, GError **err)
   g_autofree char *table = replay_table(results, n, c->place.lang), *plot = replay_svg(results, n);
   fputs(table, stdout);
   return !svg || write_text(svg, plot, err);
+}
+
+/* ── what if ──────────────────────────────────────────────────────────────── */
+
+enum { PLACES_MOST = 6 };
+
+static int number_of(json_t *object, const char *name)
+{
+  return (int)json_integer_value(json_object_get(object, name));
+}
+
+static const char *reason_text(json_t *row)
+{
+  const char *text = json_string_value(json_object_get(json_object_get(row, "reason"), "text"));
+  return text ? text : "";
+}
+
+static void print_places(json_t *plan, Lang lang)
+{
+  size_t i;
+  json_t *place, *places = json_object_get(plan, "places");
+  int rest = 0;
+  json_array_foreach(places, i, place) {
+    if (i < PLACES_MOST)
+      printf("%6d %s  %s\n", number_of(place, "desktops"), say(lang, "desktops"), json_string_value(json_object_get(place, "host")));
+    else
+      rest += number_of(place, "desktops");
+  }
+  if (rest)
+    printf("%6d %s  %s\n", rest, say(lang, "desktops"), say(lang, "on other hosts"));
+}
+
+static void print_stopped(json_t *rows, const char *what, Lang lang)
+{
+  size_t i;
+  json_t *row;
+  json_array_foreach(rows, i, row)
+    printf("%6d %s  %-14s %s%s\n", number_of(row, "n"), say(lang, what), json_string_value(json_object_get(row, "rule")),
+           number_of(row, "n") > 1 ? say(lang, "at best: ") : "", reason_text(row));
+}
+
+void plan_print(json_t *plan, Lang lang)
+{
+  size_t i;
+  json_t *fix;
+  printf(say(lang, "%d of %d more desktops have a place"), number_of(plan, "placed"), number_of(plan, "count"));
+  printf("\n");
+  print_places(plan, lang);
+  if (json_object_get(plan, "hosts_in_all")) {
+    printf(say(lang, "%d of %d hosts have room for the next"), number_of(plan, "hosts_with_room"), number_of(plan, "hosts_in_all"));
+    printf("\n");
+  }
+  print_stopped(json_object_get(plan, "hosts_stopped"), "hosts", lang);
+  print_stopped(json_object_get(plan, "cards_stopped"), "cards", lang);
+  json_array_foreach(json_object_get(plan, "fixes"), i, fix)
+    printf("→ %s\n", reason_text(fix));
+}
+
+static bool plan_body(Command *c, json_t *body, GError **err)
+{
+  const char *count = command_flag(c, "count"), *file = command_flag(c, "add_hosts");
+  int64_t n = 1;
+  if (count && !number_flag("--count", count, 10000, &n, err))
+    return false;
+  g_autofree char *hosts = NULL;
+  if (file && !read_text(file, &hosts, err))
+    return false;
+  json_object_set_new(body, "count", json_integer(n));
+  if (hosts)
+    json_object_set_new(body, "add_hosts", json_string(hosts));
+  static const char *const texts[] = { "without_host", "profile" };
+  for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
+    if (command_flag(c, texts[i]))
+      json_object_set_new(body, texts[i], json_string(command_flag(c, texts[i])));
+  return true;
+}
+
+bool command_plan(Command *c, GError **err)
+{
+  json_auto_t *body = json_object(), *plan = NULL;
+  bool people = c->form == OUTPUT_TABLE || c->form == OUTPUT_WIDE;
+  if (!plan_body(c, body, err))
+    return false;
+  if (!people)
+    c->place.lang = LANG_EN;
+  g_autofree char *path = client_path(API_POOL_PLAN, command_flag(c, "pool"));
+  if (!client_ask(&c->place, METHOD_POST, path, body, &plan, NULL, err))
+    return false;
+  if (people) {
+    plan_print(plan, c->place.lang);
+    return true;
+  }
+  OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
+  output_print(&style, NOUN_POOL, plan);
+  return true;
 }

@@ -1,4 +1,5 @@
 #include "core/brain_parts.h"
+#include "core/ledger.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,9 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
   g_hash_table_unref(b->uses);
+  g_clear_pointer(&b->placing, g_hash_table_unref);
+  g_clear_pointer(&b->ledger, ledger_free);
+  g_free(b->mix);
   g_clear_pointer(&b->cards, g_hash_table_unref);
   g_clear_pointer(&b->looks, g_hash_table_unref);
   g_free(b->controller);

@@ -45,6 +45,8 @@ typedef struct {
   bool asked;
 } Measure;
 
+typedef struct Ledger Ledger;
+
 struct Brain {
   BrainOptions options;
   State *state;
@@ -68,6 +70,9 @@ struct Brain {
   int64_t uses_written_us;
   int64_t pruned_us;        /* when old history was let go last */
   GHashTable *cards;        /* gpu → CardPicture: its object's types and parts, read */
+  struct Ledger *ledger;    /* the fleet of the model; NULL = nobody asked yet */
+  GHashTable *placing;      /* pool → GPtrArray of DemandClass: what it asks for, with what is known of it */
+  char *mix;                /* what the fleet was told of the demand mix */
   GHashTable *looks;        /* host → when its cards were last asked for, int64_t * */
   void *reply;              /* of the request being handled */
   const char *actor;        /* who asked for what is being done; NULL = nobody, it follows by itself */
@@ -153,18 +158,17 @@ void gpus_look(Brain *b, const char *host, int64_t age_s);
 /* What was seen of a card, borrowed until it is seen again. */
 const GpuCard *gpu_picture(Brain *b, const Gpu *gpu);
 void gpus_forget(Brain *b, const char *host);
+/* A claim of ours names that part of the card. */
+bool gpu_part_is_claimed(Brain *b, const char *gpu, const GpuPart *part);
 /* The part of a claim as its card shows it, or NULL. */
 const GpuPart *vgpu_part(Brain *b, const Vgpu *claim);
 
 /* ── vgpus.c ── */
 /* The class of a pool's desktops, or NULL; *ret_n: how many parts. NOT_FOUND for one that is named and not there. */
 bool gpu_wish(Brain *b, const Pool *pool, const TemplateVersion *template, const GpuClass **ret_class, int64_t *ret_n, GError **err);
-typedef struct {
-  int rank, stranded;  /* sums over the parts: less is better */
-} GpuScore;
-/* Whether the host's cards could give n parts of class now; else why, card by card. */
-bool gpus_fit(Brain *b, const GpuClass *class, int64_t n, const char *host, GpuScore *ret_score, char **ret_why);
-/* Claims what the desktop lacks at its generation: where it was before if that card can, else where fewest others are stranded. NO_GPU. */
+/* A claim that is let go of, and whose part the same slot's next claim takes over. */
+bool vgpu_is_succeeded(Brain *b, const Vgpu *claim);
+/* Claims what the desktop lacks at its generation: where it was before if that card can, else where placement says. NO_GPU. */
 bool vgpus_claim(Brain *b, const char *desktop, GError **err);
 /* Claims of generations up to clone are let go of (INT64_MAX: all). */
 void vgpus_let_go(Brain *b, const char *desktop, int64_t clone);
@@ -247,14 +251,16 @@ void storage_measured(Brain *b, const char *name, const StepResult *result);
 /* Bytes that are free for one more copy, less what copies under way will take; INT64_MAX where nobody has measured it. */
 int64_t storage_room_bytes(Brain *b, const Storage *storage);
 
+/* ── placing.c ── */
+/* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of the hosts. */
+bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
+
 /* ── pools.c ── */
 void pool_reconcile(Brain *b, const char *name);
 void pool_failed(Brain *b, const char *name, const GError *err);
 void pool_due(Brain *b, const char *name);
 /* Room has come: pools that had none for what they lack look again. */
 void pools_wake(Brain *b);
-/* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of each host. */
-bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
 /* The version that NAME or NAME@N stands for: the newest that is usable. NOT_FOUND, IMAGE_NOT_READY. */
 const ImageVersion *image_resolve(Brain *b, const char *name, GError **err);
 const TemplateVersion *template_resolve(Brain *b, const char *name, GError **err);
@@ -303,6 +309,8 @@ bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_change(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_pause(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_resume(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_session_explain(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/gpu_pick.h"
+#include "core/gpu_json.h"
 
 static char *dump(json_t *take_json)
 {

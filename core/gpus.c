@@ -1,7 +1,7 @@
 /* Graphics cards: what hosts show of them, held against the claims. What differs is marked on the card and on the claim; what is foreign is
  * counted and left alone; what is ours and nobody's goes, after a time in which its owner might still turn up. */
 #include "core/brain_parts.h"
-#include "core/gpu_pick.h"
+#include "core/gpu_json.h"
 
 #include <string.h>
 
@@ -115,12 +115,50 @@ static int compare_texts(const void *a, const void *b)
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static int known_max(const GpuCard *was, const char *type)
+{
+  for (guint i = 0; i < was->types->len; i++)
+    if (!strcmp(((GpuType *)was->types->pdata[i])->id, type))
+      return ((GpuType *)was->types->pdata[i])->max;
+  return 0;
+}
+
+/* The type with most framebuffer has all of the card's. */
+static int framebuffer_of(const GpuCard *card)
+{
+  int most = 0;
+  for (guint i = 0; i < card->types->len; i++)
+    most = MAX(most, ((GpuType *)card->types->pdata[i])->framebuffer_mib);
+  return most;
+}
+
+static int seen_of(const GpuCard *card, const GpuType *type)
+{
+  int seen = type->free;
+  for (guint i = 0; i < card->parts->len; i++)
+    seen += !g_strcmp0(((GpuPart *)card->parts->pdata[i])->type, type->id);
+  return seen;
+}
+
+/* Not every card tells how many of a type it takes when empty: then its framebuffer does, or it is the most that was ever seen of it. */
+static void most_learn(const GpuCard *was, GpuCard *card)
+{
+  int framebuffer_mib = card->backend == GPU_VENDOR_VF ? framebuffer_of(card) : 0;
+  for (guint i = 0; i < card->types->len; i++) {
+    GpuType *type = card->types->pdata[i];
+    int all = type->framebuffer_mib ? framebuffer_mib / type->framebuffer_mib : 0;
+    if (type->max <= 0)
+      type->max = all ? all : MAX(known_max(was, type->id), seen_of(card, type));
+  }
+}
+
 static void facts_keep(Brain *b, const char *name, GpuCard *card, int64_t looked_us)
 {
   g_ptr_array_sort(card->types, compare_types); /* hosts list them as they please, and an order is no news */
   g_ptr_array_sort(card->parts, compare_parts);
   g_ptr_array_sort(card->functions, compare_texts);
   const Gpu *was = GET(b, Gpu, GPU, name);
+  most_learn(gpu_picture(b, was), card);
   Gpu *probe = (Gpu *)object_dup(&schemas[NOUN_GPU], &was->head);
   facts_fill(probe, card);
   if (!facts_same(was, probe)) {
@@ -179,7 +217,7 @@ typedef struct {
   int used, foreign, orphans, missing;
 } Difference;
 
-static bool part_has_claim(Brain *b, const char *gpu, const GpuPart *part)
+bool gpu_part_is_claimed(Brain *b, const char *gpu, const GpuPart *part)
 {
   g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
   for (guint i = 0; i < names->len; i++)
@@ -216,7 +254,7 @@ static void parts_judge(Brain *b, const char *name, Difference *sum)
   for (guint i = 0; i < card->parts->len; i++) {
     const GpuPart *part = card->parts->pdata[i];
     sum->used++;
-    if (part_has_claim(b, name, part))
+    if (gpu_part_is_claimed(b, name, part))
       continue;
     bool ours = part->marked && part->uuid[0];
     sum->orphans += ours;

@@ -13,6 +13,7 @@ ENUM_DEFINE(ImageState, image_state, IMAGE_STATES, N_IMAGE_STATES)
 ENUM_DEFINE(ImageFormat, image_format, IMAGE_FORMATS, N_IMAGE_FORMATS)
 ENUM_DEFINE(PoolKind, pool_kind, POOL_KINDS, N_POOL_KINDS)
 ENUM_DEFINE(PoolState, pool_state, POOL_STATES, N_POOL_STATES)
+ENUM_DEFINE(PoolPolicy, pool_policy, POOL_POLICIES, N_POOL_POLICIES)
 ENUM_DEFINE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 ENUM_DEFINE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
 ENUM_DEFINE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
@@ -89,10 +90,20 @@ Noun noun_find(const char *text)
   return N_NOUNS;
 }
 
-enum { OVERCOMMIT_CPUS = 4 };
+enum { OVERCOMMIT_CPUS_PCT = 400 };
 
-int64_t host_offer_vcpus(const Host *h) { return h->vcpus ? h->vcpus : h->host_cpus * OVERCOMMIT_CPUS; }
-int64_t host_offer_mib(const Host *h) { return h->memory_mib ? h->memory_mib : h->host_memory_mib - h->host_memory_mib / 10; }
+int64_t host_offer_vcpus(const Host *h)
+{
+  int64_t pct = h->cpu_overcommit_pct ? h->cpu_overcommit_pct : OVERCOMMIT_CPUS_PCT;
+  return capacity_of(h->vcpus ? h->vcpus : h->host_cpus, h->vcpus ? 100 : pct, h->cpu_reserve);
+}
+
+int64_t host_offer_mib(const Host *h)
+{
+  int64_t pct = h->memory_overcommit_pct ? h->memory_overcommit_pct : 100;
+  int64_t reserve = h->memory_reserve_mib || h->memory_mib ? h->memory_reserve_mib : h->host_memory_mib / 10;
+  return capacity_of(h->memory_mib ? h->memory_mib : h->host_memory_mib, h->memory_mib ? 100 : pct, reserve);
+}
 
 static void change_clear(void *change)
 {

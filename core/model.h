@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/gpu.h"
+#include "core/placement/demand.h"
 #include "core/schema.h"
 
 /* NOUN, "noun", "plural", Struct: hosts, storages … in the order in which a store loads them */
@@ -100,6 +101,8 @@ ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 #define PERSONALISE_MODES(X) \
   X(PERSONALISE_TEMPLATE, "template") X(PERSONALISE_AGENT, "agent") X(PERSONALISE_SEED, "seed") X(PERSONALISE_NONE, "none")
 ENUM_DECLARE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
+#define POOL_POLICIES(X) X(PLACE_AUTO, "auto") X(PLACE_SPREAD, "spread") X(PLACE_PACK, "pack") X(PLACE_FRAGMENTS, "fragments")
+ENUM_DECLARE(PoolPolicy, pool_policy, POOL_POLICIES, N_POOL_POLICIES)
 #define CLIPBOARD_MODES(X) \
   X(CLIPBOARD_BOTH, "both") X(CLIPBOARD_TO_GUEST, "to-guest") X(CLIPBOARD_FROM_GUEST, "from-guest") X(CLIPBOARD_NONE, "none")
 ENUM_DECLARE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
@@ -134,6 +137,11 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TEXT, ssh_host_key, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100, "fingerprint of the host's own key, SHA256:… as ssh-keygen -l tells it") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
+  F(INT, cpu_overcommit_pct, F_IN | F_CHANGE | F_WIDE, NULL, 0, 10000, "virtual CPUs to hand out for 100 of the host's own, where vcpus is 0; 0 = 400") \
+  F(INT, cpu_reserve, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs of these that stay the host's") \
+  F(INT, memory_overcommit_pct, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1000, "memory to hand out in percent of the host's, where memory_mib is 0; 0 = 100") \
+  F(INT, memory_reserve_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "MiB of these that stay the host's; 0 = a tenth of the host's memory") \
+  F(LIST, labels, F_IN | F_CHANGE | F_WIDE, NULL, 0, 64, "what pools may ask of their hosts, such as rack-a") \
   F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
   F(INT, starts, F_IN | F_CHANGE | F_WIDE, NULL, 1, 64, "desktops that may be starting at the same time (default 4)") \
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "as the host tells it") \
@@ -228,6 +236,12 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(REF, image, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 80, "image; a version by NAME@N, else the newest that is ready") \
   F(LIST, storages, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 1000, "storages it may use; empty = where the image is") \
   F(LIST, hosts, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 10000, "hosts it may use; empty = all") \
+  F(LIST, labels, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 64, "labels that a host of its desktops must have") \
+  F(LIST, prefers, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 64, "labels that a host of its desktops should have") \
+  F(ENUM, policy, F_IN | F_CHANGE | F_WIDE | F_STAFF, &pool_policy_names, 0, 0, "which host is best: spread (the emptiest), pack (the fullest), fragments (where the least of what cards could give is lost), or auto: fragments with a GPU class, else spread") \
+  F(LIST, weights, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 16, "rules of the policy weighed otherwise, 0 to 100: keep-gpu=0, image=50") \
+  F(TEXT, group, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "its desktops count as of this group, with those of other pools") \
+  F(ENUM, group_rule, F_IN | F_CHANGE | F_WIDE | F_STAFF, &group_rule_names, 0, 0, "together (on hosts that have one of the group), apart (one of the group a host) or none") \
   F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
   F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent, seed (the desktop is started anew with it), none, or as the template says (default)") \
   F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \

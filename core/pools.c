@@ -1,5 +1,6 @@
 /* Pools: how many desktops there should be, where the next one goes, and when growth stops. */
 #include "core/brain_parts.h"
+#include "core/placing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,137 +40,6 @@ const TemplateVersion *template_resolve(Brain *b, const char *name, GError **err
       best = v;
   }
   return best ? best : error_null(err, REASON_NOT_FOUND, "kind", "template", "name", name, NULL);
-}
-
-/* ── where the next desktop goes ──────────────────────────────────────────── */
-
-typedef struct {
-  const Pool *pool;
-  const ImageVersion *image;
-  int64_t vcpus, memory_mib;
-  const GpuClass *class;  /* NULL = no GPU */
-  int64_t gpus;
-} Wish;
-
-/* What a host would give. */
-typedef struct {
-  const Storage *storage;
-  GpuScore gpus;
-  int desktops;
-} Place;
-
-static bool list_allows(char **list, const char *name)
-{
-  return !list || g_strv_contains((const char *const *)list, name);
-}
-
-/* A full copy takes as much as the image; what an overlay will grow to nobody knows. */
-static bool copy_fits(Brain *b, const Wish *w, const Storage *storage, char **ret_why)
-{
-  int64_t wanted = w->pool->disk == DISK_COPY ? w->image->size_bytes : 0, room = wanted ? storage_room_bytes(b, storage) : INT64_MAX;
-  if (wanted <= room)
-    return true;
-  g_free(*ret_why);
-  *ret_why = g_strdup_printf("storage %s has room for %" G_GINT64_FORMAT " MiB of its %" G_GINT64_FORMAT ", a copy of %s takes %" G_GINT64_FORMAT,
-                             storage->head.name, room >> 20, storage->total_bytes >> 20, w->image->head.name, (wanted + (1 << 20) - 1) >> 20);
-  return false;
-}
-
-static bool storage_serves(const Wish *w, const Storage *storage, const char *host)
-{
-  return storage && list_allows(w->pool->storages, storage->head.name) && list_allows(storage->hosts, host);
-}
-
-/* The first storage that the pool may use, that holds the image, that the host has, and that has room; else why there is none. */
-static const Storage *storage_for(Brain *b, const Wish *w, const char *host, char **ret_why)
-{
-  *ret_why = g_strdup_printf("it has no storage of the pool that holds %s", w->image->head.name);
-  for (char **s = w->image->storages; s && *s; s++) {
-    const Storage *storage = GET(b, Storage, STORAGE, *s);
-    if (!storage_serves(w, storage, host) || !copy_fits(b, w, storage, ret_why))
-      continue;
-    g_clear_pointer(ret_why, g_free);
-    return storage;
-  }
-  return NULL;
-}
-
-static bool fits(int64_t used, int64_t wanted, int64_t capacity, const char *what, char **ret_why)
-{
-  if (used + wanted <= capacity)
-    return true;
-  *ret_why = g_strdup_printf("%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " taken, %" G_GINT64_FORMAT " wanted", what, used, capacity, wanted);
-  return false;
-}
-
-/* true ⇔ the host takes one more; else *ret_why has the first rule that fails, with its numbers. */
-static bool host_takes(Brain *b, const Wish *w, const Host *h, Place *ret_place, char **ret_why)
-{
-  if (h->state != HOST_UP) {
-    *ret_why = g_strdup_printf("it is %s", host_state_name(h->state));
-    return false;
-  }
-  if (!list_allows(w->pool->hosts, h->head.name)) {
-    *ret_why = g_strdup("the pool does not use it");
-    return false;
-  }
-  ret_place->storage = storage_for(b, w, h->head.name, ret_why);
-  if (!ret_place->storage)
-    return false;
-  HostUse use = state_host_use(b->state, h->head.name);
-  ret_place->desktops = use.desktops;
-  return fits(use.memory_mib, w->memory_mib, host_offer_mib(h), "memory in MiB", ret_why) &&
-         fits(use.vcpus, w->vcpus, host_offer_vcpus(h), "virtual CPUs", ret_why) &&
-         (!w->class || gpus_fit(b, w->class, w->gpus, h->head.name, &ret_place->gpus, ret_why));
-}
-
-/* The class's better type first, then fewest stranded parts of others, then the emptier host. */
-static bool place_better(const Place *a, const Place *b)
-{
-  if (a->gpus.rank != b->gpus.rank)
-    return a->gpus.rank < b->gpus.rank;
-  return a->gpus.stranded != b->gpus.stranded ? a->gpus.stranded < b->gpus.stranded : a->desktops < b->desktops;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-  return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool refuse_place(const Pool *pool, GString *why, GError **err)
-{
-  return error_false(err, REASON_NO_PLACE, "pool", pool->head.name, "hosts", why->len ? why->str : "there is no host", NULL);
-}
-
-bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err)
-{
-  const TemplateVersion *t = template_resolve(b, pool->template, err);
-  const ImageVersion *image = t ? image_resolve(b, pool->image, err) : NULL;
-  if (!image)
-    return false;
-  Wish w = { pool, image, pool->vcpus ? pool->vcpus : t->vcpus, pool->memory_mib ? pool->memory_mib : t->memory_mib, NULL, 0 };
-  if (!gpu_wish(b, pool, t, &w.class, &w.gpus, err))
-    return false;
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
-  g_ptr_array_sort(names, compare_names);
-  g_autoptr(GString) reasons = g_string_new(NULL);
-  const Host *best = NULL;
-  Place best_place = { 0 };
-  for (guint i = 0; i < names->len; i++) {
-    const Host *h = GET(b, Host, HOST, names->pdata[i]);
-    Place place = { 0 };
-    g_autofree char *why = NULL;
-    if (!host_takes(b, &w, h, &place, &why)) {
-      g_string_append_printf(reasons, "%s%s: %s", reasons->len ? "; " : "", h->head.name, why);
-      continue;
-    }
-    if (best && !place_better(&place, &best_place))
-      continue;
-    best = *ret_host = h;
-    best_place = place;
-    *ret_storage = place.storage;
-  }
-  return best ? true : refuse_place(pool, reasons, err);
 }
 
 /* ── how many ─────────────────────────────────────────────────────────────── */
@@ -345,7 +215,8 @@ static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
   const TemplateVersion *t = template_resolve(b, pool->template, err);
   const GpuClass *class;
   int64_t gpus;
-  if (!t || !gpu_wish(b, pool, t, &class, &gpus, err))
+  Policy policy;
+  if (!t || !gpu_wish(b, pool, t, &class, &gpus, err) || !pool_policy_read(pool, class, &policy, err))
     return false;
   if (pool->personalise != PERSONALISE_SEED || t->seed)
     return true;

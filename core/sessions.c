@@ -1,6 +1,8 @@
 /* Sessions: a person's hold on a desktop, from the request to its end. */
 #include "core/brain_parts.h"
+#include "core/placing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { DENIAL_S = 60 };
@@ -279,6 +281,26 @@ static gboolean denial_is_old(void *key, void *written_us, void *now_us)
   return *(int64_t *)now_us - *(int64_t *)written_us >= DENIAL_S * SECOND_US;
 }
 
+/* The reason, and what was asked for: demand that was not met is counted by it. Owned by the caller. */
+static char *denied_detail(Brain *b, const char *pool, const GError *why)
+{
+  Wish w;
+  g_autofree char *text = brain_error_json(why);
+  const Pool *p = GET(b, Pool, POOL, pool);
+  if (!wish_of(b, p, &w, NULL))
+    return g_steal_pointer(&text);
+  json_auto_t *detail = json_loads(text, 0, NULL);
+  json_object_set_new(detail, "vcpus", json_integer(p->vcpus ? p->vcpus : w.template->vcpus));
+  json_object_set_new(detail, "memory_mib", json_integer(p->memory_mib ? p->memory_mib : w.template->memory_mib));
+  if (w.class) {
+    json_object_set_new(detail, "gpu_class", json_string(w.class->head.name));
+    json_object_set_new(detail, "gpus", json_integer(w.gpus));
+  }
+  char *all = json_dumps(detail, JSON_COMPACT), *copy = g_strdup(all);
+  free(all);
+  return copy;
+}
+
 /* Once a minute for a person and a pool: who asks in a loop must not fill the history. */
 static void denied(Brain *b, const char *pool, const char *user, const GError *why)
 {
@@ -287,7 +309,7 @@ static void denied(Brain *b, const char *pool, const char *user, const GError *w
   if (g_hash_table_contains(b->denials, key))
     return;
   g_hash_table_insert(b->denials, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
-  g_autofree char *detail = brain_error_json(why);
+  g_autofree char *detail = denied_detail(b, pool, why);
   brain_event(b, "session.denied", NOUN_POOL, pool, user, detail);
 }
 

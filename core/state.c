@@ -8,6 +8,7 @@ typedef struct {
   Object *object;
   int change;      /* its place in the open batch; -1 = not in it */
   bool indexed;
+  bool observed;   /* it left the indexes for what is seen alone */
   int64_t due_us;  /* as filed in the timers; 0 = not filed */
   GList link;      /* in its pool's or user's queue; its data is the slot */
 } Slot;
@@ -32,6 +33,7 @@ struct State {
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
   GHashTable *seen;            /* set of Slots whose object was observed anew */
+  Touched *touched;            /* NULL = nobody asks */
   GPtrArray *replaced;         /* objects as they were: whoever borrowed one may read it until the batch is closed */
   Batch *batch;
   int64_t changes;
@@ -110,6 +112,12 @@ void state_free(State *state)
   g_hash_table_unref(state->gpu_claims);
   g_hash_table_unref(state->desktop_claims);
   g_ptr_array_unref(state->unsettled);
+  if (state->touched) {
+    g_hash_table_unref(state->touched->hosts);
+    g_hash_table_unref(state->touched->cards);
+    g_hash_table_unref(state->touched->desktops);
+    g_free(state->touched);
+  }
   g_hash_table_unref(state->seen);
   g_ptr_array_unref(state->replaced);
   for (Noun n = 0; n < N_NOUNS; n++)
@@ -276,11 +284,43 @@ static void timer_index(State *state, Slot *slot, bool in)
     g_tree_insert(state->timers, slot, slot);
 }
 
+/* ── what others keep account of ──────────────────────────────────────────── */
+
+static void name_touch(GHashTable *set, const char *name)
+{
+  if (name && !g_hash_table_contains(set, name))
+    g_hash_table_add(set, g_strdup(name));
+}
+
+static void slot_touch(State *state, const Object *object)
+{
+  Touched *t = state->touched;
+  if (!t)
+    return;
+  if (object->noun == NOUN_DESKTOP)
+    name_touch(t->desktops, object->name);
+  else if (object->noun == NOUN_HOST)
+    name_touch(t->hosts, object->name);
+  else if (object->noun == NOUN_GPU)
+    name_touch(t->cards, ((const Gpu *)object)->host);
+  else if (object->noun == NOUN_VGPU) {
+    name_touch(t->cards, ((const Vgpu *)object)->host);
+    name_touch(t->desktops, ((const Vgpu *)object)->desktop);
+  }
+  t->pools = t->pools || object->noun == NOUN_POOL || object->noun == NOUN_TEMPLATE || object->noun == NOUN_IMAGE;
+  t->images = t->images || object->noun == NOUN_IMAGE;
+  t->storages = t->storages || object->noun == NOUN_STORAGE;
+  t->classes = t->classes || object->noun == NOUN_GPU_CLASS;
+}
+
 static void slot_index(State *state, Slot *slot, bool in)
 {
   if (slot->indexed == in)
     return;
   slot->indexed = in;
+  if (in && !slot->observed)
+    slot_touch(state, slot->object);
+  slot->observed = false;
   if (slot->object->noun == NOUN_DESKTOP)
     desktop_index(state, slot, in);
   else if (slot->object->noun == NOUN_SESSION)
@@ -373,6 +413,7 @@ void *state_edit(State *state, Noun noun, const char *name, int64_t now_us)
   g_assert(slot);
   state->changes++;
   unsettle(state, slot);
+  slot->observed = false;
   if (slot->change >= 0)
     return slot->object;
   Object *copy = slot_copy(state, slot);
@@ -388,7 +429,9 @@ void *state_observe(State *state, Noun noun, const char *name)
   g_assert(slot);
   if (slot->change >= 0)
     return slot->object; /* private already, and on its way */
+  bool settled = slot->indexed;
   unsettle(state, slot);
+  slot->observed = settled || slot->observed;
   g_hash_table_add(state->seen, slot);
   return slot_copy(state, slot);
 }
@@ -449,6 +492,9 @@ static void slot_remove(State *state, Noun noun, const char *name, int how)
   g_assert(slot);
   state->changes++;
   slot_index(state, slot, false);
+  slot_touch(state, slot->object);
+  if (state->touched && noun == NOUN_HOST)
+    state->touched->gone = true;
   g_ptr_array_remove_fast(state->unsettled, slot);
   g_hash_table_remove(state->seen, slot);
   slot_note_change(state, slot, how);
@@ -614,6 +660,26 @@ const Desktop *state_owned_desktop(State *state, const char *pool, const char *o
       return d;
   }
   return NULL;
+}
+
+Touched *state_touched(State *state)
+{
+  settle(state);
+  if (!state->touched) {
+    state->touched = g_new0(Touched, 1);
+    state->touched->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    state->touched->cards = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    state->touched->desktops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  }
+  return state->touched;
+}
+
+void touched_clear(Touched *touched)
+{
+  g_hash_table_remove_all(touched->hosts);
+  g_hash_table_remove_all(touched->cards);
+  g_hash_table_remove_all(touched->desktops);
+  touched->pools = touched->images = touched->storages = touched->classes = touched->gone = false;
 }
 
 static const Slot *first_timer(State *state)

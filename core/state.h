@@ -79,6 +79,14 @@ GPtrArray *state_desktop_claims(State *state, const char *desktop);
 /* The owner's desktop in a dedicated pool, or NULL; one on its way out is nobody's. */
 const Desktop *state_owned_desktop(State *state, const char *pool, const char *owner);
 
+/* What changed, for one who keeps numbers of their own: noted from the first time it is asked for. Borrowed; the asker empties it. */
+typedef struct {
+  GHashTable *hosts, *cards, *desktops; /* sets of names, owned: hosts, hosts of cards and claims, desktops of themselves and of claims */
+  bool pools, images, storages, classes, gone;  /* one of them changed; gone: a host was removed */
+} Touched;
+Touched *state_touched(State *state);
+void touched_clear(Touched *touched);
+
 /* The first object whose time has come: its noun and name (borrowed); false when none is due by now_us. The asker must change
  * or remove it, or it stays first. */
 bool state_next_due(State *state, int64_t now_us, Noun *ret_noun, const char **ret_name);

@@ -1,7 +1,7 @@
 /* Claims on parts of graphics cards: made in the batch of the desktop's task, before a host is touched; let go of by generation; ended when the
  * card no longer has the part. */
 #include "core/brain_parts.h"
-#include "core/gpu_pick.h"
+#include "core/placing.h"
 
 #include <string.h>
 
@@ -26,70 +26,17 @@ bool gpu_wish(Brain *b, const Pool *pool, const TemplateVersion *t, const GpuCla
   return *ret_class != NULL;
 }
 
-/* ── cards as they may be asked ───────────────────────────────────────────── */
-
 /* The part that the desktop had in this slot is still there, and goes before the new one is made: it counts once. */
-static bool takes_over(Brain *b, const Vgpu *claim)
+bool vgpu_is_succeeded(Brain *b, const Vgpu *v)
 {
-  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, claim->desktop);
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *other = GET(b, Vgpu, VGPU, names->pdata[i]);
-    if (other->slot == claim->slot && other->clone < claim->clone && other->state == VGPU_RELEASING && !g_strcmp0(other->gpu, claim->gpu) &&
-        claim->state != VGPU_RELEASING && (claim->uuid || !g_strcmp0(other->address, claim->address)) && !g_strcmp0(other->type, claim->type) &&
-        vgpu_part(b, other))
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, v->desktop);
+  for (guint i = 0; v->state == VGPU_RELEASING && i < names->len; i++) {
+    const Vgpu *next = GET(b, Vgpu, VGPU, names->pdata[i]);
+    bool same = next->slot == v->slot && !g_strcmp0(next->gpu, v->gpu) && !g_strcmp0(next->type, v->type);
+    if (same && next->clone > v->clone && next->state != VGPU_RELEASING && (next->uuid || !g_strcmp0(next->address, v->address)) && vgpu_part(b, v))
       return true;
   }
   return false;
-}
-
-static GpuBox box_new(Brain *b, const Gpu *gpu)
-{
-  GpuBox box = { gpu, gpu_picture(b, gpu), g_array_new(FALSE, FALSE, sizeof(GpuPending)), 0 };
-  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu->head.name);
-  box.ours = names->len;
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-    if (vgpu_part(b, v) || takes_over(b, v))
-      continue;
-    GpuPending p = { v->type, v->address, v->start };
-    g_array_append_val(box.pending, p);
-  }
-  return box;
-}
-
-static void box_clear(void *box)
-{
-  g_array_unref(((GpuBox *)box)->pending);
-}
-
-static GArray *boxes_of(Brain *b, const char *host)
-{
-  GArray *boxes = g_array_new(FALSE, FALSE, sizeof(GpuBox));
-  g_array_set_clear_func(boxes, box_clear);
-  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
-  for (guint i = 0; i < names->len; i++) {
-    GpuBox box = box_new(b, GET(b, Gpu, GPU, names->pdata[i]));
-    g_array_append_val(boxes, box);
-  }
-  return boxes;
-}
-
-bool gpus_fit(Brain *b, const GpuClass *class, int64_t n, const char *host, GpuScore *ret_score, char **ret_why)
-{
-  g_autoptr(GArray) boxes = boxes_of(b, host);
-  g_autoptr(GString) why = g_string_new(NULL);
-  *ret_score = (GpuScore){ 0 };
-  for (int64_t i = 0; i < n; i++) {
-    GpuPick pick;
-    if (!gpu_pick(class, boxes, &pick, why)) {
-      *ret_why = i ? g_strdup_printf("%d of %d parts fit; then %s", (int)i, (int)n, why->str) : g_strdup(why->str);
-      return false;
-    }
-    gpu_box_take(boxes, &pick);
-    ret_score->rank += pick.rank;
-    ret_score->stranded += pick.stranded;
-  }
-  return true;
 }
 
 /* ── claiming ─────────────────────────────────────────────────────────────── */
@@ -177,38 +124,45 @@ static const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot)
   return NULL;
 }
 
-static bool claim_slot(Brain *b, const Desktop *d, int64_t slot, GError **err)
+/* The slot goes on where it was; false: it has to be found a place. */
+static bool claim_where_it_was(Brain *b, const Desktop *d, int64_t slot)
 {
   const Vgpu *before = predecessor(b, d->head.name, slot);
-  if (before) {
-    Vgpu *v = claim_new(b, d, before->gpu, slot, before->type);
-    v->start = before->start;
-    text_set(&v->address, before->uuid ? NULL : before->address);
-    return true;
-  }
-  const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
-  if (!class)
+  if (!before)
     return false;
-  g_autoptr(GArray) boxes = boxes_of(b, d->host);
-  g_autoptr(GString) why = g_string_new(NULL);
-  GpuPick pick;
-  if (!gpu_pick(class, boxes, &pick, why))
-    return error_false(err, REASON_NO_GPU, "class", d->gpu_class, "cards", why->str, "host", d->host, NULL);
-  Vgpu *v = claim_new(b, d, g_array_index(boxes, GpuBox, pick.box).gpu->head.name, slot, pick.type);
-  v->start = pick.start;
-  text_set(&v->address, pick.address);
+  Vgpu *v = claim_new(b, d, before->gpu, slot, before->type);
+  v->start = before->start;
+  text_set(&v->address, before->uuid ? NULL : before->address);
   return true;
+}
+
+/* Slots without a claim, as bits. */
+static unsigned slots_lacking(Brain *b, const char *desktop)
+{
+  unsigned lacking = 0;
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  for (int64_t slot = 0; slot < d->gpus; slot++)
+    if (!claim_of_slot(b, d, slot) && !claim_where_it_was(b, d, slot))
+      lacking |= 1u << slot;
+  return lacking;
 }
 
 bool vgpus_claim(Brain *b, const char *desktop, GError **err)
 {
-  for (int64_t slot = 0;; slot++) {
-    const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
-    if (slot >= d->gpus)
-      return true;
-    if (!claim_of_slot(b, d, slot) && !claim_slot(b, d, slot, err))
-      return false;
+  unsigned lacking = slots_lacking(b, desktop);
+  if (!lacking)
+    return true;
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
+  g_autoptr(GArray) parts = class ? parts_find(b, d->host, class, __builtin_popcount(lacking), err) : NULL;
+  for (guint i = 0; parts && i < parts->len; i++) {
+    const PartPlace *p = &g_array_index(parts, PartPlace, i);
+    Vgpu *v = claim_new(b, d, p->gpu, __builtin_ctz(lacking), p->type);
+    v->start = p->start;
+    text_set(&v->address, p->address);
+    lacking &= lacking - 1;
   }
+  return parts;
 }
 
 void vgpus_let_go(Brain *b, const char *desktop, int64_t clone)

@@ -80,7 +80,7 @@ bool word_has_verb(const char *verb) { return korean_of(verbs, verb); }
 
 /* ── patterns ─────────────────────────────────────────────────────────────── */
 
-enum { HOLES_MAX = 4 };
+enum { HOLES_MAX = 6 };
 
 /* The texts that stand where pattern has {}; NULL where text is not of it. Owned by the caller. */
 static char **holes_of(const char *pattern, const char *text)
@@ -162,19 +162,95 @@ static char *text_said(const char *text, const void *first)
   return korean ? g_strdup(korean) : pattern_said(text);
 }
 
-/* "h1: it is draining; h2: …" */
-static char *hosts_said(const char *text)
+/* ── findings of placement, as they stand in a refusal ────────────────────── */
+
+static const struct {
+  const char *wire, *english, *korean;
+} told[] = {
+#define X(NAME, wire, class, en, ko, ...) { wire, en, ko },
+#include "core/reasons.def"
+#undef X
+};
+
+/* What stands in text where pattern has {name}s, by name; NULL where text is not of it. Owned by the caller. */
+static GHashTable *values_of(const char *pattern, const char *text)
 {
-  g_auto(GStrv) hosts = g_strsplit(text, "; ", -1);
-  for (char **h = hosts; *h; h++) {
-    char *why = strstr(*h, ": ");
-    const char *state = why && g_str_has_prefix(why, ": it is ") ? korean_of(&host_state_names, why + strlen(": it is ")) : NULL;
-    g_autofree char *name = why ? g_strndup(*h, why + 2 - *h) : g_strdup("");
-    g_autofree char *said = state ? g_strdup(state) : text_said(why ? why + 2 : *h, arguments);
-    g_free(*h);
-    *h = g_strconcat(name, said, NULL);
+  g_autoptr(GHashTable) values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  while (*pattern) {
+    size_t fixed = strcspn(pattern, "{");
+    if (strncmp(pattern, text, fixed))
+      return NULL;
+    pattern += fixed;
+    text += fixed;
+    const char *close = *pattern ? strchr(pattern, '}') : NULL;
+    if (!close)
+      break;
+    g_autofree char *next = g_strndup(close + 1, strcspn(close + 1, "{"));
+    const char *end = *next ? strstr(text, next) : text + strlen(text);
+    if (!end)
+      return NULL;
+    g_hash_table_replace(values, g_strndup(pattern + 1, close - pattern - 1), g_strndup(text, end - text));
+    pattern = close + 1;
+    text = end;
   }
-  return g_strjoinv("; ", hosts);
+  return *text ? NULL : g_steal_pointer(&values);
+}
+
+static char *fill_named(const char *pattern, GHashTable *values)
+{
+  GString *out = g_string_new(NULL);
+  while (*pattern) {
+    size_t fixed = strcspn(pattern, "{");
+    g_string_append_len(out, pattern, fixed);
+    pattern += fixed;
+    const char *close = *pattern ? strchr(pattern, '}') : NULL;
+    if (!close)
+      break;
+    g_autofree char *name = g_strndup(pattern + 1, close - pattern - 1);
+    const char *value = g_hash_table_lookup(values, name);
+    g_string_append(out, value ? value : "");
+    pattern = close + 1;
+  }
+  return g_string_free(out, FALSE);
+}
+
+/* Of the findings that text may be, the one that says most of it itself. */
+static char *finding_said(const char *text)
+{
+  size_t best = G_N_ELEMENTS(told);
+  for (size_t i = 0; i < G_N_ELEMENTS(told); i++) {
+    g_autoptr(GHashTable) values = g_str_has_prefix(told[i].wire, "place-") ? values_of(told[i].english, text) : NULL;
+    if (values && (best == G_N_ELEMENTS(told) || strlen(told[i].english) > strlen(told[best].english)))
+      best = i;
+  }
+  if (best == G_N_ELEMENTS(told))
+    return text_said(text, arguments);
+  g_autoptr(GHashTable) values = values_of(told[best].english, text);
+  const char *word = g_hash_table_lookup(values, "word");
+  if (word && !strcmp(told[best].wire, "place-host-state"))
+    g_hash_table_replace(values, g_strdup("word"), g_strdup(word_value(&host_state_names, word, LANG_KO)));
+  return fill_named(told[best].korean, values);
+}
+
+/* "3 hosts, at best: host h7 has …; 2 cards, at best: …", also "g-1: a card of …" */
+static char *findings_said(const char *text)
+{
+  static const char *const heads[][2] = { { " hosts, at best: ", "대의 호스트, 최선: " }, { " cards, at best: ", "장의 카드, 최선: " }, { ": ", ": " } };
+  g_auto(GStrv) all = g_strsplit(text, "; ", -1);
+  for (char **one = all; *one; one++) {
+    char *korean = finding_said(*one);
+    for (size_t i = 0; i < G_N_ELEMENTS(heads) && !strcmp(korean, *one); i++) {
+      const char *at = strstr(*one, heads[i][0]);
+      g_autofree char *head = at ? g_strndup(*one, at - *one) : NULL, *rest = at ? finding_said(at + strlen(heads[i][0])) : NULL;
+      if (!at)
+        continue;
+      g_free(korean);
+      korean = g_strconcat(head, heads[i][1], rest, NULL);
+    }
+    g_free(*one);
+    *one = korean;
+  }
+  return g_strjoinv("; ", all);
 }
 
 char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
@@ -190,8 +266,8 @@ char *word_argument(Reason reason, const char *name, const char *value, const ch
     return g_strdup(word_value(&role_names, value, LANG_KO));
   if (!strcmp(name, "step"))
     return g_strdup(word_step(value, LANG_KO));
-  if (reason == REASON_NO_PLACE && !strcmp(name, "hosts"))
-    return hosts_said(value);
+  if ((reason == REASON_NO_PLACE && !strcmp(name, "hosts")) || (reason == REASON_NO_GPU && !strcmp(name, "cards")))
+    return findings_said(value);
   /* of a desktop "reset" is a move, of a machine it is a button, of a task it is a kind */
   const void *first = reason == REASON_CANCELLED ? &task_kind_names : strcmp(name, "what") ? verbs : (const void *)&power_verb_names;
   return g_strv_contains(texts, name) ? text_said(value, first) : g_strdup(value);

@@ -221,8 +221,9 @@ static void commit(Sim *s, void *life)
   g_queue_init(&s->decisions);
   for (Output *out; (out = g_queue_pop_head(&now));)
     output_release(s, out);
-  if (all && brain == s->brain && !s->pump_due && s->commits % (25 * s->haste) == 0)
+  if (all && brain == s->brain && !s->pump_due && s->commits % (25 * s->haste) == 0) {
     check_durable(s);
+  }
 }
 
 static void wake(Sim *s, void *unused)

@@ -205,6 +205,7 @@ void staff_mend(Sim *s);
 void check_growth(Sim *s);
 void check_state(Sim *s);
 void check_durable(Sim *s);
+void check_fleet(Sim *s);
 void check_past(Sim *s);
 void check_answer(Sim *s, const Answer *answer);
 /* At the end of a time in which nothing went wrong. */

@@ -81,7 +81,7 @@ def limit(s, host, sarang, most):
         why = until(lambda: (sarang.show("pool", "late").get("error") or {}).get("code") and sarang.show("pool", "late")["error"],
                     "the pool says why", 60)
         said = json.dumps(why)
-        for words in (f"{LARGE}: 0 free now, 2 claimed by us, {len(others)} foreign", MBOCHS, *MDPY, "no type of the class"):
+        for words in (f"2 claimed by us, {len(others)} foreign", MBOCHS, *MDPY, "does not offer that vGPU"):
             require(words in said, f"\"{words}\" is not in {said}")
         equal(sarang.list("desktop", pool="late"), [], "desktops made all the same")
     return others

@@ -1,0 +1,54 @@
+/* The one Fleet of the model: hosts, cards, storages, desktops and claims as the placement engine sees them. It is made at the first question
+ * and kept true from then on: the state notes which objects changed, and what they hold on their hosts is put anew before the next answer.
+ * The same objects give the same fleet, whatever happened on the way. Part of the brain; nobody else asks. */
+#pragma once
+
+#include "core/brain_parts.h"
+#include "core/placement/plan.h"
+
+void ledger_free(Ledger *ledger);
+/* The fleet as the objects are now, borrowed until one of them changes. */
+Fleet *ledger_fleet(Brain *b);
+/* The name of the card that the fleet counts as that one of the host, borrowed. */
+const char *ledger_card(Brain *b, int host, int card);
+/* Card models of the fleet: CardShape, borrowed. */
+GPtrArray *ledger_shapes(Brain *b);
+/* The desktop that a claim's tag names: "d-17"; owned by the caller. */
+char *ledger_desktop(uint64_t tag);
+/* What every host is and has left, a line each: of the fleet that is kept, or of one made anew. Owned by the caller. For tests. */
+char *ledger_text(Brain *b, bool anew);
+
+/* ── ledger_cards.c: a card as the engine sees it ── */
+
+/* How a card may be asked: a card model of the fleet. */
+typedef struct {
+  char *name;       /* what people call it, 0x1f, and a number that tells those apart that are cut otherwise */
+  GpuBackend backend;
+  bool same_type;
+  int n;
+  ProfileSpec profiles[PROFILES_MOST];  /* names are owned */
+  int heads[PROFILES_MOST];
+} CardShape;
+
+/* Of a card as it was seen last, with the types that some class accepts; one that may not be asked offers nothing, and its name says why. */
+CardShape *card_shape_new(Brain *b, const Gpu *gpu);
+void card_shape_free(void *shape);
+/* What a class calls a card's type: its id, or whole:vvvv:dddd. Owned by the caller. */
+char *card_profile_name(const GpuCard *card, const char *type);
+
+/* What is taken of a card, in the fleet's numbers. */
+typedef struct {
+  int share;
+  uint32_t slots;
+} CardExtent;
+
+/* Of one part of a type at start (-1: it has no place). */
+CardExtent card_extent(const CardShape *shape, const GpuCard *card, const char *type, int start);
+
+/* A part that no claim of ours is on, or room that the card says it does not have. */
+typedef struct {
+  char *profile;    /* owned */
+  CardExtent extent;
+} CardHold;
+/* Of CardHold, owned by the caller. */
+GArray *card_holds_new(Brain *b, const Gpu *gpu, const CardShape *shape);

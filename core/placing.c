@@ -1,0 +1,391 @@
+#include "core/placing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/ledger.h"
+
+/* ── what is asked ────────────────────────────────────────────────────────── */
+
+bool wish_of(Brain *b, const Pool *pool, Wish *ret_wish, GError **err)
+{
+  Wish w = { .pool = pool, .template = template_resolve(b, pool->template, err) };
+  w.image = w.template ? image_resolve(b, pool->image, err) : NULL;
+  if (!w.image || !gpu_wish(b, pool, w.template, &w.class, &w.gpus, err))
+    return false;
+  *ret_wish = w;
+  return true;
+}
+
+static bool weight_set(const char *text, Policy *policy)
+{
+  static const struct {
+    const char *wire;
+    size_t offset;
+  } weights[] = {
+#define X(field, wire, help) { wire, offsetof(Policy, field) },
+    POLICY_WEIGHTS(X)
+#undef X
+  };
+  const char *equals = strchr(text, '=');
+  guint64 value;
+  if (!equals || !g_ascii_string_to_unsigned(equals + 1, 10, 0, 100, &value, NULL))
+    return false;
+  for (size_t i = 0; i < G_N_ELEMENTS(weights); i++)
+    if (strlen(weights[i].wire) == (size_t)(equals - text) && !strncmp(text, weights[i].wire, equals - text)) {
+      *(int *)((char *)policy + weights[i].offset) = (int)value;
+      return true;
+    }
+  return false;
+}
+
+bool pool_policy_read(const Pool *pool, bool gpu, Policy *ret_policy, GError **err)
+{
+  static const PolicyName names[N_POOL_POLICIES] = {
+    [PLACE_SPREAD] = POLICY_SPREAD, [PLACE_PACK] = POLICY_PACK, [PLACE_FRAGMENTS] = POLICY_FRAGMENTS,
+  };
+  PolicyName name = pool->policy != PLACE_AUTO ? names[pool->policy] : gpu ? POLICY_FRAGMENTS : POLICY_SPREAD;
+  *ret_policy = policy_of(name);
+  for (char **w = pool->weights; w && *w; w++)
+    if (!weight_set(*w, ret_policy))
+      return error_false(err, REASON_BAD_VALUE, "field", "weights", "value", *w, "limit",
+                         "fragments, pack, spread, keep-gpu, image or prefer with =0 to =100", NULL);
+  return true;
+}
+
+/* A full copy takes as much as the image; what an overlay will grow to nobody knows. */
+static bool copy_fits(Brain *b, const Wish *w, const Storage *storage)
+{
+  return w->pool->disk != DISK_COPY || w->image->size_bytes <= storage_room_bytes(b, storage);
+}
+
+static bool storage_serves(Brain *b, const Wish *w, const char *name)
+{
+  const Storage *storage = GET(b, Storage, STORAGE, name);
+  bool allowed = !w->pool->storages || g_strv_contains((const char *const *)w->pool->storages, name);
+  return storage && allowed && copy_fits(b, w, storage);
+}
+
+static GPtrArray *storages_of(Brain *b, const Wish *w)
+{
+  GPtrArray *names = g_ptr_array_new();
+  for (char **s = w->image->storages; s && *s; s++)
+    if (storage_serves(b, w, *s))
+      g_ptr_array_add(names, *s);
+  g_ptr_array_add(names, NULL);
+  return names;
+}
+
+/* Card models of which a part of that profile has what the class wants; NULL-ended, borrowed. */
+static GPtrArray *models_of(Brain *b, const GpuClass *class, const char *profile)
+{
+  GPtrArray *names = g_ptr_array_new(), *shapes = ledger_shapes(b);
+  for (guint i = 0; i < shapes->len; i++) {
+    const CardShape *s = shapes->pdata[i];
+    bool shows = class->display == GPU_DISPLAY_OFF || s->backend == GPU_MDEV;
+    for (int p = 0; shows && p < s->n; p++)
+      if (!strcmp(s->profiles[p].name, profile) && (!s->heads[p] || s->heads[p] >= class->heads))
+        g_ptr_array_add(names, s->name);
+  }
+  g_ptr_array_add(names, NULL);
+  return names;
+}
+
+static DemandClass *class_of(Brain *b, Fleet *f, const Demand *demand, const GpuClass *class, const char *profile, GError **err)
+{
+  Demand d = *demand;
+  g_autoptr(GPtrArray) models = profile ? models_of(b, class, profile) : NULL;
+  d.gpu.profile = profile;
+  d.gpu.models = models ? (const char *const *)models->pdata : NULL;
+  return demand_class(f, &d, err);
+}
+
+static bool classes_add(Brain *b, Fleet *f, const Demand *demand, const Wish *w, GPtrArray *classes, GError **err)
+{
+  const char *const only[] = { w->profile, NULL };
+  const char *const *accepts = !w->class ? only : w->profile ? only : (const char *const *)w->class->accepts;
+  for (int i = 0; !i || (w->class && accepts && accepts[i]); i++) {
+    DemandClass *class = class_of(b, f, demand, w->class, w->class && accepts ? accepts[i] : NULL, err);
+    if (!class)
+      return false;
+    g_ptr_array_add(classes, class);
+  }
+  return true;
+}
+
+GPtrArray *wish_classes(Brain *b, Fleet *f, const Wish *w, GError **err)
+{
+  const Pool *pool = w->pool;
+  g_autoptr(GPtrArray) classes = g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref), stores = storages_of(b, w);
+  int64_t vcpus = pool->vcpus ? pool->vcpus : w->template->vcpus;
+  Demand d = { .vcpus = 1000 * vcpus, .memory_mib = pool->memory_mib ? pool->memory_mib : w->template->memory_mib,
+               .labels = (const char *const *)pool->labels, .prefers = (const char *const *)pool->prefers,
+               .hosts = (const char *const *)pool->hosts, .stores = (const char *const *)stores->pdata, .image = w->image->head.name,
+               .group = pool->group, .group_rule = (GroupRule)pool->group_rule, .gpu = { .count = w->class ? (int)w->gpus : 0 } };
+  if (!pool_policy_read(pool, w->class != NULL, &d.policy, err) || !classes_add(b, f, &d, w, classes, err))
+    return NULL;
+  return g_steal_pointer(&classes);
+}
+
+bool classes_find(GPtrArray *classes, Place *ret_place)
+{
+  for (guint i = 0; i < classes->len; i++)
+    if (place_find(classes->pdata[i], ret_place, NULL))
+      return true;
+  return false;
+}
+
+/* ── the mix ──────────────────────────────────────────────────────────────── */
+
+void placing_forget(Brain *b)
+{
+  g_clear_pointer(&b->placing, g_hash_table_unref);
+  g_clear_pointer(&b->mix, g_free);
+}
+
+/* Classes live as long as their pool does not change: what they found out about hosts is kept with them. */
+static void pool_remember(Brain *b, const char *pool, GPtrArray *classes)
+{
+  if (!b->placing)
+    b->placing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+  g_hash_table_replace(b->placing, g_strdup(pool), g_ptr_array_ref(classes));
+}
+
+static int compare_names(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void mix_tell(GString *text, const Wish *w)
+{
+  g_autofree char *accepts = g_strjoinv(" ", w->class->accepts);
+  g_string_append_printf(text, "%s|%s|%d %d|%d %d %d %d\n", w->pool->head.name, accepts, w->class->display, (int)w->class->heads, (int)w->gpus,
+                         (int)w->pool->vcpus, (int)w->pool->memory_mib, (int)w->pool->max);
+}
+
+void placing_mix(Brain *b, Fleet *f)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_POOL), all = g_ptr_array_new();
+  g_autoptr(GPtrArray) kept = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+  g_autoptr(GArray) weights = g_array_new(FALSE, FALSE, sizeof(int64_t));
+  g_autoptr(GString) text = g_string_new(NULL);
+  g_ptr_array_sort(names, compare_names);
+  for (guint i = 0; i < names->len; i++) {
+    Wish w;
+    const Pool *pool = GET(b, Pool, POOL, names->pdata[i]);
+    bool asks = pool->state != POOL_DELETING && wish_of(b, pool, &w, NULL) && w.class && w.class->accepts;
+    GPtrArray *classes = asks ? wish_classes(b, f, &w, NULL) : NULL;
+    if (!classes)
+      continue;
+    mix_tell(text, &w);
+    g_ptr_array_add(kept, classes);
+    g_ptr_array_add(all, classes->pdata[0]);
+    g_array_append_val(weights, pool->max);
+  }
+  if (!g_strcmp0(text->str, b->mix))
+    return;
+  g_free(b->mix);
+  b->mix = g_strdup(text->str);
+  fleet_set_mix(f, (DemandClass *const *)all->pdata, (const int64_t *)(void *)weights->data, (int)all->len);
+}
+
+/* ── a host for one more ──────────────────────────────────────────────────── */
+
+/* The first storage of the image's that the pool may use, that the host has, and that has room. */
+static const Storage *storage_on(Brain *b, const Wish *w, const char *host)
+{
+  for (char **s = w->image->storages; s && *s; s++) {
+    const Storage *storage = GET(b, Storage, STORAGE, *s);
+    if (storage_serves(b, w, *s) && (!storage->hosts || g_strv_contains((const char *const *)storage->hosts, host)))
+      return storage;
+  }
+  return NULL;
+}
+
+static void tell(GString *why, const char *text)
+{
+  g_string_append_printf(why, "%s%s", why->len ? "; " : "", text);
+}
+
+static void tell_stopped(GString *why, const Fleet *f, const GArray *all, const char *what)
+{
+  enum { TOLD_MOST = 6 };
+  for (guint i = 0; i < all->len && i < TOLD_MOST; i++) {
+    const Stopped *s = &g_array_index(all, Stopped, i);
+    g_autoptr(GError) one = explain_error(f, s->host, s->rule, &s->finding);
+    g_autofree char *text = error_text(one, LANG_EN);
+    g_autofree char *many = s->n > 1 ? g_strdup_printf("%d %s, at best: %s", s->n, what, text) : g_strdup(text);
+    tell(why, many);
+  }
+}
+
+static void tell_copies(Brain *b, const Wish *w, GString *why)
+{
+  for (char **s = w->image->storages; s && *s; s++) {
+    const Storage *storage = GET(b, Storage, STORAGE, *s);
+    if (!storage || copy_fits(b, w, storage))
+      continue;
+    g_autofree char *text = g_strdup_printf(
+      "storage %s has room for %" G_GINT64_FORMAT " MiB of its %" G_GINT64_FORMAT ", a copy of %s takes %" G_GINT64_FORMAT, *s,
+      storage_room_bytes(b, storage) >> 20, storage->total_bytes >> 20, w->image->head.name, (w->image->size_bytes + (1 << 20) - 1) >> 20);
+    tell(why, text);
+  }
+}
+
+/* Card by card of one host: what it says, and who has what of it. */
+static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *class, GString *why)
+{
+  g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
+  for (int card = 0; card < (int)gpus->len && card < CARDS_MOST; card++) {
+    Finding finding;
+    const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
+    g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, gpu->head.name);
+    Rule rule = explain_card(class, host, card, &finding);
+    const char *model = gpu->model ? gpu->model : "a card";
+    g_autofree char *who = g_strdup_printf("%s (%s, %s): %d claimed by us, %d foreign", gpu->head.name, model, gpu->address, (int)claims->len,
+                                           (int)gpu->foreign_parts);
+    tell(why, who);
+    g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
+    g_autofree char *text = one ? error_text(one, LANG_EN) : NULL;
+    if (text)
+      tell(why, text);
+  }
+}
+
+static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, GError **err)
+{
+  g_autoptr(Explanation) e = explain_rules(class);
+  g_autoptr(GString) why = g_string_new(NULL);
+  tell_copies(b, w, why);
+  tell_stopped(why, f, e->stopped, "hosts");
+  if (e->stopped_cards->len && e->cards <= CARDS_MOST)
+    tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, why);
+  else
+    tell_stopped(why, f, e->stopped_cards, "cards");
+  return error_false(err, REASON_NO_PLACE, "pool", w->pool->head.name, "hosts", why->len ? why->str : "there is no host", NULL);
+}
+
+bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err)
+{
+  Wish w;
+  Place place;
+  if (!wish_of(b, pool, &w, err))
+    return false;
+  Fleet *f = ledger_fleet(b);
+  g_autoptr(GPtrArray) classes = wish_classes(b, f, &w, err);
+  if (!classes)
+    return false;
+  pool_remember(b, pool->head.name, classes);
+  if (!classes_find(classes, &place))
+    return refuse(b, f, &w, classes->pdata[0], err);
+  *ret_host = GET(b, Host, HOST, fleet_host_name(f, place.host));
+  *ret_storage = storage_on(b, &w, (*ret_host)->head.name);
+  return true;
+}
+
+/* ── parts on a host ──────────────────────────────────────────────────────── */
+
+static bool is_claimed(Brain *b, const char *gpu, const char *address, const GArray *parts)
+{
+  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
+  for (guint i = 0; i < names->len; i++)
+    if (!g_strcmp0(GET(b, Vgpu, VGPU, names->pdata[i])->address, address))
+      return true;
+  for (guint i = 0; i < parts->len; i++)
+    if (!g_strcmp0(g_array_index(parts, PartPlace, i).address, address) && !strcmp(g_array_index(parts, PartPlace, i).gpu, gpu))
+      return true;
+  return false;
+}
+
+/* A function that nobody has and that is not claimed, or NULL. */
+static const char *idle_function(Brain *b, const char *gpu, const GpuCard *card, const GArray *parts)
+{
+  for (guint i = 0; i < card->functions->len; i++)
+    if (!is_claimed(b, gpu, card->functions->pdata[i], parts))
+      return card->functions->pdata[i];
+  return NULL;
+}
+
+/* false: its card has no function left for it. */
+static bool part_add(Brain *b, const char *gpu, const char *profile, int start, GArray *parts)
+{
+  const GpuCard *card = gpu_picture(b, GET(b, Gpu, GPU, gpu));
+  PartPlace part = { gpu, card->backend == GPU_WHOLE ? "whole" : profile, NULL, start };
+  if (card->backend == GPU_WHOLE)
+    part.address = card->address;
+  else if (card->backend != GPU_MDEV)
+    part.address = idle_function(b, gpu, card, parts);
+  bool needs = card->backend == GPU_VENDOR_VF || card->backend == GPU_SRIOV;
+  if (needs && !part.address)
+    return false;
+  g_array_append_val(parts, part);
+  return true;
+}
+
+/* The parts that lie in one card's share of a place. */
+static bool share_split(Brain *b, const CardShare *share, int count, const char *gpu, const char *profile, GArray *parts)
+{
+  int width = share->slots ? __builtin_popcount(share->slots) / count : 0;
+  uint32_t left = share->slots;
+  for (int i = 0; i < count; i++) {
+    int start = left ? __builtin_ctz(left) : -1;
+    if (start >= 0)
+      left &= ~(uint32_t)(((UINT64_C(1) << width) - 1) << start);
+    if (!part_add(b, gpu, profile, start, parts))
+      return false;
+  }
+  return true;
+}
+
+static GArray *parts_of(Brain *b, const Place *place, const char *profile, int n)
+{
+  g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(PartPlace));
+  int share = 0;
+  for (int i = 0; i < place->n_cards; i++)
+    share += place->cards[i].share;
+  for (int i = 0; i < place->n_cards; i++) {
+    const char *gpu = ledger_card(b, place->host, place->cards[i].card);
+    int count = (place->cards[i].share * n + share / 2) / share;
+    if (!share_split(b, &place->cards[i], count, gpu, profile, parts))
+      return NULL;
+  }
+  return g_steal_pointer(&parts);
+}
+
+static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class, const GpuClass *asked, GError **err)
+{
+  g_autoptr(GString) why = g_string_new(NULL);
+  g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
+  for (int card = 0; card < (int)gpus->len && card < CARDS_MOST; card++) {
+    Finding finding;
+    Rule rule = explain_card(class, host, card, &finding);
+    g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
+    g_autofree char *text = one ? error_text(one, LANG_EN) : g_strdup("none of its functions is free");
+    g_autofree char *line = g_strdup_printf("%s: %s", ledger_card(b, host, card), text);
+    tell(why, line);
+  }
+  return error_false(err, REASON_NO_GPU, "class", asked->head.name, "cards", why->len ? why->str : "it has no graphics card", "host",
+                     fleet_host_name(f, host), NULL);
+}
+
+GArray *parts_find(Brain *b, const char *host, const GpuClass *class, int n, GError **err)
+{
+  Fleet *f = ledger_fleet(b);
+  int number = fleet_find_host(f, host);
+  Demand demand = { .stays = true, .gpu = { .count = n }, .policy = policy_of(POLICY_FRAGMENTS) };
+  g_autoptr(DemandClass) first = NULL;
+  for (char **a = class->accepts; number >= 0 && a && *a; a++) {
+    Place place;
+    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, *a, NULL);
+    if (!first)
+      first = demand_class_ref(asked);
+    GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, *a, n) : NULL;
+    if (parts)
+      return parts;
+  }
+  if (first)
+    refuse_parts(f, b, number, first, class, err);
+  else
+    error_set(err, REASON_NO_GPU, "class", class->head.name, "cards", "it has no graphics card", "host", host, NULL);
+  return NULL;
+}
