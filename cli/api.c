@@ -82,9 +82,12 @@ static bool body_set(json_t *body, ApiVerb verb, const char *name, const char *v
   return true;
 }
 
+/* The word behind --password is meant as one: it is not told. */
 static bool too_many(const Command *c, guint used, GError **err)
 {
   g_autofree char *usage = verb_usage(c->verb);
+  if (command_flag(c, "password") || command_flag(c, "old_password") || c->verb == API_USER_PASSWORD)
+    return refuse_typed_secret("--password", err);
   return error_false(err, REASON_TOO_MANY_WORDS, "word", c->words->pdata[used], "usage", usage, NULL);
 }
 
@@ -108,38 +111,51 @@ static bool take_words(Command *c, json_t *body, char **ret_name, GError **err)
   return used == c->words->len || too_many(c, used, err);
 }
 
-/* Passwords come from the terminal or standard input, never from the command line, where everyone sees them. */
-static bool read_password(json_t *body, const char *member, const char *prompt, GError **err)
+/* Owned by the caller; NULL: there was none. */
+static char *read_secret(const char *prompt)
 {
   char line[256] = "";
   const char *typed = isatty(STDIN_FILENO) ? getpass(prompt) : fgets(line, sizeof line, stdin);
-  if (!typed)
-    return error_false(err, REASON_MISSING_FIELD, "field", member, NULL);
-  g_autofree char *password = g_strdup(typed);
-  password[strcspn(password, "\n")] = 0;
-  json_object_set_new(body, member, json_string(password));
-  memset(password, 0, strlen(password));
-  memset(line, 0, sizeof line);
-  return true;
+  char *secret = typed ? g_strndup(typed, strcspn(typed, "\n")) : NULL;
+  explicit_bzero(line, sizeof line);
+  return secret;
 }
 
-static bool is_secret(const Command *c, const char *name)
+/* What was typed blind is typed twice, or a slip locks its owner out. */
+static bool read_again(const char *password, GError **err)
 {
-  return g_str_has_suffix(name, "password") && verb_has_argument(c->verb, name);
+  g_autofree char *again = read_secret("The same again: ");
+  bool same = !g_strcmp0(password, again);
+  if (again)
+    explicit_bzero(again, strlen(again));
+  return same || error_false(err, REASON_PASSWORDS_DIFFER, NULL);
+}
+
+/* Passwords come from the terminal or standard input, never from the command line, where everyone sees them. */
+static bool read_password(json_t *body, const char *member, const char *prompt, bool fresh, GError **err)
+{
+  g_autofree char *password = read_secret(prompt);
+  if (!password)
+    return error_false(err, REASON_MISSING_FIELD, "field", member, NULL);
+  bool good = !fresh || !isatty(STDIN_FILENO) || read_again(password, err);
+  if (good)
+    json_object_set_new(body, member, json_string(password));
+  explicit_bzero(password, strlen(password));
+  return good;
 }
 
 static bool take_flags(Command *c, json_t *body, GError **err)
 {
   bool old = command_flag(c, "old_password") && verb_has_argument(c->verb, "old_password");
-  if (old && !read_password(body, "old_password", "Old password: ", err))
+  if (old && !read_password(body, "old_password", "Old password: ", false, err))
     return false;
   for (guint i = 0; i + 1 < c->flags->len; i += 2) {
     const char *name = c->flags->pdata[i];
-    if (!is_secret(c, name) && !body_set(body, c->verb, name, c->flags->pdata[i + 1], err))
+    if (!flag_is_secret(name) && !body_set(body, c->verb, name, c->flags->pdata[i + 1], err))
       return false;
   }
   bool wanted = command_flag(c, "password") || c->verb == API_USER_PASSWORD;
-  return !wanted || !verb_has_argument(c->verb, "password") || read_password(body, "password", "Password: ", err);
+  return !wanted || !verb_has_argument(c->verb, "password") || read_password(body, "password", "Password: ", true, err);
 }
 
 /* The filters of a list as a query. */
@@ -231,6 +247,14 @@ static bool request_check(ApiVerb verb, json_t *body, GError **err)
   return ok;
 }
 
+static void hide_secrets(json_t *body)
+{
+  static const char *const secrets[] = { "password", "old_password" };
+  for (size_t i = 0; i < G_N_ELEMENTS(secrets); i++)
+    if (json_object_get(body, secrets[i]))
+      json_object_set_new(body, secrets[i], json_string("…"));
+}
+
 /* Says what would be asked for. Whether the object is there is looked up; whether it can be done the server alone knows. */
 static bool dry_run(Command *c, const char *name, json_t *body, GError **err)
 {
@@ -239,8 +263,7 @@ static bool dry_run(Command *c, const char *name, json_t *body, GError **err)
   g_autofree char *there = show == N_API_VERBS ? NULL : client_path(show, name);
   if (!request_check(c->verb, body, err) || (there && !client_ask(&c->place, METHOD_GET, there, NULL, NULL, NULL, err)))
     return false;
-  if (json_object_get(body, "password"))
-    json_object_set_new(body, "password", json_string("…"));
+  hide_secrets(body);
   g_autofree char *path = client_path(c->verb, name), *text = json_dumps(body, JSON_INDENT(2));
   printf("%s %s\n%s\n", api_method_name(row->method), path, text);
   return true;

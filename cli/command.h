@@ -80,8 +80,12 @@ const CommandFlag *verb_flag(ApiVerb verb, const char *name);
 /* "sarang pool create NAME": how a verb is typed; owned by the caller. */
 char *verb_usage(ApiVerb verb);
 
-/* Reads argv into command, whose arrays exist. UNKNOWN_FLAG, NEAR_FLAG, MISSING_VALUE, BAD_VALUE. */
+/* Reads argv into command, whose arrays exist. UNKNOWN_FLAG, NEAR_FLAG, MISSING_VALUE, BAD_VALUE, SECRET_TYPED. */
 bool command_read(Command *command, char **argv, GError **err);
+/* Whether a flag or field of that name is a password, which is read from the terminal or standard input. */
+bool flag_is_secret(const char *name);
+/* SECRET_TYPED; flag: as typed, "--password". */
+bool refuse_typed_secret(const char *flag, GError **err);
 /* Finds the row and runs it. */
 bool command_dispatch(Command *command, GError **err);
 

@@ -100,12 +100,18 @@ static bool is_yes_or_no(const char *text)
   return text && g_strv_contains(words, text);
 }
 
+bool flag_is_secret(const char *name) { return g_str_has_suffix(name, "password"); }
+
+bool refuse_typed_secret(const char *flag, GError **err) { return error_false(err, REASON_SECRET_TYPED, "flag", flag, NULL); }
+
 static bool take_own(Command *c, const char *name, const char *value, char ***argv, GError **err)
 {
   g_autofree char *field = g_strdelimit(g_strdup(name + 2), "-", '_');
   const CommandFlag *f = own_flag(c, field);
   if (!f)
     return refuse_flag(c, name, err);
+  if (value && flag_is_secret(field))
+    return refuse_typed_secret(name, err);
   bool next = f->value || (f->field && is_yes_or_no((*argv)[1]));
   if (!value && next && !(value = (*argv)[1] ? *++*argv : NULL))
     return missing_value(name, f->value, err);

@@ -81,8 +81,9 @@ class Place:
         return subprocess.Popen([BUILD / "sarang", *shlex.split(line)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env=self.env | env, cwd=self.folder)
 
-    def on_terminal(self, line, until=None, **env):
-        """What a terminal shows of a command, and its status; Ctrl-C is pressed once `until` was shown."""
+    def on_terminal(self, line, until=None, typed=(), **env):
+        """What a terminal shows of a command, and its status; Ctrl-C is pressed once `until` was shown. typed: (prompt, line) in their order."""
+        typed, answered = list(typed), 0
         pid, fd = pty.fork()
         if not pid:
             os.chdir(self.folder)
@@ -98,6 +99,9 @@ class Place:
             shown += part
             if not part:
                 break
+            if typed and typed[0][0].encode() in shown[answered:]:
+                answered = len(shown)
+                os.write(fd, typed.pop(0)[1].encode() + b"\n")
             if until and until.encode() in shown:
                 os.kill(pid, signal.SIGINT)
                 until = None
