@@ -134,8 +134,8 @@ static void add_taken(GPtrArray *columns, OutputForm form)
   }
 }
 
-/* Names of what is shown, of borrowed char *; owned by the caller. list: it is one, and no stream, which tells fields alone. */
-static GPtrArray *columns_of(const Schema *schema, const OutputStyle *style, bool list)
+/* Names of what is shown, of borrowed char *; owned by the caller. */
+static GPtrArray *columns_of(const Schema *schema, const OutputStyle *style)
 {
   GPtrArray *columns = g_ptr_array_new();
   for (char **wanted = style->columns; wanted && *wanted; wanted++)
@@ -146,7 +146,7 @@ static GPtrArray *columns_of(const Schema *schema, const OutputStyle *style, boo
   if (schema == &schemas[NOUN_EVENT])
     g_ptr_array_add(columns, (char *)"created");
   for (int i = 0; i < schema->n_fields; i++) {
-    if (list && schema == &schemas[NOUN_HOST] && !strcmp(schema->fields[i].name, "error"))
+    if (schema == &schemas[NOUN_HOST] && !strcmp(schema->fields[i].name, "error"))
       add_taken(columns, style->form);
     if (field_shown(schema, &schema->fields[i], style->form))
       g_ptr_array_add(columns, (char *)schema->fields[i].name);
@@ -251,7 +251,7 @@ static void table_add_line(struct libscols_table *table, const TableForm *form, 
 
 static void print_table(const OutputStyle *style, const Schema *schema, json_t *list)
 {
-  TableForm form = { schema, columns_of(schema, style, true), NULL, style->headers, output_is_colored(style->color), cell_most(style),
+  TableForm form = { schema, columns_of(schema, style), NULL, style->headers, output_is_colored(style->color), cell_most(style),
                      style->lang };
   struct libscols_table *table = table_new(&form);
   size_t i;
@@ -321,7 +321,7 @@ static void print_csv_line(const GPtrArray *columns, json_t *object)
 
 static void print_csv(const OutputStyle *style, const Schema *schema, json_t *list)
 {
-  g_autoptr(GPtrArray) columns = columns_of(schema, style, true);
+  g_autoptr(GPtrArray) columns = columns_of(schema, style);
   if (style->headers)
     print_csv_head(columns);
   size_t n;
@@ -468,7 +468,9 @@ static size_t width_of(const Schema *schema, const char *column, Lang lang)
 {
   const Field *f = schema_field(schema, column);
   g_autofree char *title = title_of(column, lang);
-  size_t least = (size_t)text_columns(title), wish = !f || f->type == FIELD_BOOL || f->type == FIELD_INT ? SHORT_COLUMNS
+  bool share = is_taken(schema, column);
+  size_t least = (size_t)text_columns(title), wish = share                                                 ? TEXT_COLUMNS
+                                        : !f || f->type == FIELD_BOOL || f->type == FIELD_INT ? SHORT_COLUMNS
                                         : f->type == FIELD_ENUM                             ? STATE_COLUMNS
                                                                                             : TEXT_COLUMNS;
   return MAX(least, wish);
@@ -479,7 +481,7 @@ OutputStream *output_stream_new(const OutputStyle *style, Noun noun)
   OutputStream *s = g_new0(OutputStream, 1);
   const Schema *schema = &schemas[noun];
   s->style = *style;
-  s->form = (TableForm){ schema, columns_of(schema, style, false), NULL, style->headers, output_is_colored(style->color), cell_most(style),
+  s->form = (TableForm){ schema, columns_of(schema, style), NULL, style->headers, output_is_colored(style->color), cell_most(style),
                         style->lang };
   s->form.widths = g_new(size_t, s->form.columns->len);
   for (guint i = 0; i < s->form.columns->len; i++)

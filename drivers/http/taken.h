@@ -1,4 +1,4 @@
-/* How much of each host is taken, for lists and single hosts: summed from the published desktops. Internal to drivers/http. */
+/* How much of each host is taken, for lists, single hosts and streams of changes: summed from the published desktops. Internal to drivers/http. */
 #pragma once
 
 #include "drivers/runtime/published.h"

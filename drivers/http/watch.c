@@ -11,6 +11,7 @@
 #include "drivers/http/openapi.h"
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
+#include "drivers/http/taken.h"
 
 enum { CHUNK_BYTES = 16384, EVENTS_AT_ONCE = 64, CHANGES_A_TURN = 1024 };
 
@@ -27,6 +28,7 @@ typedef struct {
   GHashTable *seen;         /* "noun name" of what a caller who isn't staff has, so that its loss is shown too; NULL = staff */
   int64_t seen_sequence;    /* as of when that was looked up at first */
   bool doubted;             /* a reset was sent, because something may have been lost before that */
+  Taken *taken;             /* how much of the hosts is taken, summed once a turn for all that it tells; NULL = no host yet */
   int64_t beat_us;
   GMutex mutex;             /* of what follows */
   GString *buffer;
@@ -203,6 +205,14 @@ static void append_name(GString *out, const char *name)
   g_string_append_c(out, '}');
 }
 
+/* A host as lists tell it. */
+static void append_host(Watch *w, const Host *host, GString *out)
+{
+  if (!w->taken)
+    w->taken = taken_new(runtime_published(w->hub->server->runtime), NULL);
+  taken_append(w->taken, host, out);
+}
+
 static void watch_append(Watch *w, const PublishedChange *change, GString *out)
 {
   const Object *object = change->object;
@@ -215,6 +225,8 @@ static void watch_append(Watch *w, const PublishedChange *change, GString *out)
   case SIGHT_OWN:
     append_event(out, id, schema->noun, change->how == CHANGE_PUT ? "put" : "delete");
     object_append_json_without(schema, object, w->hidden, out);
+    if (object->noun == NOUN_HOST && change->how == CHANGE_PUT)
+      append_host(w, (const Host *)object, out);
     localise(out, from, w->lang);
     break;
   case SIGHT_LOST:
@@ -256,6 +268,7 @@ static void watch_pump(Watch *w)
     watch_append(w, &change, out);
     published_drop((void *)change.object);
   }
+  g_clear_pointer(&w->taken, taken_free);
   if (out->len && good)
     watch_give(w, out);
   if (!good)

@@ -51,6 +51,25 @@ def a_watched_table_keeps_its_columns_and_its_filter():
 
 
 @test
+def a_watched_host_tells_how_much_of_it_is_taken_as_a_list_does():
+    taken = ("desktops", "vcpus_used", "vcpus_total", "memory_used_mib", "memory_total_mib")
+    with Place() as sarang:
+        sarang.furnish(spare=1)
+        eventually(lambda: "available" in sarang.ok("desktop list").out, 20, "a desktop stands")
+        watch, table = sarang.process("host list --watch -o json"), sarang.process("host list --watch")
+        first, head, line = json.loads(watch.stdout.readline()), table.stdout.readline(), table.stdout.readline()
+        sarang.ok("host change h1 --ssh-user else")
+        changed, row = json.loads(watch.stdout.readline()), table.stdout.readline()
+        listed = sarang.ok("host list -o json").json()[0]
+        assert first["ssh_user"] is None and changed["ssh_user"] == "else", (first, changed)
+        assert [changed.get(t) for t in taken] == [first[t] for t in taken] == [listed[t] for t in taken], (first, changed)
+        assert changed["desktops"] == 1 and changed["vcpus_used"] > 0, changed
+        assert head.split() == sarang.ok("host list").out.splitlines()[0].split(), head
+        assert row.split()[-4:] == line.split()[-4:] and "/" in row.split()[-3], (head, line, row)
+        assert interrupted(watch)[0] == interrupted(table)[0] == 0
+
+
+@test
 def a_watch_goes_on_when_the_controller_comes_back():
     with Place() as sarang:
         sarang.ok("user add a")
