@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ORPHAN_GRACE_S = 30 };
+enum { ORPHAN_GRACE_S = 30, ORPHANS_MAX = 256, ORPHAN_KEPT_S = 600 };
 
 static bool host_move(Brain *b, const char *name, HostMove move, GError **err)
 {
@@ -56,15 +56,17 @@ static void facts_keep(Brain *b, const Observation *seen)
   g_clear_pointer(&h->error, g_free);
 }
 
-/* Another host that is this very machine, and was here first; NULL where there is none. */
+/* Another host that is this very machine, and was known as it first; NULL where there is none. A host that tells a UUID other than it did is the
+ * newcomer, however long it has been here: else one of them could call itself any other and silence that one. */
 static const Host *twin_of(Brain *b, const Host *h, const char *uuid)
 {
+  bool newcomer = g_strcmp0(h->uuid, uuid) != 0;
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
   for (guint i = 0; uuid && *uuid && i < names->len; i++) {
     const Host *other = GET(b, Host, HOST, names->pdata[i]);
     bool first = other->head.created_us != h->head.created_us ? other->head.created_us < h->head.created_us
                                                               : strcmp(other->head.name, h->head.name) < 0;
-    if (first && !g_strcmp0(other->uuid, uuid))
+    if (other != h && (first || newcomer) && !g_strcmp0(other->uuid, uuid))
       return other;
   }
   return NULL;
@@ -132,11 +134,26 @@ static void orphan_event(Brain *b, const char *kind, const char *host, const Dom
   free(text);
 }
 
+static gboolean orphan_is_old(void *uuid, void *since, void *brain)
+{
+  return ((Brain *)brain)->now_us - *(int64_t *)since >= ORPHAN_KEPT_S * SECOND_US;
+}
+
+/* What a host invents must not fill the memory and the events: so much of it is known at a time, and the rest waits for a later look. */
+static bool orphans_full(Brain *b)
+{
+  if (g_hash_table_size(b->orphans) >= ORPHANS_MAX)
+    g_hash_table_foreach_remove(b->orphans, orphan_is_old, b);
+  return g_hash_table_size(b->orphans) >= ORPHANS_MAX;
+}
+
 /* A domain of ours without a desktop is what a late step left: it goes, after a time in which its desktop might still turn up. */
 static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
 {
   int64_t *since = g_hash_table_lookup(b->orphans, seen->uuid);
   bool stays = restored_doubts(b, seen->desktop);
+  if (!since && orphans_full(b))
+    return;
   if (!since) {
     g_hash_table_insert(b->orphans, g_strdup(seen->uuid), g_memdup2(&b->now_us, sizeof b->now_us));
     if (stays)
@@ -159,7 +176,7 @@ static void elsewhere_seen(Brain *b, const char *host, const DomainSeen *seen)
   g_hash_table_replace(b->elsewhere, g_strdup(seen->desktop), g_strdup(host));
   desktop_moved(b, seen->desktop);
   g_autofree char *key = g_strconcat(host, "/", seen->uuid, NULL);
-  if (g_hash_table_contains(b->orphans, key))
+  if (g_hash_table_contains(b->orphans, key) || orphans_full(b))
     return;
   g_hash_table_insert(b->orphans, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
   orphan_event(b, "host.desktop-elsewhere", host, seen);
@@ -264,12 +281,20 @@ static bool ssh_ok(const Request *r, const Host *h, GError **err)
   return true;
 }
 
+/* Told now: else everything would be well until the first person wants to see something. */
+static bool console_ok(const Host *h, GError **err)
+{
+  g_autofree char *address = hypervisor_console_address(h->uri, h->console_address, err);
+  return address != NULL;
+}
+
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Host *h = verb_new_object(b, r, NOUN_HOST, request_text(r, "name"), err);
   if (!h)
     return false;
-  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err) || !ssh_ok(r, h, err))
+  if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err) || !ssh_ok(r, h, err) ||
+      !console_ok(h, err))
     return verb_drop(NOUN_HOST, h);
   if (!h->starts)
     h->starts = 4;
@@ -283,7 +308,7 @@ bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err)
   Host *h = verb_changed_object(b, r, NOUN_HOST, err);
   if (!h)
     return false;
-  if (!ssh_ok(r, h, err))
+  if (!ssh_ok(r, h, err) || !console_ok(h, err))
     return verb_drop(NOUN_HOST, h);
   verb_keep(b, NOUN_HOST, h);
   gpus_look(b, r->name, 0);

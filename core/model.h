@@ -129,7 +129,7 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 #define HOST_FIELDS(F) \
   F(TEXT, uri, F_IN | F_NEED | F_COL, NULL, 0, 1024, "libvirt URI of the host; on the controller itself also fake:NAME, for tests") \
   F(ENUM, state, F_COL, &host_state_names, 0, 0, "enrolling, up, draining, maintenance, unreachable or fenced") \
-  F(TEXT, console_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where the gateway reaches this host's consoles (default 127.0.0.1)") \
+  F(TEXT, console_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "the IP address where the gateway reaches this host's consoles; absent = 127.0.0.1, or for a host elsewhere the one in its URI") \
   F(TEXT, ssh_address, F_ADDRESS | F_IN | F_CHANGE | F_WIDE, NULL, 0, 255, "where its files are reached by SSH, or local; absent = not at all, and its cards give mediated devices alone") \
   F(INT, ssh_port, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65535, "port of its SSH; 0 = 22") \
   F(TEXT, ssh_user, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "who logs in there (default root)") \

@@ -132,3 +132,17 @@ bool hypervisor_uri_is_private(const char *text)
     return true;
   return !row->paths && strcmp(g_uri_get_path(uri), "/default") != 0;
 }
+
+char *hypervisor_console_address(const char *text, const char *told, GError **err)
+{
+  if (told)
+    return g_strdup(told);
+  g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+  const UriRow *row = uri ? row_find(g_uri_get_scheme(uri)) : NULL;
+  if (!row || row->where == URI_LOCAL || row->where == URI_NAME)
+    return g_strdup("127.0.0.1");
+  const char *host = g_uri_get_host(uri);
+  if (host && g_hostname_is_ip_address(host))
+    return g_strdup(host);
+  return error_null(err, REASON_CONSOLE_ADDRESS, "uri", text, "detail", "its host is a name, which may mean another address there", NULL);
+}

@@ -178,6 +178,12 @@ bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err);
  * parameters name), a file that libvirt's test driver would read, a socket or a directory of keys. Pure. */
 bool hypervisor_uri_is_private(const char *uri);
 
+/* The IP address at which the screens of that host's guests listen, and where a gateway reaches them: told where that is not NULL; else this
+ * machine's own loopback for a host that is this machine, and the address in uri for one elsewhere. Never what the host says of itself: it would
+ * choose where the gateway connects to. NULL with CONSOLE_ADDRESS where uri has a name: /etc/hosts of many a machine calls itself 127.0.1.1. Owned by the
+ * caller. Pure. */
+char *hypervisor_console_address(const char *uri, const char *told, GError **err);
+
 /* May take long (libvirt's open has no time-out of its own: 39 s were seen with a cable pulled). BAD_URI. */
 bool hypervisor_open(const HypervisorOptions *options, Hypervisor **ret_hypervisor, GError **err);
 /* Ends events and serial collection, then frees. Takes leave of the host, so it may wait as long as any verb. NULL is ignored. */

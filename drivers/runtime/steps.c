@@ -89,12 +89,14 @@ static bool run_console(StepRun *run, GError **err)
   if (!step_meant(run, uuid, err))
     return false;
   run->result->password = password_new();
+  const Host *host = run->order->host;
+  run->result->address = hypervisor_console_address(host->uri, host->console_address, err);
+  if (!run->result->address)
+    return false;
   ConsoleKey key = { CONSOLE_VNC, run->result->password, VALID_S };
   DomainConsole console = { 0 };
   if (!hypervisor_console(run->hypervisor, uuid, &key, &console, err))
     return false;
-  const char *told = run->order->host->console_address;
-  run->result->address = g_strdup(told ? told : console.address);
   run->result->port = console.port;
   domain_console_clear(&console);
   return true;

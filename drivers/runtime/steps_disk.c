@@ -255,12 +255,15 @@ bool run_define(StepRun *run, GError **err)
   g_autofree char *seed_name = own_volume(o, VOLUME_SEED);
   g_autofree char *disk = g_build_filename(o->storage->path, disk_name, NULL);
   g_autofree char *seed = g_build_filename(o->storage->path, seed_name, NULL);
+  g_autofree char *listen = hypervisor_console_address(o->host->uri, o->host->console_address, err);
+  if (!listen)
+    return false;
   DomainSpec spec = {
     .name = name, .uuid = uuid, .type = virt_type_for(run), .memory_mib = o->desktop->memory_mib, .vcpus = o->desktop->vcpus,
     .disk = disk, .disk_format = role == VOLUME_DISK_RAW ? FORMAT_RAW : FORMAT_QCOW2, .seed = t->seed ? seed : NULL,
     .kernel = o->image->kernel, .initrd = o->image->initrd, .network = o->pool ? o->pool->network : NULL,
     .mac = o->desktop->mac,
-    .listen = o->host->console_address ? o->host->console_address : "127.0.0.1", .controller = o->controller,
+    .listen = listen, .controller = o->controller,
     .desktop = o->desktop->head.name, .pool = o->desktop->pool, .template_version = o->desktop->template,
     .generation = o->desktop->clone,
   };

@@ -545,7 +545,8 @@ static void an_administrator_elsewhere_adds_no_host_of_the_controllers_own(void 
     assert_null(WORLD_GET(w, Host, HOST, "h2"));
   }
   assert_int_equal(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h2','uri':'test:///default'}")->status, 201);
-  assert_int_equal(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h3','uri':'qemu+tls://h3/system'}")->status, 201);
+  assert_int_equal(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h3','uri':'qemu+tls://192.0.2.3/system'}")->status, 201);
+  assert_refused(world_ask(w, API_HOST_ADD, "ada", NULL, "{'name':'h5','uri':'qemu+tls://h5/system'}"), REASON_CONSOLE_ADDRESS);
   assert_int_equal(world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h4','uri':'fake:h4?control=/tmp/h4'}")->status, 201);
   world_free(w);
 }

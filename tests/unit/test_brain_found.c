@@ -22,6 +22,34 @@ static void host_seen(World *w, ObservationKind kind)
   brain_observe(w->brain, o, w->now_us);
 }
 
+static void host_tells_uuid(World *w, const char *host, const char *uuid)
+{
+  Observation *o = observation_new(SAW_HOST, host);
+  o->hostname = g_strdup(host);
+  o->uuid = g_strdup(uuid);
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
+/* Of two hosts with one UUID the one that was enrolled later was refused, whoever had told it first. */
+static void an_older_host_could_call_itself_a_newer_one(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  host_tells_uuid(w, "h1", "11111111-1111-4111-8111-111111111111");
+  w->now_us += G_USEC_PER_SEC;
+  assert_int_equal(world_ask(w, API_HOST_ADD, NULL, NULL, "{'name':'h2','uri':'fake:h2'}")->status, 201);
+  host_tells_uuid(w, "h2", "22222222-2222-4222-8222-222222222222");
+  host_tells_uuid(w, "h1", "22222222-2222-4222-8222-222222222222");
+  host_tells_uuid(w, "h2", "22222222-2222-4222-8222-222222222222");
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h2")->state, HOST_UP);
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h1")->state, HOST_UNREACHABLE);
+  assert_non_null(strstr(WORLD_GET(w, Host, HOST, "h1")->error, "h2"));
+  host_tells_uuid(w, "h1", "33333333-3333-4333-8333-333333333333"); /* a libvirtd without a UUID of its machine makes one at each start */
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h1")->state, HOST_UP);
+  world_free(w);
+}
+
 static int looks;
 
 static GError *count_looks(World *w, const StepOrder *order)
@@ -527,6 +555,7 @@ int main(void)
     cmocka_unit_test(a_person_has_so_many_receipts_and_no_more),
     cmocka_unit_test(a_draining_host_came_back_up),
     cmocka_unit_test(a_host_away_could_not_be_drained),
+    cmocka_unit_test(an_older_host_could_call_itself_a_newer_one),
     cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),
     cmocka_unit_test(a_drain_forgot_that_a_desktop_was_to_go),
     cmocka_unit_test(lost_desktops_made_room_beyond_the_maximum),

@@ -98,6 +98,23 @@ static void uris_that_name_what_is_the_controllers(void **state)
       fail_msg("%s is kept from callers elsewhere", open[i]);
 }
 
+/* A host that says where its screens are would say where the gateway connects to. */
+static void where_screens_are_is_not_the_hosts_to_say(void **state)
+{
+  static const struct { const char *uri, *told, *address; } rows[] = {
+    { "qemu:///system", NULL, "127.0.0.1" }, { "xen:///", NULL, "127.0.0.1" }, { "fake:h1", NULL, "127.0.0.1" },
+    { "qemu:///system", "10.0.0.1", "10.0.0.1" }, { "qemu+tls://h1/system", "10.0.0.1", "10.0.0.1" },
+    { "qemu+tls://192.0.2.7:16514/system", NULL, "192.0.2.7" }, { "xen+tls://[2001:db8::7]/", NULL, "2001:db8::7" },
+    { "qemu+tls://h1/system", NULL, NULL }, { "xen+tls://h1.example/", NULL, NULL },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GError) err = NULL;
+    g_autofree char *address = hypervisor_console_address(rows[i].uri, rows[i].told, &err);
+    if (g_strcmp0(address, rows[i].address) || !address != (err && error_is(err, REASON_CONSOLE_ADDRESS)))
+      fail_msg("%s, told %s: %s", rows[i].uri, rows[i].told ? rows[i].told : "nothing", address ? address : err ? err->message : "nothing");
+  }
+}
+
 /* libvirt quotes the line that it could not read. */
 static void a_file_that_is_no_xml_is_not_told(void **state)
 {
@@ -318,6 +335,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(uris_are_taken_or_refused_for_a_reason),
     cmocka_unit_test(uris_that_name_what_is_the_controllers),
+    cmocka_unit_test(where_screens_are_is_not_the_hosts_to_say),
     cmocka_unit_test(a_file_that_is_no_xml_is_not_told),
     cmocka_unit_test(fake_obeys_faults),
     cmocka_unit_test(fake_refuses_what_it_does_not_know),
