@@ -100,6 +100,30 @@ bool title_check(const char *field, const char *text, GError **err)
   return text_check(field, text, TITLE_MAX_CHARACTERS, err);
 }
 
+static bool shape_check(const char *field, const char *text, const char *shape, const char *limit, GError **err)
+{
+  enum { SHAPED_MAX_CHARACTERS = 16384 };
+  if (!text_check(field, text, SHAPED_MAX_CHARACTERS, err))
+    return false;
+  if (g_regex_match_simple(shape, text, G_REGEX_RAW | G_REGEX_DOLLAR_ENDONLY, 0))
+    return true;
+  g_autofree char *shown = text_dup_visible(text, SHOWN_CHARACTERS);
+  return error_false(err, REASON_BAD_VALUE, "field", field, "value", shown, "limit", limit, NULL);
+}
+
+/* ZWNJ and ZWJ, which titles may have, are refused by guests: a comment with them reads as another. */
+bool ssh_key_check(const char *field, const char *text, GError **err)
+{
+  return shape_check(field, text, "^(ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}( ((?!\\xe2\\x80[\\x8c\\x8d])[^\\n]){0,200})?$",
+                     "an OpenSSH public key such as \"ssh-ed25519 AAAAC3Nz… jihye@laptop\", without options, its comment at most 200 bytes", err);
+}
+
+bool locale_check(const char *field, const char *text, GError **err)
+{
+  return shape_check(field, text, "^[A-Za-z]{1,8}(_[A-Za-z0-9]{2,8})?(\\.[A-Za-z0-9-]{1,16})?(@[A-Za-z0-9]{1,16})?$",
+                     "a locale such as ko_KR.UTF-8", err);
+}
+
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_number)
 {
   return text && *text != '+' && g_ascii_string_to_signed(text, 10, min, max, ret_number, NULL);

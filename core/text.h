@@ -23,6 +23,12 @@ bool title_check(const char *field, const char *text, GError **err);
 /* The same with a limit of the caller's. */
 bool text_check(const char *field, const char *text, int max_characters, GError **err);
 
+/* True where text is one public key as authorized_keys has it, without options: a type such as ssh-ed25519, the key in base64, and a
+ * comment of at most 200 bytes or none. Errors: MISSING_FIELD, those of text_check, BAD_VALUE. */
+bool ssh_key_check(const char *field, const char *text, GError **err);
+/* True where text has the shape of a locale(7): "ko_KR.UTF-8", "C.UTF-8", "de_DE@euro". That a guest has it is not known. Errors as above. */
+bool locale_check(const char *field, const char *text, GError **err);
+
 /* True where path is absolute and names something below directory (absolute, without a slash at its end) by its text alone: no "..", no "." and no
  * empty part. Where directory has no link in it and path is opened without following any, what is opened is below it. NULL is not. */
 bool path_is_below(const char *directory, const char *path);

@@ -229,6 +229,15 @@ static bool verb_template_remove(Brain *b, const Request *r, Answer *a, GError *
 
 /* ── users and tokens ─────────────────────────────────────────────────────── */
 
+/* What a guest would refuse each time is refused once, here. */
+static bool user_ok(const User *user, GError **err)
+{
+  for (char **key = user->ssh_keys; key && *key; key++)
+    if (!ssh_key_check("ssh_keys", *key, err))
+      return false;
+  return !user->locale || !*user->locale || locale_check("locale", user->locale, err);
+}
+
 static bool verb_user_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *name = request_text(r, "name");
@@ -237,6 +246,8 @@ static bool verb_user_add(Brain *b, const Request *r, Answer *a, GError **err)
   User *user = verb_new_object(b, r, NOUN_USER, name, err);
   if (!user)
     return false;
+  if (!user_ok(user, err))
+    return verb_drop(NOUN_USER, user);
   text_set(&user->password_hash, r->secret_hash);
   text_set(&user->guest_hash, r->guest_hash);
   verb_keep(b, NOUN_USER, user);
@@ -249,6 +260,8 @@ static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err
   User *user = verb_changed_object(b, r, NOUN_USER, err);
   if (!user)
     return false;
+  if (!user_ok(user, err))
+    return verb_drop(NOUN_USER, user);
   verb_keep(b, NOUN_USER, user);
   answer_object(b, a, 200, r->name);
   return true;

@@ -103,7 +103,7 @@ bool guest_read_file(const Guest *guest, const char *path, size_t max_bytes, cha
 
 /* ── drivers/guest/personalise.c: stories made of these verbs ───────────── */
 
-/* A person as a desktop must know them. All texts are one line. */
+/* A person as a desktop must know them. All texts are one line; of the full name guest_full_name() is what is told. */
 typedef struct {
   const char *name;             /* login: [a-z_][a-z0-9_-]{0,31} */
   const char *gecos;            /* full name; NULL = none */
@@ -111,6 +111,11 @@ typedef struct {
   const char *const *ssh_keys;  /* lines of authorized_keys, NULL-ended; NULL = none */
   const char *locale;           /* such as ko_KR.UTF-8; NULL = the template's */
 } GuestPerson;
+
+/* title as the field of passwd(5) and a guest's check of it can hold it: ":" and "," become spaces, runs of spaces one, what hides is
+ * left out, what is no UTF-8 is U+FFFD, and it is cut at 128 bytes between characters. A name is decoration, so nothing is refused. NULL where nothing
+ * is left; idempotent; owned by the caller. */
+char *guest_full_name(const char *title);
 
 /* Makes the guest the person's own. Where the template has /usr/local/sbin/sarang-personalise that program does it: started
  * without arguments, it reads from its standard input lines of NAME=VALUE, in this order, and must exit with 0:

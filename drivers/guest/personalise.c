@@ -6,11 +6,43 @@
 #include "core/text.h"
 #include "drivers/guest/guest.h"
 
-enum { PASSWD_MAX_BYTES = 64 << 10, FIRST_PERSON_UID = 1000, NOBODY_UID = 65534, LINE_MAX_CHARACTERS = 16384 };
+enum { PASSWD_MAX_BYTES = 64 << 10, FULL_NAME_MAX_BYTES = 128, FIRST_PERSON_UID = 1000, NOBODY_UID = 65534, LINE_MAX_CHARACTERS = 16384 };
 
 #define PERSONALISE "/usr/local/sbin/sarang-personalise"
 
 /* ── a person moves in ────────────────────────────────────────────────────── */
+
+/* Also ZWJ and ZWNJ, which a title may have: a guest takes them for a name that reads as another. */
+static bool is_left_out(gunichar c)
+{
+  GUnicodeType type = g_unichar_type(c);
+  return type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT || type == G_UNICODE_SURROGATE || (c >= 0x2060 && c <= 0x2069);
+}
+
+static bool is_gap(gunichar c)
+{
+  return c == ':' || c == ',' || c == '\t' || c == '\n' || g_unichar_isspace(c);
+}
+
+char *guest_full_name(const char *title)
+{
+  g_autofree char *valid = title ? g_utf8_make_valid(title, -1) : g_strdup("");
+  g_autoptr(GString) name = g_string_new(NULL);
+  bool gap = false;
+  for (const char *at = valid; *at; at = g_utf8_next_char(at)) {
+    gunichar c = g_utf8_get_char(at);
+    gap = gap || is_gap(c);
+    if (is_gap(c) || is_left_out(c))
+      continue;
+    size_t space = gap && name->len;
+    if (name->len + space + g_unichar_to_utf8(c, NULL) > FULL_NAME_MAX_BYTES)
+      break;
+    g_string_append(name, space ? " " : "");
+    g_string_append_unichar(name, c);
+    gap = false;
+  }
+  return name->len ? g_strdup(name->str) : NULL;
+}
 
 static bool line_ok(const char *field, const char *text, GError **err)
 {
@@ -21,18 +53,15 @@ static bool line_ok(const char *field, const char *text, GError **err)
 
 static bool person_ok(const GuestPerson *p, GError **err)
 {
-  bool ok = account_check("name", p->name, err) && line_ok("gecos", p->gecos, err) && line_ok("password", p->password_hash, err) &&
-            line_ok("locale", p->locale, err);
+  bool ok = account_check("name", p->name, err) && line_ok("password", p->password_hash, err) && line_ok("locale", p->locale, err);
   for (const char *const *k = p->ssh_keys; ok && k && *k; k++)
     ok = line_ok("ssh_key", *k, err);
-  if (ok && p->gecos && strpbrk(p->gecos, ":,"))
-    return error_false(err, REASON_BAD_VALUE, "field", "gecos", "value", p->gecos, "limit", "a text without : and ,", NULL);
   return ok;
 }
 
 static void add_line(GString *lines, const char *name, const char *value)
 {
-  if (value)
+  if (value && *value)
     g_string_append_printf(lines, "%s=%s\n", name, value);
 }
 
@@ -101,11 +130,14 @@ static bool personalise_by_programs(const Guest *guest, const GuestPerson *p, GE
 bool guest_personalise(const Guest *guest, const GuestPerson *person, GError **err)
 {
   bool has = false;
+  g_autofree char *full_name = guest_full_name(person->gecos);
+  GuestPerson told = *person;
+  told.gecos = full_name;
   if (!person_ok(person, err) || !has_program(guest, PERSONALISE, &has, err))
     return false;
   if (!has)
-    return personalise_by_programs(guest, person, err);
-  g_autofree char *lines = person_lines(person);
+    return personalise_by_programs(guest, &told, err);
+  g_autofree char *lines = person_lines(&told);
   return RUN(guest, err, lines, PERSONALISE);
 }
 

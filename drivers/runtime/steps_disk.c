@@ -155,6 +155,8 @@ bool run_seed_person(StepRun *run, GError **err)
   if (!o->person)
     return error_false(err, REASON_NOT_FOUND, "kind", "user", "name", o->session ? o->session->user : "", NULL);
   GuestPerson person = step_person(o->person);
+  g_autofree char *full_name = guest_full_name(person.gecos);
+  person.gecos = full_name;
   g_autofree char *instance = g_strdup_printf("%s.g%" G_GINT64_FORMAT ".%s", o->desktop->head.name, o->desktop->clone, person.name);
   return put_seed(run, instance, &person, err);
 }

@@ -196,12 +196,34 @@ static void no_verb_takes_what_is_no_name(void **state)
   world_free(w);
 }
 
+/* What a guest would refuse at every session is refused where it is given; a title never is. */
+static void a_key_and_a_locale_are_judged_when_they_are_given(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  static const struct { const char *member, *field, *example; } rows[] = {
+    { "'ssh_keys':['ssh-ed25519 AAAA a@b','not a key']", "ssh_keys", "ssh-ed25519 AAAA" }, { "'locale':'foo bar'", "locale", "ko_KR.UTF-8" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *add = g_strdup_printf("{'name':'bob',%s}", rows[i].member), *change = g_strdup_printf("{%s}", rows[i].member);
+    const Answer *a = world_ask(w, API_USER_ADD, NULL, NULL, add);
+    assert_true(error_is(a->error, REASON_BAD_VALUE));
+    assert_string_equal(error_arg(a->error, "field"), rows[i].field);
+    assert_non_null(strstr(error_arg(a->error, "limit"), rows[i].example));
+    assert_true(error_is(world_ask(w, API_USER_CHANGE, NULL, "jihye", change)->error, REASON_BAD_VALUE));
+  }
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bob','title':'Kim, Bob: R&D','locale':'','ssh_keys':['ssh-rsa AAAA']}")->error);
+  assert_null(world_ask(w, API_USER_CHANGE, NULL, "bob", "{'locale':'tlh_KX.UTF-8','ssh_keys':[]}")->error);
+  world_free(w);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(no_field_takes_text_that_hides_or_breaks),
     cmocka_unit_test(ordinary_text_is_taken),
     cmocka_unit_test(no_verb_takes_what_is_no_name),
+    cmocka_unit_test(a_key_and_a_locale_are_judged_when_they_are_given),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

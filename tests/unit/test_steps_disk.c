@@ -75,7 +75,7 @@ static void a_person_goes_into_the_seed_of_this_generation(void **state)
 {
   Stand *s = stand_new();
   TemplateVersion template = { .head = { .refs = 1, .noun = NOUN_TEMPLATE, .name = name } };
-  User person = { .head = { .refs = 1, .noun = NOUN_USER, .name = (char *)"jihye" }, .title = (char *)"Kim Jihye" };
+  User person = { .head = { .refs = 1, .noun = NOUN_USER, .name = (char *)"jihye" }, .title = (char *)"Kim, Jihye: R&D" };
   assert_true(g_file_get_contents("templates/xen-linux.xml", &template.xml, NULL, NULL));
   s->order.template = &template;
   g_autofree char *owner = volume_owner(controller, name), *volume = volume_name(VOLUME_SEED, owner, 2);
@@ -90,7 +90,7 @@ static void a_person_goes_into_the_seed_of_this_generation(void **state)
   g_autoptr(StepResult) seeded = run(s, STEP_SEED_PERSON);
   assert_null(seeded->error);
   assert_true(g_file_get_contents(path, &hers, &n, NULL));
-  assert_non_null(memmem(hers, n, "Kim Jihye", strlen("Kim Jihye")));
+  assert_non_null(memmem(hers, n, "\"Kim Jihye R&D\"", strlen("\"Kim Jihye R&D\"")));
   assert_non_null(memmem(hers, n, "\"d-1.g2.jihye\"", strlen("\"d-1.g2.jihye\""))); /* another instance, or it would not be applied */
   g_free(template.xml);
   g_unlink(path);

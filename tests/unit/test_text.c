@@ -167,6 +167,31 @@ static void paths_below_a_directory(void **state)
   assert_false(path_is_below("", "/a"));
 }
 
+#define KEY "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJk2"
+#define X200 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10 X10
+
+static void keys_and_locales_have_a_shape(void **state)
+{
+  static const struct { bool (*check)(const char *, const char *, GError **); const char *text; bool taken; } rows[] = {
+    { ssh_key_check, KEY, true }, { ssh_key_check, KEY " me@home", true }, { ssh_key_check, KEY " 김지혜 노트북", true },
+    { ssh_key_check, "ssh-rsa AAAAB3+/=", true }, { ssh_key_check, "ecdsa-sha2-nistp256 AAAA==", true },
+    { ssh_key_check, "sk-ssh-ed25519@openssh.com AAAA", true }, { ssh_key_check, KEY " " X200, true },
+    { ssh_key_check, KEY " " X200 "x", false }, { ssh_key_check, "not a key", false }, { ssh_key_check, "ssh-ed25519", false },
+    { ssh_key_check, "ssh-ed25519 A!A", false }, { ssh_key_check, "command=\"id\" " KEY, false }, { ssh_key_check, KEY "\n" KEY, false },
+    { ssh_key_check, KEY " a\xe2\x80\x8d" "b", false }, { ssh_key_check, "-----BEGIN OPENSSH PRIVATE KEY-----", false }, { ssh_key_check, "", false },
+    { locale_check, "ko_KR.UTF-8", true }, { locale_check, "C.UTF-8", true }, { locale_check, "C", true }, { locale_check, "POSIX", true },
+    { locale_check, "de_DE@euro", true }, { locale_check, "en_US.ISO-8859-15", true }, { locale_check, "es_419", true },
+    { locale_check, "foo bar", false }, { locale_check, "ko_KR.UTF-8\n", false }, { locale_check, "ko_KR=x", false }, { locale_check, "../x", false },
+    { locale_check, "한국어", false }, { locale_check, "", false },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GError) err = NULL;
+    if (rows[i].check("field", rows[i].text, &err) != rows[i].taken)
+      fail_msg("%s", rows[i].text);
+    assert_int_equal(err == NULL, rows[i].taken);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -176,6 +201,7 @@ int main(void)
     cmocka_unit_test(a_title_has_at_most_200_characters),
     cmocka_unit_test(numbers),
     cmocka_unit_test(paths_below_a_directory),
+    cmocka_unit_test(keys_and_locales_have_a_shape),
     cmocka_unit_test(refusals_speak_korean),
     cmocka_unit_test(shown_text_is_cut),
   };

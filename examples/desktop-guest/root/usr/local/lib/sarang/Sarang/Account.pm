@@ -25,7 +25,6 @@ sub check {
   my ($shape, $what) = @{ $CHECK{$kind} };
   die "$kind is not $what\n" if $value !~ $shape || $value =~ /\n/;
   die "$kind holds a mark that turns or hides text\n" if is_misleading($value);
-  die "no locale $value on this machine\n" if $kind eq 'lang' && !has_locale($value);
 }
 
 # Not UTF-8, or with marks of direction or no width, which make a name read as another.
@@ -60,10 +59,17 @@ sub apply {
   rename_account($is, $user) if $user ne $is->{user};
   edit('/etc/passwd', sub { $_[0][4] = full_name($want->{name}) if $_[0][2] eq $UID }) if defined $want->{name};
   set_password($user, $want->{password_hash}) if defined $want->{password_hash};
-  write_file('/etc/default/locale', "LANG=$want->{lang}\n") if defined $want->{lang};
+  set_language($want->{lang}) if defined $want->{lang};
   $is = current();
   write_keys($is, $want->{ssh_keys}) if $want->{ssh_keys};
   return $is;
+}
+
+# A person whose language this machine lacks gets a desktop in its own, rather than none.
+sub set_language {
+  my ($lang) = @_;
+  return write_file('/etc/default/locale', "LANG=$lang\n") if has_locale($lang);
+  print STDERR "no locale $lang on this machine: its own language stays\n";
 }
 
 # a comma would begin the next part of the field: room, telephone
