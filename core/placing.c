@@ -202,21 +202,71 @@ static const Storage *storage_on(Brain *b, const Wish *w, const char *host)
   return NULL;
 }
 
+enum { TOLD_MOST = 5, TOLD_BYTES = 480 };
+
+/* What does not fit as a whole is left out: an argument of an error would be cut within a word. */
 static void tell(GString *why, const char *text)
 {
-  g_string_append_printf(why, "%s%s", why->len ? "; " : "", text);
+  if (g_str_has_suffix(why->str, "…"))
+    return;
+  bool fits = why->len + strlen("; ") + strlen(text) <= TOLD_BYTES;
+  g_string_append_printf(why, "%s%s", why->len ? "; " : "", fits ? text : "…");
+}
+
+static void tell_more(GString *why, int n, const char *what)
+{
+  g_autofree char *text = g_strdup_printf("%d more %s for other reasons", n, what);
+  if (n)
+    tell(why, text);
 }
 
 static void tell_stopped(GString *why, const Fleet *f, const GArray *all, const char *what)
 {
-  enum { TOLD_MOST = 6 };
-  for (guint i = 0; i < all->len && i < TOLD_MOST; i++) {
+  int more = 0;
+  for (guint i = 0; i < all->len; i++) {
     const Stopped *s = &g_array_index(all, Stopped, i);
+    if (i >= TOLD_MOST) {
+      more += s->n;
+      continue;
+    }
     g_autoptr(GError) one = explain_error(f, s->host, s->rule, &s->finding);
     g_autofree char *text = error_text(one, LANG_EN);
     g_autofree char *many = s->n > 1 ? g_strdup_printf("%d %s, at best: %s", s->n, what, text) : g_strdup(text);
     tell(why, many);
   }
+  tell_more(why, more, what);
+}
+
+/* What stops these hosts, without a word about any of them. */
+static const char *lack_of(const Stopped *s)
+{
+  static const char *const lacks[N_RULES] = {
+    [RULE_LICENCE] = "licences", [RULE_HOSTS] = "not for this pool", [RULE_LABEL] = "not for this pool", [RULE_FEATURE] = "not for this pool",
+    [RULE_STORES] = "storage", [RULE_DISK_KIND] = "storage", [RULE_DISK] = "storage", [RULE_MODEL] = "graphics cards",
+    [RULE_CARDS] = "graphics cards", [RULE_NEAR] = "graphics cards", [RULE_VCPUS] = "processors", [RULE_CELL] = "processors",
+    [RULE_MEMORY] = "memory", [RULE_HUGE] = "memory", [RULE_GROUP_APART] = "not for this pool", [RULE_GROUP_TOGETHER] = "not for this pool",
+  };
+  const char *lack = s->rule == RULE_STATE ? s->word : lacks[s->rule];
+  return lack ? lack : "other";
+}
+
+/* "memory 180, unreachable 20": hosts by what stops them, as those may know who may not list hosts. Owned by the caller. */
+static char *counts_text(const GArray *stopped)
+{
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < stopped->len; i++) {
+    const char *lack = lack_of(&g_array_index(stopped, Stopped, i));
+    int n = 0;
+    bool told = false;
+    for (guint j = 0; j < stopped->len; j++) {
+      bool same = !strcmp(lack_of(&g_array_index(stopped, Stopped, j)), lack);
+      told |= same && j < i;
+      n += same ? g_array_index(stopped, Stopped, j).n : 0;
+    }
+    if (!told)
+      g_string_append_printf(text, "%s%s %d", text->len ? ", " : "", lack, n);
+  }
+  return g_string_free(text, FALSE);
 }
 
 static void tell_copies(Brain *b, const Wish *w, GString *why)
@@ -236,7 +286,7 @@ static void tell_copies(Brain *b, const Wish *w, GString *why)
 static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *class, GString *why)
 {
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
-  for (int card = 0; card < (int)gpus->len && card < CARDS_MOST; card++) {
+  for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
     Finding finding;
     const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
     g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, gpu->head.name);
@@ -250,6 +300,7 @@ static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *cl
     if (text)
       tell(why, text);
   }
+  tell_more(why, MAX(0, (int)gpus->len - TOLD_MOST), "cards");
 }
 
 static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, GError **err)
@@ -262,7 +313,10 @@ static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, 
     tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, why);
   else
     tell_stopped(why, f, e->stopped_cards, "cards");
-  return error_false(err, REASON_NO_PLACE, "pool", w->pool->head.name, "hosts", why->len ? why->str : "there is no host", NULL);
+  g_autofree char *counts = counts_text(e->stopped);
+  const char *none = "there is no host";
+  return error_false(err, REASON_NO_PLACE, "pool", w->pool->head.name, "hosts", why->len ? why->str : none, "counts", *counts ? counts : none,
+                     NULL);
 }
 
 bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err)
@@ -356,7 +410,7 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
 {
   g_autoptr(GString) why = g_string_new(NULL);
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
-  for (int card = 0; card < (int)gpus->len && card < CARDS_MOST; card++) {
+  for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
     Finding finding;
     Rule rule = explain_card(class, host, card, &finding);
     g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
@@ -364,6 +418,7 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
     g_autofree char *line = g_strdup_printf("%s: %s", ledger_card(b, host, card), text);
     tell(why, line);
   }
+  tell_more(why, MAX(0, (int)gpus->len - TOLD_MOST), "cards");
   return error_false(err, REASON_NO_GPU, "class", asked->head.name, "cards", why->len ? why->str : "it has no graphics card", "host",
                      fleet_host_name(f, host), NULL);
 }

@@ -313,6 +313,18 @@ static void denied(Brain *b, const char *pool, const char *user, const GError *w
   brain_event(b, "session.denied", NOUN_POOL, pool, user, detail);
 }
 
+/* Which hosts there are, and what of them failed, is for those who may list them. */
+static void tell_person(const Caller *caller, GError **err)
+{
+  g_autoptr(GError) staff = NULL;
+  if (caller->role != ROLE_USER || !(error_is(*err, REASON_NO_PLACE) || error_is(*err, REASON_POOL_RESTRAINED)))
+    return;
+  staff = g_steal_pointer(err);
+  Reason reason = error_is(staff, REASON_NO_PLACE) ? REASON_NO_ROOM : REASON_POOL_STOPPED;
+  const char *counts = error_arg(staff, "counts");
+  error_set(err, reason, "pool", error_arg(staff, "pool"), counts ? "counts" : NULL, counts, NULL);
+}
+
 bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
@@ -332,6 +344,7 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
     return false;
   if (!owned && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
     denied(b, pool->head.name, user, *err);
+    tell_person(&r->caller, err);
     return false;
   }
   g_autofree char *name = brain_number(b, 's');

@@ -253,6 +253,21 @@ static char *findings_said(const char *text)
   return g_strjoinv("; ", all);
 }
 
+/* "memory 180, unreachable 20" */
+static char *counts_said(const char *text)
+{
+  g_auto(GStrv) all = g_strsplit(text, ", ", -1);
+  for (char **one = all; *one; one++) {
+    const char *blank = strrchr(*one, ' '), *number = blank && g_ascii_isdigit(blank[1]) ? blank : NULL;
+    g_autofree char *word = number ? g_strndup(*one, number - *one) : g_strdup(*one);
+    g_autofree char *said = text_said(word, &host_state_names);
+    char *korean = g_strconcat(said, number, NULL);
+    g_free(*one);
+    *one = korean;
+  }
+  return g_strjoinv(", ", all);
+}
+
 char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
 {
   static const char *const texts[] = { "limit", "action", "what", "move", "wanted", NULL };
@@ -268,6 +283,8 @@ char *word_argument(Reason reason, const char *name, const char *value, const ch
     return g_strdup(word_step(value, LANG_KO));
   if ((reason == REASON_NO_PLACE && !strcmp(name, "hosts")) || (reason == REASON_NO_GPU && !strcmp(name, "cards")))
     return findings_said(value);
+  if (!strcmp(name, "counts"))
+    return counts_said(value);
   /* of a desktop "reset" is a move, of a machine it is a button, of a task it is a kind */
   const void *first = reason == REASON_CANCELLED ? &task_kind_names : strcmp(name, "what") ? verbs : (const void *)&power_verb_names;
   return g_strv_contains(texts, name) ? text_said(value, first) : g_strdup(value);

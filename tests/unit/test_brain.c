@@ -417,7 +417,7 @@ static void three_failures_stop_growth_and_leave_nothing(void **state)
   const Pool *pool = WORLD_GET(w, Pool, POOL, "cad");
   assert_int_equal(pool->state, POOL_RESTRAINED);
   assert_non_null(pool->error);
-  assert_refused(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}"), REASON_POOL_RESTRAINED);
+  assert_refused(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}"), REASON_POOL_STOPPED);
   w->answer = NULL;
   world_pass(w, 700);
   assert_int_equal(WORLD_GET(w, Pool, POOL, "cad")->state, POOL_READY);

@@ -127,6 +127,10 @@ static void a_restrained_pool_refuses_in_words(void **state)
     world_pass(w, 5);
   assert_int_equal(WORLD_GET(w, Pool, POOL, "cad")->state, POOL_RESTRAINED);
   const Answer *a = world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}");
+  assert_true(error_is(a->error, REASON_POOL_STOPPED));
+  g_autofree char *person = error_text(a->error, LANG_EN);
+  assert_null(strstr(person, "h1"));
+  a = world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'cad','user':'jihye'}");
   assert_true(error_is(a->error, REASON_POOL_RESTRAINED));
   assert_string_equal(error_arg(a->error, "error"), "kvm is not supported by h1");
   world_free(w);

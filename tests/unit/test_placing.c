@@ -195,10 +195,36 @@ static void a_denied_request_is_kept_with_what_it_asked_for(void **state)
   World *w = three_hosts();
   world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','vcpus':9,'memory_mib':1024,'min':0,'max':9}");
   const Answer *a = world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'p'}");
-  assert_true(a->error && error_is(a->error, REASON_NO_PLACE));
+  assert_true(a->error && error_is(a->error, REASON_NO_ROOM));
   const char *detail = world_event(w, "session.denied")->detail;
   assert_non_null(strstr(detail, "\"vcpus\":9"));
   assert_non_null(strstr(detail, "\"memory_mib\":1024"));
+  world_free(w);
+}
+
+/* With 200 hosts: those who may list them read a few, a person reads how many there are and whom to ask. */
+static void a_refusal_is_short_and_names_hosts_to_staff_alone(void **state)
+{
+  World *w = three_hosts();
+  for (int i = 0; i < 196; i++) {
+    g_autofree char *name = g_strdup_printf("secret-%d", i), *label = g_strdup_printf(",'labels':['%s','only-%d']", i % 7 ? "x" : "ssd", i);
+    host_add(w, name, label);
+  }
+  world_ask(w, API_POOL_CREATE, NULL, NULL,
+            "{'name':'p','template':'linux','image':'linux','labels':['ssd'],'vcpus':9,'memory_mib':20000,'min':0,'max':9}");
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'p'}");
+  assert_true(a->error && error_is(a->error, REASON_NO_ROOM));
+  assert_string_equal(error_arg(a->error, "counts"), "not for this pool 170, memory 28, maintenance 1, processors 1");
+  g_autofree char *person = error_text(a->error, LANG_EN), *fix = error_fix(a->error, LANG_EN);
+  assert_null(strstr(person, "secret"));
+  assert_null(error_arg(a->error, "hosts"));
+  assert_non_null(strstr(fix, "operator"));
+  a = world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'p','user':'jihye'}");
+  assert_true(a->error && error_is(a->error, REASON_NO_PLACE));
+  g_autofree char *staff = error_text(a->error, LANG_EN), *korean = error_text(a->error, LANG_KO);
+  assert_non_null(strstr(staff, "hosts, at best: host "));
+  assert_true(strlen(staff) < 1024 && strlen(korean) < 2048);
+  assert_true(strlen(world_event(w, "session.denied")->detail) < 2048);
   world_free(w);
 }
 
@@ -230,6 +256,7 @@ int main(void)
     cmocka_unit_test(a_plan_tells_the_same_as_doing_it_and_does_nothing),
     cmocka_unit_test(a_plan_of_what_is_not_there_is_refused),
     cmocka_unit_test(a_denied_request_is_kept_with_what_it_asked_for),
+    cmocka_unit_test(a_refusal_is_short_and_names_hosts_to_staff_alone),
     cmocka_unit_test(a_session_that_waits_is_told_what_it_waits_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
