@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "core/brain.h"
-#include "core/gpu_pick.h"
+#include "core/gpu_json.h"
 #include "drivers/runtime/steps.h"
 
 enum { HOSTS = 1000, CARDS = 8, TYPES = 4, DESKTOPS = 1000, COLD = 20, REACH_US = 1000 };
