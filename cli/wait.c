@@ -38,6 +38,13 @@ static Ended by_words(const char *state, const char *good, const char *bad)
   return g_strv_contains(goods, state) ? GOOD : g_strv_contains((const char *const *)bads, state) ? BAD : GOING;
 }
 
+/* A host that was up comes back by itself; one that never answered has to be mended first, or is not what it was called. */
+static bool is_host_never_up(Noun noun, json_t *json)
+{
+  return noun == NOUN_HOST && !strcmp(member(json, "state"), "unreachable") && !*member(json, "seen") &&
+         json_is_object(json_object_get(json, "error"));
+}
+
 static Ended ended(Noun noun, json_t *json)
 {
   const char *state = member(json, "state");
@@ -49,7 +56,7 @@ static Ended ended(Noun noun, json_t *json)
   case NOUN_IMAGE:
     return by_words(state, "ready", "failed");
   case NOUN_HOST:
-    return by_words(state, "up", "fenced");
+    return is_host_never_up(noun, json) ? BAD : by_words(state, "up", "fenced");
   case NOUN_DESKTOP:
     return by_words(state, "available", "error quarantined");
   case NOUN_POOL:
@@ -224,6 +231,10 @@ static bool refuse_bad_end(const Wait *w, json_t *json, GError **err)
 {
   Lang lang = w->command->place.lang;
   g_autoptr(GError) cause = error_of_object(json);
+  if (cause && is_host_never_up(w->noun, json)) { /* it is the whole answer, with its own exit status */
+    g_propagate_error(err, g_steal_pointer(&cause));
+    return false;
+  }
   g_autofree char *why = cause ? error_text(cause, lang) : g_strdup(say(lang, "no reason was given")), *fix = cause ? error_fix(cause, lang) : NULL;
   return error_false(err, REASON_WAIT_FAILED, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, "fix",
                      fix ? fix : "", NULL);

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import time
 
 from clilab import Place
 from gatewaylab import eventually, main, test
@@ -171,6 +172,30 @@ def contexts_are_kept_for_their_owner_alone():
         assert "* local" in sarang.ok("context list").out and "lab" not in file.read_text()
         assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
         assert sarang.type("context use lab").status == 3 and sarang.type("logout").status == 4
+
+
+@test
+def a_wait_for_a_host_that_cannot_come_up_ends():
+    with Place("hosts.poll_s=1") as sarang:
+        began = time.monotonic()
+        answer = sarang.type(f"host add h9 --uri 'qemu+unix:///system?socket={sarang.folder}/none' --wait")
+        assert time.monotonic() - began < 30 and answer.status == 7, answer
+        assert 'host "h9" cannot be reached' in answer.err and "look at libvirtd" in answer.err, answer
+        host = sarang.ok("host show h9 -o json").json()
+        assert host["state"] == "unreachable" and host["seen"] is None, "it was enrolled, and is tried again"
+
+
+@test
+def a_wait_for_a_host_that_was_up_goes_on():
+    with Place("hosts.poll_s=1") as sarang:
+        sarang.enrol()
+        sarang.command_host("die")
+        sarang.wait_for("host", "h1", state="unreachable")
+        waiting = sarang.process("host change h1 --labels rack1 --wait")
+        time.sleep(2)
+        assert waiting.poll() is None, waiting.communicate()
+        sarang.command_host("live")
+        assert waiting.communicate(timeout=30) and waiting.returncode == 0
 
 
 if __name__ == "__main__":
