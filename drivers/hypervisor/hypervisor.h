@@ -166,6 +166,7 @@ typedef struct {
   bool allow_plain_tcp;   /* qemu+tcp and xen+tcp: neither encrypted nor authenticated; for labs */
   bool knock;             /* first see whether anybody takes connections there: an open that cannot work fails within seconds */
   bool domain_events;     /* ask the host for DOMAIN_CHANGED and DEVICES_CHANGED; SERIAL and LOST are told in any case */
+  bool device_memo;       /* listen to what happens to devices, so that only what changed is read again; nothing is told of it */
   HypervisorSink sink;
 } HypervisorOptions;
 

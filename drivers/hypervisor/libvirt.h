@@ -22,6 +22,7 @@ typedef struct {
   int64_t epoch;        /* counts what was forgotten */
   GHashTable *serials;  /* uuid → Serial, see libvirt_serial.c */
   GHashTable *devices;  /* name → Seen, see libvirt_devices.c; NULL before the first look, during one, and without domain events */
+  bool keeps_devices;   /* the host announces what happens to devices: what was read of them holds until then */
   GHashTable *touched;  /* names that were announced since the look that is under way began */
   pthread_cond_t device_gone;
   int64_t gone_count;   /* devices that guests let go of */
@@ -51,7 +52,7 @@ void link_touch_device(Link *link, const char *name);
 /* Registers our event loop, once a process and before the first connection is opened; it runs in a thread of its own for ever. */
 void events_start(void);
 /* Asks for domain events (if wanted) and for the end of the connection. Events that a host does not know are left out. */
-bool events_register(Libvirt *libvirt, bool domain_events, GError **err);
+bool events_register(Libvirt *libvirt, const HypervisorOptions *options, GError **err);
 void events_deregister(Libvirt *libvirt);
 
 /* ── libvirt_error.c ────────────────────────────────────────────────────── */

@@ -185,7 +185,7 @@ static void seen_give(Link *link, GHashTable *all)
       seen->stale = true;
   }
   g_clear_pointer(&link->devices, g_hash_table_unref);
-  if (link->known)
+  if (link->keeps_devices)
     link->devices = g_hash_table_ref(all);
   pthread_mutex_unlock(&link->lock);
   g_hash_table_unref(all);

@@ -123,7 +123,7 @@ static bool libvirt_open(const HypervisorOptions *options, FlavourKind flavour, 
   libvirt->link = link_new(options);
   bool alive = virConnectSetKeepAlive(conn, KEEPALIVE_S, KEEPALIVE_COUNT) >= 0 ||
                virGetLastErrorCode() == VIR_ERR_NO_SUPPORT || libvirt_failed(libvirt, "be kept alive", NULL, err);
-  if (!alive || !events_register(libvirt, options->domain_events, err)) {
+  if (!alive || !events_register(libvirt, options, err)) {
     libvirt_close(&libvirt->base);
     return false;
   }

@@ -234,7 +234,8 @@ static void node_changed(Link *link, virNodeDevicePtr node)
   if (!g_str_has_prefix(name, "pci_") && !g_str_has_prefix(name, "mdev_"))
     return;
   link_touch_device(link, name);
-  link_tell(link, HYPERVISOR_DEVICES_CHANGED, "", NULL);
+  if (link->known)
+    link_tell(link, HYPERVISOR_DEVICES_CHANGED, "", NULL);
 }
 
 static void on_node_lifecycle(virConnectPtr conn, virNodeDevicePtr node, int event, int detail, void *link)
@@ -288,15 +289,18 @@ static void node_events_register(Libvirt *libvirt)
     else
       link_unref(libvirt->link);
   }
+  libvirt->link->keeps_devices = libvirt->n_node_callbacks == G_N_ELEMENTS(node_event_rows);
 }
 
-bool events_register(Libvirt *libvirt, bool domain_events, GError **err)
+bool events_register(Libvirt *libvirt, const HypervisorOptions *options, GError **err)
 {
   Link *link = libvirt->link;
   /* no reference goes with it: drivers inside our own process take it, succeed, and never give it back. Unregistering waits for
    * a callback under way, so the connection's own reference will do. */
   virConnectRegisterCloseCallback(libvirt->conn, on_close, link, NULL);
-  if (!domain_events)
+  if (options->domain_events || options->device_memo)
+    node_events_register(libvirt);
+  if (!options->domain_events)
     return true;
   for (size_t i = 0; i < G_N_ELEMENTS(domain_event_rows); i++) {
     int id = virConnectDomainEventRegisterAny(libvirt->conn, NULL, domain_event_rows[i].id, domain_event_rows[i].callback,
@@ -312,7 +316,6 @@ bool events_register(Libvirt *libvirt, bool domain_events, GError **err)
     if (needed)
       return false;
   }
-  node_events_register(libvirt);
   return true;
 }
 

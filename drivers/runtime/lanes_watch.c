@@ -112,6 +112,7 @@ static bool open_run(Entry *entry, GError **err)
     .controller = host->lanes->controller,
     .allow_plain_tcp = host->allow_plain_tcp,
     .domain_events = line->kind == LANE_WATCH,
+    .device_memo = line->kind == LANE_CALL, /* where cards are looked at */
     .knock = line->kind == LANE_WATCH, /* the one that is tried again and again */
     .sink = { on_event, line },
   };
