@@ -15,7 +15,7 @@ from product import LOCAL, Product
 LARGE, CARD = "vgpu_mbochs-large", "pci_" + re.sub(r"[:.]", "_", MBOCHS)
 ROUNDS, WATCH_S = int(os.environ.get("ROUNDS", "5")), int(os.environ.get("WATCH_S", "240"))
 # libvirt's own numbers (src/remote/remote_protocol.x): what asks for node devices
-NODE_DEVICE_CALLS = {111, 112, 113, 114, 115, 116, 117, 286}
+NODE_DEVICE_CALLS = {111, 112, 113, 114, 115, 116, 117, 285}
 REMOTE_PROGRAM, TYPE_CALL = 0x20008086, 0
 
 
