@@ -117,9 +117,21 @@ static const char *held_word(Noun noun, json_t *object)
   return !strcmp(member(error, "code"), "desktop-off") ? member(json_object_get(error, "args"), "state") : "preparing";
 }
 
+/* A host that does not come up for another reason than silence, and a task that has nothing behind it. */
+static const char *first_word(Noun noun, json_t *object)
+{
+  json_t *error = json_object_get(object, "error");
+  const char *state = member(object, "state");
+  if (noun == NOUN_TASK)
+    return !strcmp(state, "waiting") && !json_is_object(error) ? "delayed" : NULL;
+  if (noun != NOUN_HOST || strcmp(state, "unreachable") != 0)
+    return NULL;
+  return !strcmp(member(error, "code"), "exists") ? "twin" : !*member(object, "seen") ? "unanswered" : NULL;
+}
+
 static const StateText *state_text_of(Noun noun, json_t *object)
 {
-  const char *word = held_word(noun, object);
+  const char *held = held_word(noun, object), *word = held ? held : first_word(noun, object);
   const StateText *now = word ? state_text_find(noun, word) : NULL;
   return now ? now : state_text_find(noun, member(object, "state"));
 }
@@ -140,7 +152,7 @@ json_t *explain_summary(Noun noun, json_t *object, Lang lang)
   json_object_set_new(all, "fixes", fixes);
   if (fix && *fix)
     json_array_append_new(fixes, json_string(fix));
-  if (*own_fix)
+  if (*own_fix && g_strcmp0(fix, own_fix) != 0)
     json_array_append_new(fixes, json_string(own_fix));
   return all;
 }

@@ -162,6 +162,16 @@ static void every_argument_of_a_verb_can_be_typed(void **state)
 
 /* ── states ───────────────────────────────────────────────────────────────── */
 
+static void a_task_not_begun_has_not_failed(void **state)
+{
+  json_auto_t *task = json_pack("{ss ss ss sn}", "name", "t-1", "state", "waiting", "next_try", "2026-01-01T00:00:00Z", "error");
+  json_auto_t *told = explain_summary(NOUN_TASK, task, LANG_EN);
+  assert_string_equal(json_string_value(json_object_get(told, "means")), "it waits to begin");
+  json_object_set_new(task, "error", json_pack("{ss s{ss}}", "code", "internal", "args", "detail", "x"));
+  json_auto_t *failed = explain_summary(NOUN_TASK, task, LANG_EN);
+  assert_non_null(strstr(json_string_value(json_object_get(failed, "means")), "failed, and is tried again"));
+}
+
 static void every_state_is_explained(void **state)
 {
   static const Noun nouns[] = { NOUN_HOST, NOUN_GPU, NOUN_VGPU, NOUN_IMAGE, NOUN_POOL, NOUN_DESKTOP, NOUN_SESSION, NOUN_TASK };
@@ -203,7 +213,7 @@ int main(void)
     cmocka_unit_test(every_text_in_the_code_has_korean),
     cmocka_unit_test(korean_keeps_the_places_of_values),
     cmocka_unit_test(every_argument_of_a_verb_can_be_typed),
-    cmocka_unit_test(every_state_is_explained),
+    cmocka_unit_test(a_task_not_begun_has_not_failed), cmocka_unit_test(every_state_is_explained),
     cmocka_unit_test(texts_of_states_name_fields),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,7 @@ def an_object_explains_itself():
         sarang.wait_for("host", "h1", 60, state="unreachable")
         host = sarang.ok("explain host h1").out
         assert "why      host \"h1\" cannot be reached" in host and "sarang host fence h1" in host, host
+        assert host.count("look at libvirtd") == 1, host
         sarang.wait_for("desktop", desktop, 60, state="lost")
         lost = sarang.ok(f"explain {desktop}").out
         assert "its host h1 does not answer" in lost and "sarang explain host h1" in lost, lost

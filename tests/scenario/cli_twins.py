@@ -45,13 +45,18 @@ def one_machine_enrolled_twice():
         session = sarang.ok("session list -o json").json()[0]
         control = f"{sarang.folder}/h1.control"
         again = sarang.type(f"host add twin --uri 'fake:h1?control={control}' --wait=5")
-        assert again.status != 0, again
+        assert again.status == 5 and "the same machine as host \"h1\"" in again.err, again
         eventually(lambda: "exists" in str(sarang.ok("host show twin -o json").json()["error"]), 10, "the host says whose machine it is")
         assert sarang.ok("host show twin -o json").json()["state"] != "up"
         desktop = sarang.ok(f"desktop show {session['desktop']} -o json").json()
         assert (desktop["host"], desktop["power"], desktop["session"]) == ("h1", "on", session["name"]), desktop
         kinds = [e["kind"] for e in sarang.ok("event list -o json").json()]
         assert "host.orphan-removed" not in kinds, kinds
+        told = sarang.ok("explain host twin").out
+        assert "help     sarang host remove twin\n" in told and "fence" not in told and "network" not in told, told
+        status = sarang.ok("status").out
+        assert "    sarang host remove twin\n" in status and "fence" not in status, status
+        assert "sarang host remove twin" in sarang.ok("explain host twin", LANG="ko_KR.UTF-8").out
         sarang.ok("host remove twin")
         assert sarang.ok(f"session show {session['name']} -o json").json()["ready"]
         assert sarang.ok("host show h1 -o json").json()["state"] == "up"

@@ -181,6 +181,8 @@ def a_wait_for_a_host_that_cannot_come_up_ends():
         answer = sarang.type(f"host add h9 --uri 'qemu+unix:///system?socket={sarang.folder}/none' --wait")
         assert time.monotonic() - began < 30 and answer.status == 7, answer
         assert 'host "h9" cannot be reached' in answer.err and "look at libvirtd" in answer.err, answer
+        told = sarang.ok("explain host h9").out
+        assert told.count("look at") == 1 and "has not answered yet" in told and "sarang host remove h9" in told and "fence" not in told, told
         host = sarang.ok("host show h9 -o json").json()
         assert host["state"] == "unreachable" and host["seen"] is None, "it was enrolled, and is tried again"
 
