@@ -35,7 +35,7 @@ Fleet *fleet_new(uint64_t seed)
   GArray **words[] = { &f->kind, &f->bucket, &f->next, &f->before, &f->first_card, &f->generation, &f->first_claim };
   for (guint i = 0; i < G_N_ELEMENTS(words); i++)
     *words[i] = g_array_new(FALSE, TRUE, sizeof(uint32_t));
-  f->cards = g_array_new(FALSE, TRUE, sizeof(CardState));
+  f->cards = g_array_sized_new(FALSE, TRUE, sizeof(CardState), 1); /* never NULL: copied and compared with no card too */
   f->buckets = g_array_new(FALSE, TRUE, sizeof(Bucket));
   f->born = g_array_new(FALSE, TRUE, sizeof(Born));
   f->claims = g_array_new(FALSE, TRUE, sizeof(ClaimRow));
