@@ -33,9 +33,8 @@ static const char *member(json_t *json, const char *name)
 
 static Ended by_words(const char *state, const char *good, const char *bad)
 {
-  const char *const goods[] = { good, NULL };
-  g_auto(GStrv) bads = g_strsplit(bad, " ", -1);
-  return g_strv_contains(goods, state) ? GOOD : g_strv_contains((const char *const *)bads, state) ? BAD : GOING;
+  g_auto(GStrv) goods = g_strsplit(good, " ", -1), bads = g_strsplit(bad, " ", -1);
+  return g_strv_contains((const char *const *)goods, state) ? GOOD : g_strv_contains((const char *const *)bads, state) ? BAD : GOING;
 }
 
 /* A host that was up comes back by itself; one that never answered has to be mended first, or is not what it was called. */
@@ -56,7 +55,7 @@ static Ended ended(Noun noun, json_t *json)
   case NOUN_IMAGE:
     return by_words(state, "ready", "failed");
   case NOUN_HOST:
-    return is_host_never_up(noun, json) ? BAD : by_words(state, "up", "fenced");
+    return is_host_never_up(noun, json) ? BAD : by_words(state, "up maintenance", "fenced");
   case NOUN_DESKTOP:
     return by_words(state, "available", "error quarantined");
   case NOUN_POOL:

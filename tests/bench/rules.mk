@@ -5,4 +5,8 @@ $(BENCHES): $B/tests/bench/%: $B/tests/bench/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) $(PKG_LIBS) -lpthread -lm
 bench: all $(BENCHES) $B/tests/sim/sim
 	@B=$B tests/bench/run $(BENCH)
+# they are no tests, but have to compile
+ifeq ($(MODE),release)
+CHECK_DEPS += $(BENCHES)
+endif
 -include $(BENCH_SRC:%.c=$B/%.d)
