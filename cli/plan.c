@@ -85,12 +85,12 @@ static void print_places(json_t *plan, Lang lang)
   int rest = 0;
   json_array_foreach(places, i, place) {
     if (i < PLACES_MOST)
-      printf("%6d %s  %s\n", number_of(place, "desktops"), say(lang, "desktops"), json_string_value(json_object_get(place, "host")));
+      printf("%6d × %s\n", number_of(place, "desktops"), json_string_value(json_object_get(place, "host")));
     else
       rest += number_of(place, "desktops");
   }
   if (rest)
-    printf("%6d %s  %s\n", rest, say(lang, "desktops"), say(lang, "on other hosts"));
+    printf("%6d × %s\n", rest, say(lang, "other hosts"));
 }
 
 static void print_stopped(json_t *rows, const char *what, Lang lang)
@@ -98,7 +98,7 @@ static void print_stopped(json_t *rows, const char *what, Lang lang)
   size_t i;
   json_t *row;
   json_array_foreach(rows, i, row)
-    printf("%6d %s  %-14s %s%s\n", number_of(row, "n"), say(lang, what), json_string_value(json_object_get(row, "rule")),
+    printf("%6d × %s  %-14s %s%s\n", number_of(row, "n"), say(lang, what), json_string_value(json_object_get(row, "rule")),
            number_of(row, "n") > 1 ? say(lang, "at best: ") : "", reason_text(row));
 }
 
@@ -113,8 +113,8 @@ void plan_print(json_t *plan, Lang lang)
     printf(say(lang, "%d of %d hosts have room for the next"), number_of(plan, "hosts_with_room"), number_of(plan, "hosts_in_all"));
     printf("\n");
   }
-  print_stopped(json_object_get(plan, "hosts_stopped"), "hosts", lang);
-  print_stopped(json_object_get(plan, "cards_stopped"), "cards", lang);
+  print_stopped(json_object_get(plan, "hosts_stopped"), "host", lang);
+  print_stopped(json_object_get(plan, "cards_stopped"), "card", lang);
   json_array_foreach(json_object_get(plan, "fixes"), i, fix)
     printf("→ %s\n", reason_text(fix));
 }

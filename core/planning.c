@@ -141,7 +141,8 @@ static bool count_read(const Request *r, int *ret_count, GError **err)
   const json_t *value = json_object_get(r->body, "count");
   int64_t n = value ? json_integer_value(value) : 1;
   *ret_count = (int)n;
-  return (n >= 1 && n <= COUNT_MOST) || bad("count", "", "a whole number from 1 to 10000", err);
+  g_autofree char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+  return (n >= 1 && n <= COUNT_MOST) || bad("count", text, "a whole number from 1 to 10000", err);
 }
 
 bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""sarang plan: what if so many more, and what would make room; nothing changes by asking."""
+from clilab import PROJECT, Place, eventually
+from gatewaylab import main, test
+
+import subprocess
+
+
+def fleet(sarang):
+    """Three hosts of 8 virtual CPUs, one of them kept out of use, and six desktops of 2 on the others."""
+    for name in ("h1", "h2", "h3"):
+        sarang.ok(f"host add {name} --uri fake:{name} --vcpus 8 --memory-mib 16384 --wait=20")
+    (sarang.folder / "disk").mkdir()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", sarang.folder / "linux.qcow2", "16M"], check=True)
+    sarang.ok(f"storage add disk --path {sarang.folder}/disk --controller-path {sarang.folder}/disk --hosts h1,h2,h3")
+    sarang.ok("image import linux ./linux.qcow2 --format qcow2 --storages disk --wait=30")
+    sarang.ok(f"template add linux-cli {PROJECT}/templates/linux-cli.xml")
+    sarang.ok("host drain h1 --wait=20")
+    sarang.ok("pool create cad --template linux-cli --image linux --vcpus 2 --spare 6 --max 20")
+    eventually(lambda: len(sarang.ok("desktop list --state available -o json").json()) == 6, 30, "six desktops are there")
+
+
+@test
+def what_has_a_place_and_what_stops_the_rest():
+    with Place() as sarang:
+        fleet(sarang)
+        before = sarang.ok("event list --limit 1 -o json").json()
+        told = sarang.ok("plan --pool cad --count 4").out
+        assert told == ("2 of 4 more desktops have a place\n     1 × h2\n     1 × h3\n0 of 3 hosts have room for the next\n"
+                        "     2 × host  vcpus          at best: host h3 has 0 of 8 vCPUs free, 2 wanted\n"
+                        "     1 × host  host-state     host h1 is maintenance\n"), told
+        korean = sarang.ok("plan --pool cad --count 4 --lang ko").out
+        assert "2 × 호스트  vcpus          최선: 호스트 h3: vCPU 8 중 0 남음, 2 필요" in korean, korean
+        answer = sarang.ok("plan --pool cad --count 4 -o json").json()
+        assert (answer["placed"], answer["hosts_with_room"], answer["hosts_in_all"]) == (2, 0, 3), answer
+        assert {row["rule"]: row["n"] for row in answer["hosts_stopped"]} == {"vcpus": 2, "host-state": 1}, answer
+        assert sarang.ok("event list --limit 1 -o json").json() == before, "asking is not heard of"
+        assert len(sarang.ok("desktop list -o json").json()) == 6
+
+
+@test
+def more_hosts_or_fewer():
+    with Place() as sarang:
+        fleet(sarang)
+        (sarang.folder / "more.csv").write_text("h9,h2\n", encoding="utf-8")
+        assert sarang.ok("plan --pool cad --count 6 --add-hosts more.csv -o json").json()["placed"] == 6
+        assert sarang.ok("plan --pool cad --count 4 --without-host h2 -o json").json()["placed"] == 1
+        for words, status, what in (("--count 0", 2, 'count is "0", but must be a whole number from 1 to 10000'),
+                                    ("--without-host h7", 3, 'there is no host "h7"'), ("--profile nvidia-558", 2, "for a pool with a GPU class"),
+                                    ("--add-hosts /nosuch", 1, "/nosuch")):
+            refused = sarang.type(f"plan --pool cad {words}")
+            assert refused.status == status and what in refused.err, refused
+        assert sarang.type("plan --pool nosuch").status == 3
+
+
+if __name__ == "__main__":
+    main()
