@@ -9,4 +9,5 @@ bench: all $(BENCHES) $B/tests/sim/sim
 ifeq ($(MODE),release)
 CHECK_DEPS += $(BENCHES)
 endif
+CHECK_STEPS += tests/bench/selftest
 -include $(BENCH_SRC:%.c=$B/%.d)
