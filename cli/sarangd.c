@@ -30,6 +30,8 @@
   X(event_days, INT, "history", "events_days", 0, 36500, "400", "days", "how long events are kept, who did what among them; 0 = for ever") \
   X(task_days, INT, "history", "tasks_days", 0, 36500, "30", "days", "how long finished tasks are kept; 0 = for ever") \
   X(session_days, INT, "history", "sessions_days", 0, 36500, "400", "days", "how long ended sessions are kept; 0 = for ever") \
+  X(demand_days, INT, "history", "demands_days", 0, 36500, "800", "days", \
+    "how long it is kept what was asked for, met or denied: for plan replay; 0 = for ever") \
   X(token_days, INT, "tokens", "max_days", 1, 3650, "366", "days", "how long a token for programs may last") \
   X(log_level, CHOICE, "log", "level", 0, 0, "info", "error|warning|info|debug", "what is logged") \
   HTTP_OPTIONS(X)
@@ -103,7 +105,8 @@ static bool serve(const DaemonConfig *config, const char *store_uri, GError **er
     .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
     .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
     .imports = places.imports, .ground = &ground, .token_days_max = config->token_days,
-    .keep_days = { [NOUN_EVENT] = config->event_days, [NOUN_TASK] = config->task_days, [NOUN_SESSION] = config->session_days },
+    .keep_days = { [NOUN_EVENT] = config->event_days, [NOUN_TASK] = config->task_days, [NOUN_SESSION] = config->session_days,
+                   [NOUN_DEMAND] = config->demand_days },
   };
   Runtime *runtime = runtime_new(&options, err);
   if (!runtime)

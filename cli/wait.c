@@ -70,6 +70,7 @@ static Ended ended(Noun noun, json_t *json)
   case NOUN_TICKET:
   case NOUN_RELAY:
   case NOUN_RECEIPT:
+  case NOUN_DEMAND:
   case NOUN_EVENT:
   case N_NOUNS:
     return GOOD;

@@ -192,6 +192,7 @@ bool object_is_mine(const Caller *caller, Noun noun, const Object *object, const
   case NOUN_TICKET:
   case NOUN_RELAY:
   case NOUN_RECEIPT:
+  case NOUN_DEMAND:
   case NOUN_EVENT:
   case N_NOUNS:
     return false;

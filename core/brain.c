@@ -76,6 +76,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->elsewhere);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->denials);
+  g_clear_pointer(&b->demands, g_hash_table_unref);
   g_hash_table_unref(b->uses);
   g_clear_pointer(&b->placing, g_hash_table_unref);
   g_clear_pointer(&b->ledger, ledger_free);
@@ -531,6 +532,9 @@ static void object_due(Brain *b, Noun noun, const char *name)
     return;
   case NOUN_RELAY:
     relay_due(b, name);
+    return;
+  case NOUN_DEMAND:
+    demand_due(b, name);
     return;
   case NOUN_TOKEN:
     consoles_outlive_token(b, name);

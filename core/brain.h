@@ -18,7 +18,7 @@ typedef struct {
   int64_t sequence;       /* of the last batch in the store */
   const char *page_url;   /* of the gateway's page, without a slash at the end; NULL = sessions have no link. Outlives the brain */
   bool allow_plain_tcp;   /* hosts by qemu+tcp may be enrolled */
-  int64_t keep_us[N_NOUNS]; /* how long the history of EVENT, TASK and SESSION is kept; 0 = for ever */
+  int64_t keep_us[N_NOUNS]; /* how long the history of EVENT, TASK, SESSION and DEMAND is kept; 0 = for ever */
   int64_t token_days_max; /* how long a token for programs may last; 0 = 366 */
   const StorageGround *ground; /* where a storage may lie that is made over the network; NULL = nowhere. Outlives the brain */
   const char *imports;    /* directory, without a link in it, whose files may be imported over the network; NULL = none may. Outlives the brain */

@@ -66,6 +66,7 @@ struct Brain {
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
+  GHashTable *demands;      /* "POOL USER" → open row of demand that was denied; NULL = not gathered yet */
   GHashTable *uses;         /* token → when it was used last, int64_t *: not written yet */
   int64_t uses_written_us;
   int64_t pruned_us;        /* when old history was let go last */
@@ -224,6 +225,16 @@ void session_refresh(Brain *b, const char *desktop);
 void session_personalised(Brain *b, const char *desktop, const GError *err);
 void session_end(Brain *b, const char *name, EndReason reason, const char *user);
 void session_due(Brain *b, const char *name);
+
+/* ── demands.c ── */
+/* user was refused a desktop of pool, for want of room. */
+void demand_denied(Brain *b, const char *pool, const char *user, const GError *why);
+/* A session was taken into line: what its person was refused a moment ago was the same demand. */
+void demand_follow(Brain *b, const Session *session);
+/* The session is over: what it asked for, and when it got it, is kept. */
+void demand_close(Brain *b, const Session *session);
+/* Nobody came back for it. */
+void demand_due(Brain *b, const char *name);
 
 /* ── consoles.c ── */
 /* Its console may not stay open: the session has ended, or its person may no longer watch. */

@@ -189,6 +189,11 @@ int64_t pool_due_us(const Pool *pool)
   return brake && surplus ? MIN(brake, surplus) : MAX(brake, surplus);
 }
 
+int64_t demand_due_us(const DemandRow *demand)
+{
+  return demand->session ? 0 : demand->last + DEMAND_AGAIN_S * SECOND_US;
+}
+
 int64_t relay_due_us(const Relay *relay)
 {
   return relay->open ? 0 : relay->head.created_us + RELAY_OPEN_S * SECOND_US;

@@ -19,6 +19,7 @@ ENUM_DEFINE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_
 ENUM_DEFINE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
 ENUM_DEFINE(Role, role, ROLES, N_ROLES)
 ENUM_DEFINE(TokenKind, token_kind, TOKEN_KINDS, N_TOKEN_KINDS)
+ENUM_DEFINE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
 ENUM_DEFINE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 
 #define STRUCT Controller
@@ -68,6 +69,9 @@ static const Field RELAY_table[] = { RELAY_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Task
 static const Field TASK_table[] = { TASK_FIELDS(FIELD_ROW_) };
+#undef STRUCT
+#define STRUCT DemandRow
+static const Field DEMAND_table[] = { DEMAND_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Receipt
 static const Field RECEIPT_table[] = { RECEIPT_FIELDS(FIELD_ROW_) };

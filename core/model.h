@@ -24,6 +24,7 @@
   X(TICKET, "ticket", "tickets", Ticket) \
   X(RELAY, "relay", "relays", Relay) \
   X(TASK, "task", "tasks", Task) \
+  X(DEMAND, "demand", "demands", DemandRow) \
   X(RECEIPT, "receipt", "receipts", Receipt) \
   X(EVENT, "event", "events", Event)
 
@@ -116,6 +117,10 @@ ENUM_DECLARE(TokenKind, token_kind, TOKEN_KINDS, N_TOKEN_KINDS)
   X(END_NONE, "none") X(END_BY_USER, "by-user") X(END_BY_OPERATOR, "by-operator") X(END_TIMEOUT, "disconnected-too-long") \
   X(END_FAILED, "failed") X(END_HOST_LOST, "host-lost") X(END_POOL_DELETED, "pool-deleted") X(END_CANCELLED, "cancelled")
 ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
+
+/* denied: refused for want of room each time; given-up: taken into line, and gone before there was a desktop. */
+#define DEMAND_OUTCOMES(X) X(DEMAND_DENIED, "denied") X(DEMAND_GRANTED, "granted") X(DEMAND_GIVEN_UP, "given-up")
+ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
 
 /* ── fields: F(type, name, flags, names, min, max, help) ────────────────── */
 
@@ -375,6 +380,23 @@ ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
   F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is looked at again: its next try, or the end of its step's time") \
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
   F(JSON, error, F_COL, NULL, 0, 4096, "what the last try said")
+
+/* What somebody asked a pool for, with what came of it: written when it is over, so that it can be played back. See core/demands.c. */
+#define DEMAND_FIELDS(F) \
+  F(REF, user, F_COL, NULL, 0, 63, "who asked") \
+  F(REF, pool, F_COL, NULL, 0, 63, "which pool") \
+  F(ENUM, outcome, F_COL, &demand_outcome_names, 0, 0, "denied, granted or given-up") \
+  F(INT, vcpus, F_COL, NULL, 0, 512, "virtual CPUs of the desktop that was asked for") \
+  F(INT, memory_mib, F_COL, NULL, 0, 1 << 24, "its memory in MiB") \
+  F(REF, gpu_class, F_COL, NULL, 0, 63, "its GPU class") \
+  F(INT, gpus, F_COL, NULL, 0, 8, "parts of that class") \
+  F(TIME, asked, F_COL, NULL, 0, 0, "when it was asked for first") \
+  F(TIME, granted, F_COL, NULL, 0, 0, "when a desktop was given") \
+  F(TIME, ended, F_COL, NULL, 0, 0, "when that ended, or was not asked for any more") \
+  F(INT, tries, F_WIDE, NULL, 0, INT64_MAX, "how often it was refused, at most once a minute counted") \
+  F(TIME, last, F_WIDE, NULL, 0, 0, "when it was refused last") \
+  F(TEXT, reason, F_WIDE, NULL, 0, 64, "why it was refused last, such as no-place") \
+  F(TEXT, session, F_WIDE, NULL, 0, 63, "the session that came of it")
 
 /* The answer to a request that came with an idempotency key, named by SHA-256 of user and key. */
 #define RECEIPT_FIELDS(F) \

@@ -172,6 +172,7 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
     ended = session_move_by(b, name, SESSION_GONE, user, detail);
   ended->reason = reason;
   ended->ended = b->now_us;
+  demand_close(b, ended);
   ended->ready = ended->prepared = false;
   if (reason != END_FAILED && reason != END_HOST_LOST)
     g_clear_pointer(&ended->error, g_free); /* what hindered it is over with it */
@@ -311,6 +312,7 @@ static void denied(Brain *b, const char *pool, const char *user, const GError *w
   g_hash_table_insert(b->denials, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
   g_autofree char *detail = denied_detail(b, pool, why);
   brain_event(b, "session.denied", NOUN_POOL, pool, user, detail);
+  demand_denied(b, pool, user, why);
 }
 
 /* Which hosts there are, and what of them failed, is for those who may list them. */
@@ -351,6 +353,7 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   Session *s = state_add(b->state, NOUN_SESSION, name, b->now_us);
   ref_set(&s->user, user);
   ref_set(&s->pool, pool->head.name);
+  demand_follow(b, s);
   if (b->options.page_url)
     s->connect = g_strdup_printf("{\"url\":\"%s/#/session/%s\"}", b->options.page_url, name);
   if (owned)

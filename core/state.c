@@ -254,6 +254,8 @@ static int64_t object_due_us(State *state, const Object *object)
     return relay_due_us((const Relay *)object);
   case NOUN_RECEIPT:
     return object->created_us + RECEIPT_LIFE_US;
+  case NOUN_DEMAND:
+    return demand_due_us((const DemandRow *)object);
   case NOUN_CONTROLLER:
   case NOUN_HOST:
   case NOUN_GPU:

@@ -40,7 +40,7 @@ typedef struct {
   bool never_kvm;              /* guests are emulated even where a host offers KVM */
   bool allow_plain_tcp;        /* hosts by qemu+tcp, which nobody guards */
   int64_t poll_us;             /* between looks at each host beside its events */
-  int64_t keep_days[N_NOUNS];  /* how long the history of EVENT, TASK and SESSION is kept; 0 = for ever */
+  int64_t keep_days[N_NOUNS];  /* how long the history of EVENT, TASK, SESSION and DEMAND is kept; 0 = for ever */
   int64_t token_days_max;      /* how long a token for programs may last; 0 = 366 */
   const StorageGround *ground; /* where a storage may lie that is made over the network, see places.h; outlives the runtime; NULL = nowhere */
   const char *imports;         /* directory whose files may be imported over the network, see places.h; outlives the runtime; NULL = none may */

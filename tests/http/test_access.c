@@ -46,7 +46,7 @@ static const char *const wanted[N_API_VERBS] = {
   [API_SESSION_REQUEST] = "looooo", [API_SESSION_TICKET] = "lnodoo",
   [API_SESSION_END] = "lnodoo",     [API_TASK_LIST] = "looooo",  [API_SESSION_EXPLAIN] = "lndooo",
   [API_TASK_SHOW] = "lnoooo",       [API_TASK_CANCEL] = "lnddoo",
-  [API_TASK_RETRY] = "lnddoo",      [API_EVENT_LIST] = "lddooo",
+  [API_TASK_RETRY] = "lnddoo",      [API_EVENT_LIST] = "lddooo",  [API_DEMAND_LIST] = "lddooo",
   [API_USER_LIST] = "lddooo",       [API_USER_SHOW] = "lnoooo",
   [API_USER_ADD] = "lddddo",        [API_USER_CHANGE] = "lndddo",
   [API_USER_PASSWORD] = "lnoddo",   [API_USER_REMOVE] = "lndddo",

@@ -9,6 +9,11 @@ static void random_bytes(void *data, uint8_t *bytes, size_t n)
     bytes[i] = (uint8_t)((w->random = w->random * 1103515245u + 12345u) >> 16); /* of C's own example: long enough for every ticket */
 }
 
+static void demand_drop(void *demand)
+{
+  object_unref(&schemas[NOUN_DEMAND], demand);
+}
+
 static void event_drop(void *event)
 {
   object_unref(&schemas[NOUN_EVENT], event);
@@ -21,6 +26,7 @@ World *world_new_keeping(int64_t events_s)
   World *w = g_new0(World, 1);
   w->now_us = INT64_C(1700000000000000);
   w->held = g_ptr_array_new();
+  w->demands = g_ptr_array_new_with_free_func(demand_drop);
   w->events = g_ptr_array_new_with_free_func(event_drop);
   static char *inside[] = { (char *)"/srv", NULL }, *apart[] = { (char *)"/srv/own", (char *)"/var/lib/sarang", NULL };
   static const StorageGround ground = { inside, apart };
@@ -39,6 +45,7 @@ void world_free(World *w)
     step_order_free(w->held->pdata[i]);
   g_ptr_array_unref(w->held);
   g_ptr_array_unref(w->events);
+  g_ptr_array_unref(w->demands);
   g_array_unref(w->prunes);
   answer_free(w->last);
   brain_free(w->brain);
@@ -73,10 +80,10 @@ static void events_keep(World *w, const Batch *batch)
 {
   for (guint i = 0; batch && i < batch->changes->len; i++) {
     const Change *c = &g_array_index(batch->changes, Change, i);
-    if (c->noun != NOUN_EVENT)
+    if (c->noun != NOUN_EVENT && !(c->noun == NOUN_DEMAND && c->how == CHANGE_ARCHIVE))
       continue;
-    object_ref(&schemas[NOUN_EVENT], c->object);
-    g_ptr_array_add(w->events, c->object);
+    object_ref(&schemas[c->noun], c->object);
+    g_ptr_array_add(c->noun == NOUN_EVENT ? w->events : w->demands, c->object);
   }
 }
 

@@ -17,6 +17,7 @@ struct World {
   int batches;        /* that had to become durable */
   bool hold;          /* keep orders for later: world_release */
   GPtrArray *events;  /* every one so far, of Event * */
+  GPtrArray *demands; /* every one that is over, of DemandRow * */
   GArray *prunes;     /* every one so far, of Prune */
   int64_t wake_us;    /* when the brain wants to be told the time next */
   Answer *last;       /* the last answer that came */
