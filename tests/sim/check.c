@@ -121,7 +121,8 @@ static void check_task(Sim *s, const Object *object)
   bool calm = s->quiet && t->head.created_us > s->quiet_us + CALM_AFTER_S * SECOND_US;
   bool full = t->error && strstr(t->error, "\"no-gpu\""); /* others took the room while its card was away */
   const Controller *self = LIVE(s, Controller, CONTROLLER, "controller");
-  bool kept = self->doubtful && t->error && strstr(t->error, "device in use"); /* by a guest that the backup did not know, and that nobody may end */
+  /* by a guest that the backup did not know, and that nobody may end: the start says so, and from then on the look at the part */
+  bool kept = self->doubtful && t->error && (strstr(t->error, "device in use") || strstr(t->error, "\"gpu-not-ours\""));
   if (t->state == TASK_FAILED && calm && t->kind != TASK_POWER && !full && !kept)
     broken(s, "in a calm world no task fails", "%s (%s of %s) failed at %s: %s", t->head.name, task_kind_name(t->kind), t->object, t->step, t->error);
   if (task_state_is_final(t->state))
