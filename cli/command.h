@@ -116,6 +116,7 @@ bool template_add_check(const Command *command, json_t *body, GError **err);
 bool command_plan(Command *command, GError **err);
 void plan_print(json_t *plan, Lang lang);
 bool command_plan_replay(Command *command, GError **err);
+bool command_plan_rebalance(Command *command, GError **err);
 bool command_gpu_tree(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);

@@ -314,6 +314,7 @@ bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_activate(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_host_rebalance(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_fence(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_remove(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err);

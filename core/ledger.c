@@ -29,7 +29,7 @@ struct Ledger {
   Fleet *fleet;
   GHashTable *hosts, *desktops;   /* name → HostEntry, DesktopEntry */
   GPtrArray *shapes;              /* CardShape, sorted by name */
-  char *pools;                    /* what of the pools is in it */
+  char *pools, *storages;         /* what of them is in it */
 };
 
 static void host_entry_free(void *data)
@@ -57,6 +57,7 @@ void ledger_free(Ledger *l)
   fleet_free(l->fleet);
   g_ptr_array_unref(l->shapes);
   g_free(l->pools);
+  g_free(l->storages);
   g_free(l);
 }
 
@@ -121,6 +122,7 @@ static GArray *stores_new(Brain *b)
 /* What a host is made of: the spec, and the arrays behind it. */
 typedef struct {
   HostSpec spec;
+  const char *features[2];            /* its hypervisor: desktops move between those of one kind */
   GPtrArray *stores, *images, *gpus, *shapes;  /* the first two end with NULL */
   GArray *cards;                      /* CardSpec, in the fleet's order */
   GArray *holds;                      /* GArray of CardHold a card */
@@ -230,7 +232,10 @@ static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *st
   g_array_set_clear_func(m->holds, holds_clear);
   m->spec = (HostSpec){ .name = h->head.name, .state = host_state_name(h->state), .vcpus = MIN(1000 * host_offer_vcpus(h), INT32_MAX),
                         .memory_mib = MIN(host_offer_mib(h), INT32_MAX), .labels = (const char *const *)h->labels };
-  g_string_append_printf(m->text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", m->spec.state, m->spec.vcpus, m->spec.memory_mib, labels);
+  m->features[0] = h->virt_type;
+  m->spec.features = m->features;
+  g_string_append_printf(m->text, "%s %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", m->spec.state, h->virt_type ? h->virt_type : "",
+                         m->spec.vcpus, m->spec.memory_mib, labels);
   storages_make(stores, h->head.name, m);
   if (!cards_make(b, l, h->head.name, m))
     return false;
@@ -243,11 +248,10 @@ static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *st
 
 /* ── claims ───────────────────────────────────────────────────────────────── */
 
-static ClaimId claim_put(Fleet *f, const Demand *demand, const Place *place, uint64_t tag)
+static ClaimId claim_put(Fleet *f, const Demand *demand, const Place *place, const ClaimTerms *terms)
 {
-  ClaimTerms terms = { .tag = tag };
   g_autoptr(DemandClass) class = demand_class(f, demand, NULL);
-  return place_put(class, place, &terms);
+  return place_put(class, place, terms);
 }
 
 static void holds_put(Fleet *f, int host, const HostMaking *m)
@@ -258,7 +262,7 @@ static void holds_put(Fleet *f, int host, const HostMaking *m)
       const CardHold *h = &g_array_index(holds, CardHold, i);
       Demand demand = { .gpu = { .count = 1, .profile = h->profile } };
       Place place = { .host = host, .cell = -1, .disk = -1, .n_cards = 1, .cards = { { (int)card, h->extent.share, h->extent.slots } } };
-      claim_put(f, &demand, &place, 0);
+      claim_put(f, &demand, &place, NULL);
     }
   }
 }
@@ -286,6 +290,7 @@ static void place_add(Place *p, int card, CardExtent e)
 typedef struct {
   const Desktop *desktop;   /* NULL = gone, or elsewhere */
   const Pool *pool;
+  Stay stay;
   GPtrArray *claims;        /* const Vgpu *, those that count */
   GString *text;
 } Holding;
@@ -300,15 +305,17 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Holding, holding_clear)
 static void holding_make(Brain *b, const char *name, Holding *h)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, g_ptr_array_new(), g_string_new(NULL) };
+  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, g_ptr_array_new(), g_string_new(NULL) };
   if (d)
-    g_string_append_printf(h->text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, d->host, d->vcpus, d->memory_mib);
+    g_string_append_printf(h->text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->vcpus, d->memory_mib,
+                           stay_is_for_good(h->stay) ? "" : d->storage);
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, name);
   for (guint i = 0; i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
     if (vgpu_is_succeeded(b, v))
       continue;
     g_ptr_array_add(h->claims, (Vgpu *)v);
+    h->stay = STAY_CARD;
     g_string_append_printf(h->text, "|%s %s %" G_GINT64_FORMAT " %d", v->gpu, v->type, v->start, v->state == VGPU_RELEASING);
   }
 }
@@ -333,11 +340,28 @@ static char *profile_of(Brain *b, const Vgpu *v)
   return gpu ? card_profile_name(gpu_picture(b, gpu), v->type) : g_strdup(v->type);
 }
 
+/* Where it may go when it has to: where its disk is, its pool's labels hold, and the hypervisor is of the same kind. */
+static void demand_elsewhere(Brain *b, const Holding *h, Demand *demand, const char **stores, const char **features)
+{
+  const Host *host = GET(b, Host, HOST, h->desktop->host);
+  stores[0] = h->desktop->storage;
+  features[0] = host ? host->virt_type : NULL;
+  demand->stores = stores;
+  demand->features = features;
+  if (!h->pool)
+    return;
+  demand->labels = (const char *const *)h->pool->labels;
+  demand->prefers = (const char *const *)h->pool->prefers;
+  demand->hosts = (const char *const *)h->pool->hosts;
+  pool_policy_read(h->pool, false, &demand->policy, NULL);
+}
+
 /* The desktop itself with its parts; rank by rank, as its pool asks. */
 static ClaimId whole_put(Brain *b, Fleet *f, const HostEntry *host, const Holding *h, const Vgpu *lead, uint64_t tag)
 {
   Place place = { .host = host->number, .cell = -1, .disk = -1 };
   g_autofree char *profile = lead ? profile_of(b, lead) : NULL;
+  const char *stores[2] = { NULL }, *features[2] = { NULL };
   Demand demand = { .gpu = { .profile = profile } };
   for (guint i = 0; lead && i < h->claims->len; i++)
     if (goes_with(lead, h->claims->pdata[i]))
@@ -348,7 +372,9 @@ static ClaimId whole_put(Brain *b, Fleet *f, const HostEntry *host, const Holdin
     demand.group = h->pool ? h->pool->group : NULL;
     demand.group_rule = h->pool ? (GroupRule)h->pool->group_rule : GROUP_NONE;
   }
-  return claim_put(f, &demand, &place, tag);
+  if (h->desktop && !stay_is_for_good(h->stay))
+    demand_elsewhere(b, h, &demand, stores, features);
+  return claim_put(f, &demand, &place, &(ClaimTerms){ .tag = tag, .movable = h->stay == STAY_NOT });
 }
 
 static void part_put(Brain *b, Fleet *f, const HostEntry *host, const Vgpu *v, DesktopEntry *e, uint64_t tag)
@@ -358,7 +384,7 @@ static void part_put(Brain *b, Fleet *f, const HostEntry *host, const Vgpu *v, D
   Demand demand = { .gpu = { .count = 1, .profile = profile } };
   if (!claim_extent(b, host, v, &place))
     return;
-  ClaimId id = claim_put(f, &demand, &place, tag);
+  ClaimId id = claim_put(f, &demand, &place, &(ClaimTerms){ .tag = tag });
   if (!e->more)
     e->more = g_array_new(FALSE, FALSE, sizeof(ClaimId));
   g_array_append_val(e->more, id);
@@ -504,15 +530,37 @@ static void shapes_gather(Brain *b, Ledger *l)
   }
 }
 
-/* What of pools is in the claims: their groups. */
+static void list_tell(GString *text, char *const *list)
+{
+  for (; list && *list; list++)
+    g_string_append_printf(text, ",%s", *list);
+  g_string_append_c(text, ';');
+}
+
+/* What of storages is in the claims: who has them. */
+static char *storages_text(Brain *b)
+{
+  GString *text = g_string_new(NULL);
+  g_autoptr(GPtrArray) names = sorted_names(b, NOUN_STORAGE);
+  for (guint i = 0; i < names->len; i++) {
+    g_string_append(text, names->pdata[i]);
+    list_tell(text, GET(b, Storage, STORAGE, names->pdata[i])->hosts);
+  }
+  return g_string_free(text, FALSE);
+}
+
+/* What of pools is in the claims: their groups, and where their desktops may be. */
 static char *pools_text(Brain *b)
 {
   GString *text = g_string_new(NULL);
   g_autoptr(GPtrArray) names = sorted_names(b, NOUN_POOL);
   for (guint i = 0; i < names->len; i++) {
     const Pool *p = GET(b, Pool, POOL, names->pdata[i]);
-    if (p->group)
-      g_string_append_printf(text, "%s %s %d|", p->head.name, p->group, p->group_rule);
+    g_string_append_printf(text, "%s %s %d %d", p->head.name, p->group ? p->group : "", p->group_rule, p->policy);
+    list_tell(text, p->weights);
+    list_tell(text, p->labels);
+    list_tell(text, p->prefers);
+    list_tell(text, p->hosts);
   }
   return g_string_free(text, FALSE);
 }
@@ -525,6 +573,7 @@ static Ledger *ledger_new(Brain *b)
   l->desktops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, desktop_entry_free);
   l->shapes = g_ptr_array_new_with_free_func(card_shape_free);
   l->pools = pools_text(b);
+  l->storages = storages_text(b);
   shapes_gather(b, l);
   g_autoptr(GPtrArray) names = sorted_names(b, NOUN_HOST);
   g_autoptr(GArray) stores = stores_new(b);
@@ -539,6 +588,12 @@ static bool pools_differ(Brain *b, const Ledger *l)
 {
   g_autofree char *now = pools_text(b);
   return strcmp(now, l->pools) != 0;
+}
+
+static bool storages_differ(Brain *b, const Ledger *l)
+{
+  g_autofree char *now = storages_text(b);
+  return strcmp(now, l->storages) != 0;
 }
 
 static bool whole_follow(Brain *b, Ledger *l, GHashTable *hosts, const GArray *stores)
@@ -568,7 +623,10 @@ static void desktop_follow(Brain *b, Ledger *l, const char *name, GHashTable *wh
   const DesktopEntry *e = g_hash_table_lookup(l->desktops, name);
   g_auto(Holding) h;
   holding_make(b, name, &h);
-  if (e ? e->digest == hash_text(h.text->str) : !h.desktop && !h.claims->len)
+  bool same = e ? e->digest == hash_text(h.text->str) : !h.desktop && !h.claims->len;
+  if (e && same)
+    place_set_movable(l->fleet, e->first, h.stay == STAY_NOT, NULL);
+  if (same)
     return;
   const Vgpu *any = h.claims->len ? h.claims->pdata[0] : NULL;
   const char *on = h.desktop ? h.desktop->host : any ? any->host : fleet_host_name(l->fleet, e->host);
@@ -597,7 +655,7 @@ static bool desktops_follow(Brain *b, Ledger *l, Touched *t)
 
 static bool ledger_follow(Brain *b, Ledger *l, Touched *t)
 {
-  if (t->gone || t->classes || (t->pools && pools_differ(b, l)))
+  if (t->gone || t->classes || (t->pools && pools_differ(b, l)) || (t->storages && storages_differ(b, l)))
     return false;
   return hosts_follow(b, l, t) && desktops_follow(b, l, t);
 }
@@ -629,6 +687,16 @@ GPtrArray *ledger_shapes(Brain *b)
   return b->ledger->shapes;
 }
 
+static int movable_on(const Fleet *f, int host)
+{
+  int n = 0;
+  for (ClaimId id = claim_first(f, host); id.number >= 0; id = claim_next(f, id)) {
+    ClaimTerms terms;
+    n += claim_find(f, id, NULL, &terms, NULL) && terms.movable;
+  }
+  return n;
+}
+
 char *ledger_text(Brain *b, bool anew)
 {
   Fleet *kept = ledger_fleet(b);
@@ -639,7 +707,7 @@ char *ledger_text(Brain *b, bool anew)
   for (guint i = 0; i < names->len; i++) {
     int host = fleet_find_host(f, names->pdata[i]);
     g_autofree char *line = host < 0 ? g_strdup("not there") : fleet_host_text(f, host);
-    g_string_append_printf(text, "%s: %s\n", (char *)names->pdata[i], line);
+    g_string_append_printf(text, "%s: %s, %d can move\n", (char *)names->pdata[i], line, host < 0 ? 0 : movable_on(f, host));
   }
   ledger_free(other);
   return g_string_free(text, FALSE);

@@ -18,6 +18,31 @@ char *ledger_desktop(uint64_t tag);
 /* What every host is and has left, a line each: of the fleet that is kept, or of one made anew. Owned by the caller. For tests. */
 char *ledger_text(Brain *b, bool anew);
 
+/* ── rebalance.c: what live migration can move ── */
+
+/* Why a desktop stays where it is: X(STAY_NAME, "wire", REASON of core/reasons.def). What only holds for now comes last. */
+#define STAYS(X) \
+  X(STAY_NOT, "movable", INTERNAL) \
+  X(STAY_FOREIGN, "foreign", MOVE_FOREIGN) \
+  X(STAY_GONE, "gone", MOVE_GONE) \
+  X(STAY_CARD, "card", MOVE_CARD) \
+  X(STAY_DEVICE, "device", MOVE_DEVICE) \
+  X(STAY_DISK, "disk", MOVE_DISK) \
+  X(STAY_HOST, "host", MOVE_HOST) \
+  X(STAY_TASK, "task", MOVE_TASK) \
+  X(STAY_STATE, "state", MOVE_STATE) \
+  X(STAY_NOWHERE, "nowhere", MOVE_NOWHERE)
+#define STAY_ROW_(name, wire, reason) name,
+typedef enum { STAYS(STAY_ROW_) N_STAYS } Stay;
+#undef STAY_ROW_
+
+/* As far as the desktop itself says: its parts of cards, what its template ties to a host, its disk, what is done with it. */
+Stay desktop_stay(Brain *b, const Desktop *desktop);
+/* What stays for good: the rest may be otherwise in a moment. */
+bool stay_is_for_good(Stay stay);
+/* A way out as a reason that names the desktop; owned by the caller. */
+GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us);
+
 /* ── ledger_cards.c: a card as the engine sees it ── */
 
 /* How a card may be asked: a card model of the fleet. */

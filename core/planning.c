@@ -70,7 +70,7 @@ static json_t *fixes_json(const Fleet *f, const GArray *fixes, int64_t now_us)
   json_t *list = json_array();
   for (guint i = 0; i < fixes->len; i++) {
     const Fix *fix = &g_array_index(fixes, Fix, i);
-    g_autoptr(GError) why = explain_fix_error(f, fix, now_us);
+    g_autoptr(GError) why = fix_error(f, fix, now_us);
     json_array_append_new(list, json_pack("{s:s, s:o}", "kind", fix_kind_name(fix->kind), "reason", reason_json(why)));
   }
   return list;

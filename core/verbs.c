@@ -452,6 +452,7 @@ const VerbFn brain_verbs[N_API_VERBS] = {
   [API_IMAGE_REMOVE] = verb_image_remove,
   [API_TEMPLATE_ADD] = verb_template_add,
   [API_TEMPLATE_REMOVE] = verb_template_remove,
+  [API_HOST_REBALANCE] = verb_host_rebalance,
   [API_POOL_CREATE] = verb_pool_create,
   [API_POOL_CHANGE] = verb_pool_change,
   [API_POOL_PAUSE] = verb_pool_pause,

@@ -209,6 +209,15 @@ bool place_move(Fleet *f, ClaimId id, const Place *place, ClaimId *ret_claim, GE
   return ok && place_release(f, id, err);
 }
 
+bool place_set_movable(Fleet *f, ClaimId id, bool movable, GError **err)
+{
+  ClaimRow *r = row_find(f, id);
+  if (!r)
+    return error_false(err, REASON_PLACE_STALE, NULL);
+  r->movable = movable;
+  return true;
+}
+
 bool claim_find(const Fleet *f, ClaimId id, Place *ret_place, ClaimTerms *ret_terms, DemandClass **ret_class)
 {
   ClaimRow *r = row_find(f, id);

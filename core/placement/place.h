@@ -84,6 +84,9 @@ bool place_release(Fleet *f, ClaimId claim, GError **err);
  * with it. *ret_claim is the new id. Errors: PLACE_STALE, PLACE_CHANGED (then nothing moved). */
 bool place_move(Fleet *f, ClaimId claim, const Place *place, ClaimId *ret_claim, GError **err);
 
+/* Whether live migration can move it, from now on. Errors: PLACE_STALE. */
+bool place_set_movable(Fleet *f, ClaimId claim, bool movable, GError **err);
+
 /* What a claim holds; false where the id is stale. Any of the results may be NULL. */
 bool claim_find(const Fleet *f, ClaimId claim, Place *ret_place, ClaimTerms *ret_terms, DemandClass **ret_class);
 /* The claims of a host, newest first: begin with claim_first, end at number -1. */

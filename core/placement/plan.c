@@ -129,6 +129,24 @@ GArray *plan_leave_host(const Fleet *f, int host, GError **err)
   return leave_host(copy, host, moves, err) ? g_steal_pointer(&moves) : NULL;
 }
 
+GArray *plan_leave_host_partly(const Fleet *f, int host, GArray **ret_stays)
+{
+  g_autoptr(Fleet) copy = fleet_dup(f);
+  g_autoptr(GArray) going = host_going(copy, host);
+  GArray *moves = g_array_new(FALSE, FALSE, sizeof(Move)), *stays = g_array_new(FALSE, FALSE, sizeof(ClaimId));
+  for (guint i = 0; i < going->len; i++) {
+    Move move;
+    int number = g_array_index(going, Going, i).number;
+    ClaimId id = { number, claim_at(copy, number)->generation };
+    if (claim_at(copy, number)->movable && move_claim(copy, number, &move))
+      g_array_append_val(moves, move);
+    else
+      g_array_append_val(stays, id);
+  }
+  *ret_stays = stays;
+  return moves;
+}
+
 typedef struct {
   int claims, host;
   int64_t cost;

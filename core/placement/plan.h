@@ -25,6 +25,8 @@ typedef struct {
 /* Where everything on a host goes, so that it can be left; largest first, so that the order can be followed. GArray of Move owned by the
  * caller, as few as there are claims. Errors: PLACE_NOT_MOVABLE, PLACE_NOWHERE. */
 GArray *plan_leave_host(const Fleet *f, int host, GError **err);
+/* The same as far as it goes: *ret_stays gets the claims (ClaimId) that are not movable or have no place elsewhere. Both owned by the caller. */
+GArray *plan_leave_host_partly(const Fleet *f, int host, GArray **ret_stays);
 /* The host that is left with the fewest and cheapest moves; NULL with PLACE_NO_MOVES where none can be. */
 GArray *plan_free_a_host(const Fleet *f, GError **err);
 /* The fewest and cheapest moves after which class has a place (none where it has one). Errors: PLACE_NO_MOVES. */

@@ -19,6 +19,7 @@ static const char *const wanted[N_API_VERBS] = {
   [API_GPU_LIST] = "lddooo",        [API_GPU_SHOW] = "lnnooo",
   [API_GPU_CHANGE] = "lnnddo",      [API_GPU_QUARANTINE] = "lnndoo",
   [API_GPU_ACTIVATE] = "lnndoo",    [API_GPU_REMOVE] = "lnnddo",
+  [API_HOST_REBALANCE] = "lddooo",
   [API_GPU_CLASS_LIST] = "lddooo",  [API_GPU_CLASS_SHOW] = "lnnooo",
   [API_GPU_CLASS_ADD] = "lddddo",   [API_GPU_CLASS_CHANGE] = "lnnddo",
   [API_GPU_CLASS_REMOVE] = "lnnddo", [API_VGPU_LIST] = "lddooo",

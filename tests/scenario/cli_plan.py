@@ -39,6 +39,31 @@ def what_has_a_place_and_what_stops_the_rest():
 
 
 @test
+def moves_are_told_and_not_made():
+    with Place() as sarang:
+        fleet(sarang)
+        sarang.ok("host activate h1 --wait=20")
+        before = sarang.ok("event list --limit 1 -o json").json()
+        told = sarang.ok("plan rebalance --host h2").out
+        lines = told.splitlines()
+        assert lines[0].startswith("host h2 is free after 3 moves, ") and lines[0].endswith(" MiB of memory over the network"), told
+        assert len(lines) == 4 and all(" h2 → h1 " in line or " h2 → h3 " in line for line in lines[1:]), told
+        answer = sarang.ok("plan rebalance --host h2 -o json").json()
+        assert answer["reached"] and answer["moves_in_all"] == 3 and answer["stays"] == [], answer
+        assert sarang.ok("plan rebalance --pool cad").out == "cad has a place as it is\n"
+        sarang.ok("storage change disk --hosts h2")
+        told = sarang.ok("plan rebalance --host h2").out
+        assert "host h2 does not become free: 3 of its desktops cannot be moved by live migration\nWhat stays where it is:\n     3 × d-" in told, told
+        assert "its disk is on storage disk, which hosts do not share" in told, told
+        korean = sarang.ok("plan rebalance --host h2 --lang ko").out
+        assert "디스크가 호스트끼리 공유하지 않는 스토리지 disk에 있습니다" in korean and "옮길 수 없는 것:" in korean, korean
+        assert sarang.type("plan rebalance --host nosuch").status == 3
+        assert sarang.type("plan rebalance --host h2 --pool cad").status == 2
+        events = [e for e in sarang.ok("event list --limit 20 -o json").json() if e["number"] > before[0]["number"]]
+        assert all(e["noun"] == "storage" for e in events), events
+
+
+@test
 def more_hosts_or_fewer():
     with Place() as sarang:
         fleet(sarang)

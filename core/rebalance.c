@@ -1,0 +1,321 @@
+/* Moves that free a host or make room, told and not made: the engine's plans over the fleet that is kept, with what live migration cannot move and
+ * why. Nothing here changes anything. */
+#include <string.h>
+
+#include "core/ledger.h"
+#include "core/placing.h"
+
+enum { LOOKED_MOST = 2000, NAMED_MOST = 8, MOVES_MOST = 1000 };
+
+/* ── what stays ───────────────────────────────────────────────────────────── */
+
+static const char *const stay_names[N_STAYS] = {
+#define X(name, wire, reason) [name] = wire,
+  STAYS(X)
+#undef X
+};
+
+/* Rules of templates that keep guests off their host; where one is waived, they are on it. */
+static const char *const tying_rules[] = { "host-device", "filesystem", "shared-memory", "lease", "disk-block", "device-unknown" };
+
+static const char *tying_rule(Brain *b, const Desktop *d)
+{
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  for (size_t i = 0; t && t->waive && i < G_N_ELEMENTS(tying_rules); i++)
+    if (g_strv_contains((const char *const *)t->waive, tying_rules[i]))
+      return tying_rules[i];
+  return NULL;
+}
+
+static bool disk_is_local(Brain *b, const Desktop *d)
+{
+  const Storage *storage = GET(b, Storage, STORAGE, d->storage);
+  return !storage || (storage->hosts && g_strv_length(storage->hosts) < 2);
+}
+
+static const Host *host_away(Brain *b, const Desktop *d)
+{
+  const Host *host = GET(b, Host, HOST, d->host);
+  bool there = host && (host->state == HOST_UP || host->state == HOST_DRAINING || host->state == HOST_MAINTENANCE);
+  return there ? NULL : host;
+}
+
+Stay desktop_stay(Brain *b, const Desktop *d)
+{
+  if (d->gpus)
+    return STAY_CARD;
+  if (tying_rule(b, d))
+    return STAY_DEVICE;
+  if (disk_is_local(b, d))
+    return STAY_DISK;
+  if (host_away(b, d))
+    return STAY_HOST;
+  if (d->task)
+    return STAY_TASK;
+  return d->power == POWER_ON || d->power == POWER_SUSPENDED ? STAY_NOT : STAY_STATE;
+}
+
+bool stay_is_for_good(Stay stay)
+{
+  return stay != STAY_NOT && stay < STAY_HOST;
+}
+
+GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us)
+{
+  ClaimTerms terms;
+  if (fix->kind != FIX_MOVE || !claim_find(f, fix->claim, NULL, &terms, NULL))
+    return explain_fix_error(f, fix, now_us);
+  GError *err = NULL;
+  g_autofree char *desktop = ledger_desktop(terms.tag);
+  error_set(&err, REASON_PLACE_FIX_MOVE, "claim", desktop, "host", fleet_host_name(f, fix->host), "to", fleet_host_name(f, fix->to.host), NULL);
+  return err;
+}
+
+/* "nvidia-558, nvidia-558": what it has claimed; owned by the caller. */
+static char *parts_text(Brain *b, const Desktop *d)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, d->head.name);
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < names->len; i++)
+    g_string_append_printf(text, "%s%s", i ? ", " : "", GET(b, Vgpu, VGPU, names->pdata[i])->type);
+  return g_string_free(text, FALSE);
+}
+
+/* d is NULL for what is foreign, or gone. */
+static GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host)
+{
+  static const Reason reasons[N_STAYS] = {
+#define X(name, wire, reason) [name] = REASON_##reason,
+    STAYS(X)
+#undef X
+  };
+  GError *err = NULL;
+  if (!d) {
+    error_set(&err, reasons[stay], "host", host, NULL);
+    return err;
+  }
+  const char *rule = tying_rule(b, d);
+  const Host *away = host_away(b, d);
+  const char *state = stay == STAY_HOST && away ? host_state_name(away->state) : power_state_name(d->power);
+  g_autofree char *parts = parts_text(b, d), *vcpus = g_strdup_printf("%d", (int)d->vcpus), *memory = g_strdup_printf("%d", (int)d->memory_mib);
+  error_set(&err, reasons[stay], "host", host, "parts", *parts ? parts : d->gpu_class, "template", d->template, "rule", rule ? rule : "", "storage",
+            d->storage, "state", state, "task", d->task ? d->task : "", "vcpus", vcpus, "memory", memory, NULL);
+  return err;
+}
+
+/* Those that stay for one reason. */
+typedef struct {
+  Stay stay;
+  int n;
+  GError *why;       /* of the first */
+  json_t *desktops;  /* some of them */
+} Group;
+
+static void group_clear(void *data)
+{
+  Group *g = data;
+  g_clear_error(&g->why);
+  json_decref(g->desktops);
+}
+
+static GArray *groups_new(void)
+{
+  GArray *groups = g_array_new(FALSE, FALSE, sizeof(Group));
+  g_array_set_clear_func(groups, group_clear);
+  return groups;
+}
+
+static Group *group_of(GArray *groups, Stay stay, const GError *why)
+{
+  g_autofree char *text = error_text(why, LANG_EN);
+  for (guint i = 0; i < groups->len; i++) {
+    Group *g = &g_array_index(groups, Group, i);
+    g_autofree char *other = g->stay == stay ? error_text(g->why, LANG_EN) : NULL;
+    if (!g_strcmp0(text, other))
+      return g;
+  }
+  Group fresh = { stay, 0, g_error_copy(why), json_array() };
+  g_array_append_val(groups, fresh);
+  return &g_array_index(groups, Group, groups->len - 1);
+}
+
+/* A claim that cannot go; nowhere: it could, were there room for it. */
+static void stay_add(Brain *b, const Fleet *f, ClaimId id, GArray *groups, bool nowhere)
+{
+  ClaimTerms terms;
+  Place place;
+  if (!claim_find(f, id, &place, &terms, NULL) || (terms.movable && !nowhere))
+    return;
+  g_autofree char *name = ledger_desktop(terms.tag);
+  const Desktop *d = terms.tag ? GET(b, Desktop, DESKTOP, name) : NULL;
+  Stay stay = terms.movable ? STAY_NOWHERE : !terms.tag ? STAY_FOREIGN : d ? desktop_stay(b, d) : STAY_GONE;
+  if (stay == STAY_NOT)
+    stay = STAY_CARD; /* a part of a card that it is letting go of */
+  g_autoptr(GError) why = stay_error(b, stay, d, fleet_host_name(f, place.host));
+  Group *g = group_of(groups, stay, why);
+  if (terms.tag && json_array_size(g->desktops) < NAMED_MOST)
+    json_array_append_new(g->desktops, json_string(name));
+  g->n++;
+}
+
+/* What no plan moves, of the first claims of all hosts. */
+static void stays_of_all(Brain *b, const Fleet *f, GArray *groups)
+{
+  int looked = 0;
+  for (int h = 0; h < fleet_hosts(f) && looked < LOOKED_MOST; h++)
+    for (ClaimId id = claim_first(f, h); id.number >= 0 && looked < LOOKED_MOST; id = claim_next(f, id), looked++)
+      stay_add(b, f, id, groups, false);
+}
+
+/* ── in JSON ──────────────────────────────────────────────────────────────── */
+
+static json_t *error_json(const GError *why)
+{
+  g_autofree char *text = brain_error_json(why);
+  return json_loads(text, 0, NULL);
+}
+
+static json_t *stays_json(const GArray *groups)
+{
+  json_t *list = json_array();
+  for (guint i = 0; i < groups->len; i++) {
+    const Group *g = &g_array_index(groups, Group, i);
+    json_array_append_new(list, json_pack("{s:i, s:s, s:O, s:o}", "n", g->n, "kind", stay_names[g->stay], "desktops", g->desktops, "reason",
+                                          error_json(g->why)));
+  }
+  return list;
+}
+
+static void moves_json(json_t *out, const Fleet *f, const GArray *moves)
+{
+  json_t *list = json_array();
+  int64_t memory_mib = 0;
+  for (guint i = 0; moves && i < moves->len; i++) {
+    const Move *m = &g_array_index(moves, Move, i);
+    g_autofree char *desktop = ledger_desktop(m->tag);
+    memory_mib += m->cost_mib;
+    if (i < MOVES_MOST)
+      json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I}", "desktop", desktop, "from", fleet_host_name(f, m->from), "to",
+                                            fleet_host_name(f, m->to.host), "memory_mib", (json_int_t)m->cost_mib));
+  }
+  json_object_set_new(out, "moves_in_all", json_integer(moves ? moves->len : 0));
+  json_object_set_new(out, "memory_mib", json_integer(memory_mib));
+  json_object_set_new(out, "moves", list);
+}
+
+/* refused: why the goal is not reached, or NULL. */
+static json_t *rebalance_json(const char *goal, const Fleet *f, const GArray *moves, const GArray *groups, const GError *refused)
+{
+  json_t *out = json_pack("{s:s, s:b}", "goal", goal, "reached", !refused);
+  moves_json(out, f, moves);
+  json_object_set_new(out, "stays", stays_json(groups));
+  if (refused)
+    json_object_set_new(out, "reason", error_json(refused));
+  return out;
+}
+
+/* ── the goals ────────────────────────────────────────────────────────────── */
+
+static json_t *free_host(Brain *b, const Fleet *f, const char *name, GError **err)
+{
+  int host = fleet_find_host(f, name);
+  if (host < 0) {
+    error_set(err, REASON_NOT_FOUND, "kind", "host", "name", name, NULL);
+    return NULL;
+  }
+  g_autoptr(GArray) stays = NULL, groups = groups_new();
+  g_autoptr(GArray) moves = plan_leave_host_partly(f, host, &stays);
+  g_autoptr(GError) refused = NULL;
+  for (guint i = 0; i < stays->len; i++)
+    stay_add(b, f, g_array_index(stays, ClaimId, i), groups, true);
+  g_autofree char *n = g_strdup_printf("%u", stays->len);
+  if (stays->len)
+    error_set(&refused, REASON_MOVE_STAYS, "host", name, "n", n, NULL);
+  json_t *out = rebalance_json("host", f, moves, groups, refused);
+  json_object_set_new(out, "host", json_string(name));
+  return out;
+}
+
+static json_t *free_any(Brain *b, const Fleet *f)
+{
+  g_autoptr(GError) refused = NULL;
+  g_autoptr(GArray) moves = plan_free_a_host(f, &refused), groups = groups_new();
+  if (refused)
+    stays_of_all(b, f, groups);
+  json_t *out = rebalance_json("any-host", f, moves, groups, refused);
+  if (moves && moves->len)
+    json_object_set_new(out, "host", json_string(fleet_host_name(f, g_array_index(moves, Move, 0).from)));
+  return out;
+}
+
+/* Fewest moves over the types that will do; the first of equals. NULL where none can be, *ret_refused says why. */
+static GArray *room_moves(const Fleet *f, GPtrArray *classes, GError **ret_refused)
+{
+  GArray *best = NULL;
+  for (guint i = 0; i < classes->len && !(best && !best->len); i++) {
+    g_autoptr(GError) why = NULL;
+    GArray *moves = plan_make_room(f, classes->pdata[i], &why);
+    if (!moves && !*ret_refused)
+      *ret_refused = g_steal_pointer(&why);
+    if (moves && (!best || moves->len < best->len)) {
+      g_clear_pointer(&best, g_array_unref);
+      best = moves;
+    } else if (moves) {
+      g_array_unref(moves);
+    }
+  }
+  if (best)
+    g_clear_error(ret_refused);
+  return best;
+}
+
+/* The part of a card alone, without CPUs or memory. */
+static GPtrArray *part_classes(Fleet *f, const char *profile, GError **err)
+{
+  Demand d = { .gpu = { .count = 1, .profile = profile }, .policy = policy_of(POLICY_FRAGMENTS) };
+  DemandClass *class = demand_class(f, &d, err);
+  GPtrArray *classes = class ? g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref) : NULL;
+  if (class)
+    g_ptr_array_add(classes, class);
+  return classes;
+}
+
+static json_t *make_room(Brain *b, Fleet *f, const Pool *pool, const char *profile, GError **err)
+{
+  Wish w = { 0 };
+  if (pool && !wish_of(b, pool, &w, err))
+    return NULL;
+  if (pool && profile && !w.class) {
+    error_set(err, REASON_BAD_VALUE, "field", "profile", "value", profile, "limit", "for a pool with a GPU class", NULL);
+    return NULL;
+  }
+  w.profile = profile;
+  g_autoptr(GPtrArray) classes = pool ? wish_classes(b, f, &w, err) : part_classes(f, profile, err);
+  if (!classes)
+    return NULL;
+  g_autoptr(GError) refused = NULL;
+  g_autoptr(GArray) moves = room_moves(f, classes, &refused), groups = groups_new();
+  if (refused)
+    stays_of_all(b, f, groups);
+  json_t *out = rebalance_json("room", f, moves, groups, refused);
+  if (pool)
+    json_object_set_new(out, "pool", json_string(pool->head.name));
+  if (profile)
+    json_object_set_new(out, "profile", json_string(profile));
+  return out;
+}
+
+bool verb_host_rebalance(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  const char *host = request_text(r, "host"), *pool = request_text(r, "pool"), *profile = request_text(r, "profile");
+  const Pool *of = NULL;
+  if (host && (pool || profile))
+    return error_false(err, REASON_BAD_VALUE, "field", "host", "value", host, "limit", "alone: a host to be free, or room for a pool or a profile", NULL);
+  if (pool && !(of = NEED(b, Pool, POOL, pool, err)))
+    return false;
+  Fleet *f = ledger_fleet(b);
+  json_auto_t *json = host ? free_host(b, f, host, err) : of || profile ? make_room(b, f, of, profile, err) : free_any(b, f);
+  a->json = json ? json_dumps(json, JSON_COMPACT) : NULL;
+  a->status = 200;
+  return json;
+}
