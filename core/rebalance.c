@@ -310,7 +310,8 @@ bool verb_host_rebalance(Brain *b, const Request *r, Answer *a, GError **err)
   const char *host = request_text(r, "host"), *pool = request_text(r, "pool"), *profile = request_text(r, "profile");
   const Pool *of = NULL;
   if (host && (pool || profile))
-    return error_false(err, REASON_BAD_VALUE, "field", "host", "value", host, "limit", "alone: a host to be free, or room for a pool or a profile", NULL);
+    return error_false(err, REASON_BAD_VALUE, "field", "host", "value", host, "limit", "alone: a host to be free, or room for a pool or a profile",
+                       NULL);
   if (pool && !(of = NEED(b, Pool, POOL, pool, err)))
     return false;
   Fleet *f = ledger_fleet(b);
