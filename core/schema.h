@@ -41,7 +41,7 @@ enum {
   F_LINES = 1 << 9,    /* its text is a document of its own with lines: only its reader knows what may be in it */
   F_PATH = 1 << 10,    /* its text is an absolute path without ".." */
   F_ADDRESS = 1 << 11, /* its text is an IP address or a host's name */
-  F_SEEN = 1 << 9,     /* as it was observed last: shown, and not made durable for its own sake */
+  F_SEEN = 1 << 12,    /* as it was observed last: shown, and not made durable for its own sake */
 };
 
 typedef struct {
