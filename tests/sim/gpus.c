@@ -206,12 +206,14 @@ static void look(Sim *s, const StepOrder *o, StepResult *r, const char *address)
 
 /* ── what is done ─────────────────────────────────────────────────────────── */
 
-static GError *refuse_gpu(Reason reason, const Vgpu *v)
+static GError *refuse_gpu_why(Reason reason, const Vgpu *v, const char *detail)
 {
   GError *err = NULL;
-  error_set(&err, reason, "what", v->head.name, "card", v->gpu, "host", v->host, "type", v->type, "detail", "", NULL);
+  error_set(&err, reason, "what", v->head.name, "card", v->gpu, "host", v->host, "type", v->type, "detail", detail, NULL);
   return err;
 }
+
+static GError *refuse_gpu(Reason reason, const Vgpu *v) { return refuse_gpu_why(reason, v, ""); }
 
 /* One claim, one part, wherever one looks. */
 static void check_alone(Sim *s, const Vgpu *v)
@@ -235,17 +237,17 @@ static SimPart *part_add(SimCard *card, const char *type, const char *uuid, cons
   return p;
 }
 
-/* Another domain runs with the function: it has no mark, but who runs with it has it. */
-static bool is_anothers(Sim *s, const SimCard *card, const SimPart *part, const Vgpu *v)
+/* Another domain that runs with the function, or NULL: it has no mark, but who runs with it has it. */
+static const SimDomain *another_with(Sim *s, const SimCard *card, const SimPart *part, const Vgpu *v)
 {
   for (guint i = 0; !part->uuid[0] && i < s->domains->len; i++) {
     const SimDomain *d = s->domains->pdata[i];
     bool runs = d->power == POWER_ON || d->power == POWER_SUSPENDED;
     bool has = runs && d->gpus && g_strv_contains((const char *const *)d->gpus, part->address);
     if (has && d->host == card->host && g_strcmp0(d->desktop, v->desktop))
-      return true;
+      return d;
   }
-  return false;
+  return NULL;
 }
 
 static GError *make_one(Sim *s, SimCard *card, const Vgpu *v, bool *ret_fresh)
@@ -255,8 +257,9 @@ static GError *make_one(Sim *s, SimCard *card, const Vgpu *v, bool *ret_fresh)
   if (!type || card->gone || card->broken)
     return refuse_gpu(REASON_GPU_GONE, v);
   SimPart *there = part_at(card, v->uuid, v->address);
-  if (there && is_anothers(s, card, there, v))
-    return refuse_gpu(REASON_GPU_NOT_OURS, v);
+  const SimDomain *another = there ? another_with(s, card, there, v) : NULL;
+  if (another)
+    return refuse_gpu_why(REASON_GPU_NOT_OURS, v, world_domain_is_unknown(s, another) ? GPU_HELD_UNKNOWN : "");
   if (there && !g_strcmp0(there->claim, v->head.name))
     return NULL;
   if (there)
@@ -316,7 +319,7 @@ static GError *release_one(Sim *s, SimCard *card, const Vgpu *v)
     return NULL;
   if (!p->uuid[0] && !p->claim)
     return NULL; /* a function has no mark, but a guest that is not ours runs with it: GPU_NOT_OURS, and so nothing of ours is there */
-  if (is_anothers(s, card, p, v))
+  if (another_with(s, card, p, v))
     return NULL; /* GPU_NOT_OURS: nothing of the claim is there */
   if (user_of(s, card->host, p))
     return refuse_gpu(REASON_GPU_IN_USE, v);
@@ -386,15 +389,28 @@ bool gpus_runs_without(const StepOrder *o)
   return false;
 }
 
+/* Why libvirt would not start the domain with this part, or NULL. */
+static const char *why_held(Sim *s, const SimDomain *d, const SimPart *p)
+{
+  if (!p)
+    return "no such device";
+  if (!p->uuid[0] && !p->claim)
+    return "device in use"; /* the guest of others runs with that function */
+  const SimDomain *user = user_of(s, d->host, p);
+  if (!user || user == d)
+    return NULL;
+  return world_domain_is_unknown(s, user) ? GPU_HELD_UNKNOWN : "device in use";
+}
+
 /* NULL = it may start: its parts are there and nobody runs with them. */
 GError *gpus_start(Sim *s, SimDomain *d)
 {
   for (char **key = d->next_gpus; key && *key; key++) {
-    SimPart *p = part_of_host(s, d->host, *key);
-    GError *err = NULL;
-    bool others = p && !p->uuid[0] && !p->claim; /* their guest runs with that function */
-    if (!p || others || (user_of(s, d->host, p) && user_of(s, d->host, p) != d)) {
-      error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "start", "host", "", "detail", p ? "device in use" : "no such device", NULL);
+    const SimPart *p = part_of_host(s, d->host, *key);
+    const char *held = why_held(s, d, p);
+    if (held) {
+      GError *err = NULL;
+      error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "start", "host", "", "detail", held, NULL);
       return err;
     }
     if (!p->claim)

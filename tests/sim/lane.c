@@ -14,7 +14,6 @@ typedef struct {
 } Job;
 
 typedef struct {
-  char *key;
   int host;
   GQueue jobs;   /* the first one runs when busy */
   bool busy;
@@ -36,14 +35,14 @@ static char *job_key(const StepOrder *o)
 static Lane *lane_of(Sim *s, const StepOrder *o)
 {
   g_autofree char *key = job_key(o);
-  for (guint i = 0; i < s->lanes->len; i++)
-    if (!strcmp(((Lane *)s->lanes->pdata[i])->key, key))
-      return s->lanes->pdata[i];
-  Lane *lane = g_new0(Lane, 1);
-  lane->key = g_strdup(key);
+  Lane *lane = g_hash_table_lookup(s->lanes_by_key, key);
+  if (lane)
+    return lane;
+  lane = g_new0(Lane, 1);
   lane->host = o->host ? host_index(o->host->head.name) : -1;
   g_queue_init(&lane->jobs);
   g_ptr_array_add(s->lanes, lane);
+  g_hash_table_insert(s->lanes_by_key, g_steal_pointer(&key), lane);
   return lane;
 }
 

@@ -160,6 +160,7 @@ static Sim *sim_new(uint64_t seed, bool tells)
   s->domains = g_ptr_array_new();
   s->volumes = g_ptr_array_new();
   s->lanes = g_ptr_array_new();
+  s->lanes_by_key = g_hash_table_new(g_str_hash, g_str_equal);
   s->relays = g_ptr_array_new();
   s->closed = g_ptr_array_new();
   s->redeemed = g_hash_table_new(g_str_hash, g_str_equal);

@@ -102,6 +102,7 @@ struct Sim {
   int boots, commits, crashes, failed_commits;
   SimHost hosts[HOSTS];
   GPtrArray *domains, *volumes, *lanes;
+  GHashTable *lanes_by_key;
   bool has_gpus;
   int haste;                   /* people, operators and what befalls cards are this much faster; 1 = as in life */
   GPtrArray *cards;            /* of SimCard * */
@@ -149,6 +150,8 @@ void store_restore(Sim *s);
 const Object *store_find(Sim *s, Noun noun, const char *name);
 #define STORED(s, Type, NOUN, name) ((const Type *)store_find(s, NOUN_##NOUN, name))
 char *object_text(const Object *object);
+/* Whether two objects of a noun are the same in all that is durable: their heads, and every field but what was only observed. */
+bool object_is_same(const Object *a, const Object *b);
 
 /* ── runtime.c ── */
 typedef void (*AnswerFn)(Sim *s, Answer *answer, void *data);  /* answer NULL = the connection was lost */
@@ -172,12 +175,17 @@ void world_poll(Sim *s, void *unused);
 void world_host_dies(Sim *s, int host, bool forgets);
 void world_domain_vanishes(Sim *s, SimDomain *domain, bool disk_too);
 bool world_has_volume(Sim *s, const char *name);
+/* The backup that was put back does not know it: its desktop, or this generation of it, was made later. */
+bool world_domain_is_unknown(Sim *s, const SimDomain *domain);
 /* Somebody removes by hand what is of desktops that a restored store does not know. */
 void world_sweep(Sim *s, int64_t doubtful);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
 
 /* ── gpus.c ── */
+/* Why a part is not made, or a start refused: a guest runs with the function that was made after the backup which was put back. Any other guest
+ * that has it is a function given away twice. */
+#define GPU_HELD_UNKNOWN "device in use by a guest that the backup did not know"
 void gpus_furnish(Sim *s);
 void gpus_begin(Sim *s);
 void gpus_mend(Sim *s);

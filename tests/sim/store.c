@@ -20,6 +20,42 @@ char *object_text(const Object *object)
   return g_string_free(out, FALSE);
 }
 
+static bool list_is_same(char *const *a, char *const *b)
+{
+  static char *const none[] = { NULL };
+  return g_strv_equal((const char *const *)(a ? a : none), (const char *const *)(b ? b : none));
+}
+
+static bool field_is_same(const Object *a, const Object *b, const Field *f)
+{
+  switch (f->type) {
+  case FIELD_TEXT:
+  case FIELD_REF:
+  case FIELD_JSON:
+    return !g_strcmp0(FIELD_AT(char *, a, f), FIELD_AT(char *, b, f));
+  case FIELD_INT:
+  case FIELD_TIME:
+    return FIELD_AT(int64_t, a, f) == FIELD_AT(int64_t, b, f);
+  case FIELD_BOOL:
+    return FIELD_AT(bool, a, f) == FIELD_AT(bool, b, f);
+  case FIELD_ENUM:
+    return FIELD_AT(int, a, f) == FIELD_AT(int, b, f);
+  case FIELD_LIST:
+    return list_is_same(FIELD_AT(char **, a, f), FIELD_AT(char **, b, f));
+  }
+  return false;
+}
+
+bool object_is_same(const Object *a, const Object *b)
+{
+  const Schema *schema = &schemas[a->noun];
+  bool same = a->noun == b->noun && !strcmp(a->name, b->name) && a->generation == b->generation && a->created_us == b->created_us &&
+              a->changed_us == b->changed_us;
+  for (int i = 0; same && i < schema->n_fields; i++)
+    same = schema->fields[i].flags & F_SEEN || field_is_same(a, b, &schema->fields[i]);
+  return same;
+}
+
 static void put(Sim *s, Object *take_object)
 {
   g_hash_table_replace(s->store.live[take_object->noun], take_object->name, take_object);

@@ -464,6 +464,13 @@ static bool is_unknown(Sim *s, const char *desktop, int64_t doubtful)
   return !STORED(s, Desktop, DESKTOP, desktop) && g_ascii_strtoll(desktop + 2, NULL, 10) < doubtful;
 }
 
+bool world_domain_is_unknown(Sim *s, const SimDomain *domain)
+{
+  int64_t doubtful = STORED(s, Controller, CONTROLLER, "controller")->doubtful;
+  const Desktop *d = STORED(s, Desktop, DESKTOP, domain->desktop);
+  return g_ascii_strtoll(domain->desktop + 2, NULL, 10) < doubtful && (!d || domain->clone > d->clone);
+}
+
 void world_sweep(Sim *s, int64_t doubtful)
 {
   for (guint i = s->domains->len; i-- > 0;) {
