@@ -106,9 +106,12 @@ static void desktops_churn(Sim *s, void *unused)
   if (s->quiet)
     return;
   sim_after(s, chance_ms(s, 100, 1500), desktops_churn, NULL);
-  const char *name = some(s, NOUN_DESKTOP);
-  if (name)
-    order(s, API_DESKTOP_RETIRE, name, NULL);
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_DESKTOP]);
+  for (guint i = names->len; i-- > 0;) /* one that goes already goes no faster */
+    if (STORED(s, Desktop, DESKTOP, names->pdata[i])->state == DESKTOP_RETIRING)
+      g_ptr_array_remove_index(names, i);
+  if (names->len)
+    order(s, API_DESKTOP_RETIRE, names->pdata[chance_below(s, names->len)], NULL);
 }
 
 static void staff_act(Sim *s, void *unused)

@@ -248,7 +248,7 @@ static void gpus_seed(Sim *s)
   static const char *const classes[POOLS] = { "small", "big", "render" }, *const pools[POOLS] = { "cad", "web", "own" };
   for (int i = 0; s->has_gpus && i < POOLS; i++) {
     Pool *p = (Pool *)store_find(s, NOUN_POOL, pools[i]);
-    if (i && chance(s, 300))
+    if (i && s->haste == 1 && chance(s, 300))
       continue;
     ref_set(&p->gpu_class, classes[chance(s, 300) ? 0 : i]);
     p->gpus = chance(s, 300) ? 2 : 0;
