@@ -9,7 +9,7 @@ import xml.etree.ElementTree as xml
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
 LAB = os.path.join(TOP, 'tests/lab')
-LAB_ENVIRONMENT = {**os.environ, 'LAB_NAME': 'demo-host'}
+LAB_ENVIRONMENT = {**os.environ, 'LAB_NAME': 'lab.demo-host'}
 
 
 class OwnLibvirt:

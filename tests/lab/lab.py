@@ -75,7 +75,7 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _born(pid):
+def born(pid):
     """Start time of a process: field 22 of its stat, counted behind the last ")", as a name may hold anything."""
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
@@ -233,7 +233,7 @@ class Lab:
         with open(self.dir / f"{name}.log", "ab") as log:
             child = subprocess.Popen([str(a) for a in (HERE / "exec", "ctl", *argv)], stdin=subprocess.DEVNULL, stdout=log,
                                      stderr=log, env=self.env, preexec_fn=_die_with_parent)
-        record.write_text(f"{child.pid} {_born(child.pid)} {pathlib.Path('/proc/sys/kernel/random/boot_id').read_text()}")
+        record.write_text(f"{child.pid} {born(child.pid)} {pathlib.Path('/proc/sys/kernel/random/boot_id').read_text()}")
         try:
             yield child
         finally:
