@@ -154,7 +154,6 @@ const char *error_arg(const GError *err, const char *name)
 bool error_is(const GError *err, Reason reason) { return err && err->domain == SARANG_ERROR && err->code == (int)reason; }
 ErrorClass error_class(const GError *err) { return reasons[error_reason(err)].class; }
 const char *reason_wire(Reason reason) { return reasons[reason].wire; }
-ErrorClass reason_class(Reason reason) { return reasons[reason].class; }
 
 Reason reason_find(const char *wire)
 {

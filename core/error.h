@@ -64,7 +64,6 @@ GError *error_new_from_pairs(const char *wire, const char *const *pairs);
 bool error_is(const GError *err, Reason reason);
 ErrorClass error_class(const GError *err);
 const char *reason_wire(Reason reason);
-ErrorClass reason_class(Reason reason);
 /* REASON_… of a wire name; N_REASONS where there is none. */
 Reason reason_find(const char *wire);
 

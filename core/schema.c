@@ -126,20 +126,6 @@ void object_unref(const Schema *schema, const Object *object)
   g_free(o);
 }
 
-size_t object_bytes(const Schema *schema, const Object *object)
-{
-  size_t bytes = schema->size + strlen(object->name) + 1;
-  for (int i = 0; i < schema->n_fields; i++) {
-    const Field *f = &schema->fields[i];
-    const char *text = f->type == FIELD_TEXT || f->type == FIELD_JSON ? FIELD_AT(char *, object, f) : NULL;
-    bytes += text ? strlen(text) + 1 : 0;
-    char **list = f->type == FIELD_LIST ? FIELD_AT(char **, object, f) : NULL;
-    for (; list && *list; list++)
-      bytes += sizeof *list + strlen(*list) + 1;
-  }
-  return bytes;
-}
-
 const Field *schema_field(const Schema *schema, const char *name)
 {
   for (int i = 0; i < schema->n_fields; i++)

@@ -82,8 +82,6 @@ Object *object_dup(const Schema *schema, const Object *object);
 void object_ref(const Schema *schema, const Object *object);
 /* Frees object with its last reference. NULL is ignored. Any thread. */
 void object_unref(const Schema *schema, const Object *object);
-/* Bytes held by object, its strings included (shared REF texts are not). */
-size_t object_bytes(const Schema *schema, const Object *object);
 
 const Field *schema_field(const Schema *schema, const char *name);
 

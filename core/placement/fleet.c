@@ -411,11 +411,6 @@ int fleet_cards(const Fleet *f)
   return f->n_cards;
 }
 
-int fleet_buckets(const Fleet *f)
-{
-  return f->live_buckets;
-}
-
 int fleet_find_host(const Fleet *f, const char *name)
 {
   return GPOINTER_TO_INT(g_hash_table_lookup(f->names, name)) - 1;
@@ -447,14 +442,4 @@ FleetSum fleet_used(const Fleet *f, int host)
   FleetSum sum = fleet_capacity(f, host);
   sum_add(&sum, &bucket_of(f, host)->state, -1);
   return sum;
-}
-
-int fleet_card_free(const Fleet *f, int host, int card)
-{
-  return cards_of(f, host)[card].free;
-}
-
-const char *fleet_card_model(const Fleet *f, int host, int card)
-{
-  return f->models[kind_at(f, *u32_at(f->kind, host))->model[card]].name;
 }

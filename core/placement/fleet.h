@@ -97,8 +97,6 @@ void fleet_set_state(Fleet *f, int host, const char *state);
 
 int fleet_hosts(const Fleet *f);
 int fleet_cards(const Fleet *f);
-/* How many different states its hosts are in: what a placement looks at. */
-int fleet_buckets(const Fleet *f);
 /* -1 where there is none. */
 int fleet_find_host(const Fleet *f, const char *name);
 const char *fleet_host_name(const Fleet *f, int host);
@@ -112,9 +110,6 @@ typedef struct {
 /* What is claimed on a host, on all of them (host -1), and what may be. */
 FleetSum fleet_used(const Fleet *f, int host);
 FleetSum fleet_capacity(const Fleet *f, int host);
-/* Free share of a card in 1/1000; card counts from 0 in the host's spec, sorted by model and cell. */
-int fleet_card_free(const Fleet *f, int host, int card);
-const char *fleet_card_model(const Fleet *f, int host, int card);
 
 /* What a host is and has left, as text without numbers that were given out on the way: two fleets that say the same of each host are
  * alike. Owned by the caller. For tests. */

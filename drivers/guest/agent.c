@@ -83,19 +83,6 @@ static bool agent_ping(const Guest *guest, GError **err)
   return done(ask(guest, "guest-ping", NULL, err));
 }
 
-/* There is no answer when all goes well: the guest goes down, and its agent with it. So it is asked first whether it is there. */
-static bool agent_shutdown(const Guest *guest, GError **err)
-{
-  g_autoptr(GError) why = NULL;
-  if (!agent_ping(guest, err))
-    return false;
-  if (done(ask(guest, "guest-shutdown", json_pack("{ss}", "mode", "powerdown"), &why)) || error_is(why, REASON_TIMEOUT) ||
-      error_is(why, REASON_NO_AGENT))
-    return true;
-  g_propagate_error(err, g_steal_pointer(&why));
-  return false;
-}
-
 /* ── who is there ─────────────────────────────────────────────────────────── */
 
 static void user_free(void *user)
@@ -267,9 +254,9 @@ static bool agent_addresses(const Guest *guest, GPtrArray **ret_addresses, GErro
 /* ── files ────────────────────────────────────────────────────────────────── */
 
 /* A handle of the guest's; < 0 with an error. */
-static int64_t file_open(const Guest *guest, const char *path, const char *mode, GError **err)
+static int64_t file_open(const Guest *guest, const char *path, GError **err)
 {
-  json_auto_t *handle = ask(guest, "guest-file-open", json_pack("{ss ss}", "path", path, "mode", mode), err);
+  json_auto_t *handle = ask(guest, "guest-file-open", json_pack("{ss ss}", "path", path, "mode", "r"), err);
   if (!handle)
     return -1;
   if (json_is_integer(handle) && json_integer_value(handle) >= 0)
@@ -283,21 +270,9 @@ static bool file_close(const Guest *guest, int64_t handle, GError **err)
   return done(ask(guest, "guest-file-close", json_pack("{sI}", "handle", (json_int_t)handle), err));
 }
 
-static bool agent_write_file(const Guest *guest, const char *path, const char *text, size_t text_bytes, GError **err)
-{
-  if (text_bytes > GUEST_INPUT_MAX_BYTES)
-    return error_false(err, REASON_TOO_LARGE, "what", "the file", "value", "longer", "limit", "256 KiB", NULL);
-  int64_t handle = file_open(guest, path, "w", err);
-  if (handle < 0)
-    return false;
-  g_autofree char *encoded = g_base64_encode((const guchar *)text, text_bytes);
-  bool ok = done(ask(guest, "guest-file-write", json_pack("{sI ss}", "handle", (json_int_t)handle, "buf-b64", encoded), err));
-  return file_close(guest, handle, ok ? err : NULL) && ok;
-}
-
 static bool agent_read_file(const Guest *guest, const char *path, size_t max_bytes, char **ret_text, GError **err)
 {
-  int64_t handle = file_open(guest, path, "r", err);
+  int64_t handle = file_open(guest, path, err);
   if (handle < 0)
     return false;
   json_auto_t *read = ask(guest, "guest-file-read", json_pack("{sI sI}", "handle", (json_int_t)handle, "count", (json_int_t)max_bytes), err);
@@ -318,8 +293,6 @@ const GuestDriver guest_agent = {
   .ping = agent_ping,
   .users = agent_users,
   .exec = agent_exec,
-  .shutdown = agent_shutdown,
   .addresses = agent_addresses,
-  .write_file = agent_write_file,
   .read_file = agent_read_file,
 };

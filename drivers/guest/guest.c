@@ -25,7 +25,6 @@ Guest guest_of_domain(const GuestDomain *where, const char *name, int64_t timeou
                        : error_false(err, REASON_UNSUPPORTED, "what", what, "by", guest->driver->name, NULL))
 
 bool guest_ping(const Guest *guest, GError **err) { return ASK(ping, "ping", err); }
-bool guest_shutdown(const Guest *guest, GError **err) { return ASK(shutdown, "shutdown", err); }
 
 bool guest_users(const Guest *guest, GPtrArray **ret_users, GError **err)
 {
@@ -40,11 +39,6 @@ bool guest_exec(const Guest *guest, const GuestCommand *command, GuestResult *re
 bool guest_addresses(const Guest *guest, GPtrArray **ret_addresses, GError **err)
 {
   return ASK(addresses, "addresses", ret_addresses, err);
-}
-
-bool guest_write_file(const Guest *guest, const char *path, const char *text, size_t text_bytes, GError **err)
-{
-  return ASK(write_file, "writing files", path, text, text_bytes, err);
 }
 
 bool guest_read_file(const Guest *guest, const char *path, size_t max_bytes, char **ret_text, GError **err)

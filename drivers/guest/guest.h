@@ -82,9 +82,6 @@ bool guest_exec(const Guest *guest, const GuestCommand *command, GuestResult *re
 /* The same; a status other than 0 is GUEST_COMMAND with the first line of what it said. */
 bool guest_exec_ok(const Guest *guest, const GuestCommand *command, GError **err);
 
-/* Asks the guest to power down; returns when asked. */
-bool guest_shutdown(const Guest *guest, GError **err);
-
 typedef struct {
   char *interface;
   char *mac;      /* lower case, or NULL */
@@ -96,8 +93,6 @@ typedef struct {
 /* Addresses of the guest's interfaces without loopback: GuestAddress *, freed with the array. */
 bool guest_addresses(const Guest *guest, GPtrArray **ret_addresses, GError **err);
 
-/* Replaces a file in the guest; path is absolute. At most GUEST_INPUT_MAX_BYTES. */
-bool guest_write_file(const Guest *guest, const char *path, const char *text, size_t text_bytes, GError **err);
 /* The first max_bytes of a file in the guest; NUL-ended, raw. AGENT_REFUSED where it cannot be opened. */
 bool guest_read_file(const Guest *guest, const char *path, size_t max_bytes, char **ret_text, GError **err);
 
@@ -137,9 +132,7 @@ struct GuestDriver {
   bool (*ping)(const Guest *guest, GError **err);
   bool (*users)(const Guest *guest, GPtrArray **ret_users, GError **err);
   bool (*exec)(const Guest *guest, const GuestCommand *command, GuestResult *ret_result, GError **err);
-  bool (*shutdown)(const Guest *guest, GError **err);
   bool (*addresses)(const Guest *guest, GPtrArray **ret_addresses, GError **err);
-  bool (*write_file)(const Guest *guest, const char *path, const char *text, size_t text_bytes, GError **err);
   bool (*read_file)(const Guest *guest, const char *path, size_t max_bytes, char **ret_text, GError **err);
 };
 

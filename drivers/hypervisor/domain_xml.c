@@ -118,10 +118,10 @@ static void agent_read(xmlNode *channel, DomainXml *domain)
     domain->agent = strcmp(state, "connected") ? AGENT_SILENT : AGENT_CONNECTED;
 }
 
-static xmlNode *first_listen(xmlNode *graphics, const char *type)
+static xmlNode *listen_by_socket(xmlNode *graphics)
 {
   for (xmlNode *node = graphics->children; node; node = node->next)
-    if (is(node, "listen") && attribute_is(node, "type", type))
+    if (is(node, "listen") && attribute_is(node, "type", "socket"))
       return node;
   return NULL;
 }
@@ -133,15 +133,9 @@ static void graphics_read(xmlNode *graphics, DomainXml *domain)
   if (!console_protocol_parse(type, &console.protocol))
     return;
   domain->graphics |= 1u << console.protocol;
-  xmlNode *listen = first_listen(graphics, "socket");
+  xmlNode *listen = listen_by_socket(graphics);
   console.path = listen ? attribute(listen, "socket") : attribute(graphics, "socket");
   console.port = console.path ? 0 : (int)number(port, 65535);
-  if (!console.path && console.port) {
-    listen = first_listen(graphics, "address");
-    console.address = listen ? attribute(listen, "address") : attribute(graphics, "listen");
-    if (!console.address)
-      console.address = g_strdup("127.0.0.1");
-  }
   if (console.path || console.port)
     g_array_append_val(domain->consoles, console);
 }

@@ -9,7 +9,7 @@
  *   shutdown_ms=20                   from being asked to being off
  *   latency_ms=0                     every call takes that much longer
  *   ready=TEXT                       the line a booted guest writes to its serial console (default "sarang: ready")
- *   console=ADDRESS:PORT             where every console listens (default 127.0.0.1, a port of its own)
+ *   console=PORT                     where every console listens (default: a port of its own)
  *   state=FILE                       keeps domains and accounts across restarts of the process
  *   control=FILE                     lines of commands, obeyed as they are appended
  *   gpus=DIR                         its cards: a directory, kept across restarts, see drivers/gpu/fake_cards.h
@@ -64,9 +64,6 @@ bool fake_figures(const char *host, FakeFigures *ret_figures);
 
 /* The directory of that connection's cards; NULL where the host has none or is no fake. Borrowed from the host. */
 const char *fake_cards_of(const Hypervisor *hypervisor);
-
-/* The console key that was set last, owned by the caller; NULL where none was. For tests that play the viewer. */
-char *fake_console_password(const char *host, const char *uuid);
 
 /* Forgets every host that has no connection. For tests. */
 void fake_forget(void);

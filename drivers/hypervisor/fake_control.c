@@ -13,6 +13,7 @@ static const struct { const char *name; size_t offset; int64_t max; } number_row
   { "boot_ms", offsetof(FakeParameters, boot_ms), 3600000 },
   { "shutdown_ms", offsetof(FakeParameters, shutdown_ms), 3600000 },
   { "latency_ms", offsetof(FakeParameters, latency_ms), 3600000 },
+  { "console", offsetof(FakeParameters, console_port), 65535 },
 };
 
 static const struct { const char *name; size_t offset; } text_rows[] = {
@@ -28,18 +29,6 @@ static bool number_take(const char *text, int64_t max, int64_t *ret_value)
   if (!g_ascii_string_to_unsigned(text, 10, 0, (guint64)max, &value, NULL))
     return false;
   *ret_value = (int64_t)value;
-  return true;
-}
-
-static bool console_take(FakeParameters *parameters, const char *value)
-{
-  const char *colon = strrchr(value, ':');
-  int64_t port;
-  if (!colon || !number_take(colon + 1, 65535, &port))
-    return false;
-  g_free(parameters->console_address);
-  parameters->console_address = g_strndup(value, colon - value);
-  parameters->console_port = (int)port;
   return true;
 }
 
@@ -60,9 +49,7 @@ static bool parameter_take(FakeParameters *parameters, const char *name, const c
       *text = g_strdup(value);
       return true;
     }
-  if (!strcmp(name, "memory_mib"))
-    return number_take(value, INT64_C(1) << 40, &parameters->memory_mib);
-  return !strcmp(name, "console") && console_take(parameters, value);
+  return !strcmp(name, "memory_mib") && number_take(value, INT64_C(1) << 40, &parameters->memory_mib);
 }
 
 void fake_parameters_clear(FakeParameters *parameters)
@@ -70,7 +57,6 @@ void fake_parameters_clear(FakeParameters *parameters)
   g_free(parameters->ready);
   g_free(parameters->state_path);
   g_free(parameters->control_path);
-  g_free(parameters->console_address);
   g_free(parameters->gpus);
   *parameters = (FakeParameters){ 0 };
 }
@@ -472,16 +458,4 @@ bool fake_figures(const char *name, FakeFigures *ret_figures)
   memcpy(ret_figures->calls, host->calls, sizeof host->calls);
   pthread_mutex_unlock(&host->lock);
   return true;
-}
-
-char *fake_console_password(const char *name, const char *uuid)
-{
-  FakeHost *host = fake_host_find(name);
-  if (!host)
-    return NULL;
-  pthread_mutex_lock(&host->lock);
-  FakeDomain *domain = fake_domain_find(host, uuid);
-  char *password = domain ? g_strdup(fake_guest_console_password(domain)) : NULL;
-  pthread_mutex_unlock(&host->lock);
-  return password;
 }

@@ -230,8 +230,7 @@ static bool agent_answers(const FakeDomain *domain)
 static DomainConsole console_of(const FakeHost *host, const FakeDomain *domain, ConsoleProtocol protocol)
 {
   const FakeParameters *p = &host->parameters;
-  return (DomainConsole){ protocol, g_strdup(p->console_address ? p->console_address : "127.0.0.1"),
-                          p->console_port ? p->console_port : domain->port, NULL };
+  return (DomainConsole){ protocol, p->console_port ? p->console_port : domain->port, NULL };
 }
 
 static GArray *consoles_of(const FakeHost *host, const FakeDomain *domain)
@@ -424,10 +423,8 @@ static bool fake_console(Hypervisor *hypervisor, const char *uuid, const Console
   bool ok = fake_is_active(domain) || state_refused(domain, "open the console of", err);
   if (ok && !(domain->graphics & 1u << key->protocol))
     ok = error_false(err, REASON_NOT_FOUND, "kind", "console", "name", console_protocol_name(key->protocol), NULL);
-  if (ok) {
-    fake_guest_set_console_password(domain, key->password);
+  if (ok)
     *ret_console = console_of(connection->host, domain, key->protocol);
-  }
   return fake_leave(connection->host, ok);
 }
 

@@ -11,7 +11,6 @@ enum { ANSWER_FLAGS = JSON_COMPACT, FILES_MAX = 64, FILE_MAX_BYTES = 1 << 20 };
 typedef struct {
   char *path;
   size_t at;
-  bool writing;
 } Handle;
 
 typedef struct {
@@ -20,7 +19,6 @@ typedef struct {
 } Process;
 
 struct FakeGuest {
-  char *console_password;
   GPtrArray *accounts;    /* of char *: beyond the template's own */
   GPtrArray *logins;      /* of char * */
   GHashTable *files;      /* path → GString */
@@ -79,7 +77,6 @@ void fake_guest_free(FakeGuest *guest)
 {
   if (!guest)
     return;
-  g_free(guest->console_password);
   g_ptr_array_unref(guest->accounts);
   g_ptr_array_unref(guest->logins);
   g_hash_table_unref(guest->files);
@@ -104,18 +101,6 @@ static void name_add(GPtrArray *names, const char *name)
 void fake_guest_login(FakeDomain *domain, const char *login) { name_add(fake_guest_ensure(domain)->logins, login); }
 void fake_guest_account(FakeDomain *domain, const char *login) { name_add(fake_guest_ensure(domain)->accounts, login); }
 const GPtrArray *fake_guest_accounts(const FakeGuest *guest) { return guest ? guest->accounts : NULL; }
-
-void fake_guest_set_console_password(FakeDomain *domain, const char *password)
-{
-  FakeGuest *guest = fake_guest_ensure(domain);
-  g_free(guest->console_password);
-  guest->console_password = g_strdup(password);
-}
-
-const char *fake_guest_console_password(const FakeDomain *domain)
-{
-  return domain->guest ? domain->guest->console_password : NULL;
-}
 
 /* ── arguments ──────────────────────────────────────────────────────────── */
 
@@ -243,21 +228,17 @@ static GString *passwd(const FakeGuest *guest)
 
 static json_t *run_file_open(Ask *ask)
 {
-  const char *path = text_argument(ask, "path"), *mode = text_argument(ask, "mode");
-  bool writing = mode && mode[0] == 'w';
+  const char *path = text_argument(ask, "path");
   if (!path)
     return refuse(ask, "Parameter 'path' is missing");
   if (!strcmp(path, PERSONALISE))
     g_hash_table_replace(ask->guest->files, g_strdup(path), g_string_new("#!/bin/sh\n"));
   if (!strcmp(path, "/etc/passwd"))
     g_hash_table_replace(ask->guest->files, g_strdup(path), passwd(ask->guest));
-  if (writing && g_hash_table_size(ask->guest->files) < FILES_MAX)
-    g_hash_table_replace(ask->guest->files, g_strdup(path), g_string_new(NULL));
   if (!g_hash_table_contains(ask->guest->files, path))
     return refuse(ask, "failed to open file: No such file or directory");
   Handle *handle = g_new0(Handle, 1);
   handle->path = g_strdup(path);
-  handle->writing = writing;
   int number = ask->guest->next++;
   g_hash_table_insert(ask->guest->handles, GINT_TO_POINTER(number), handle);
   return json_integer(number);
@@ -270,21 +251,6 @@ static Handle *handle_find(Ask *ask, GString **ret_file)
   if (!*ret_file)
     refuse(ask, "handle has not been found");
   return *ret_file ? handle : NULL;
-}
-
-static json_t *run_file_write(Ask *ask)
-{
-  GString *file;
-  Handle *handle = handle_find(ask, &file);
-  const char *coded = text_argument(ask, "buf-b64");
-  if (!handle || !handle->writing || !coded)
-    return handle ? refuse(ask, "failed to write to file") : NULL;
-  gsize bytes = 0;
-  g_autofree guchar *raw = g_base64_decode(coded, &bytes);
-  if (file->len + bytes > FILE_MAX_BYTES)
-    return refuse(ask, "No space left on device");
-  g_string_append_len(file, (const char *)raw, (gssize)bytes);
-  return json_pack("{s:I, s:b}", "count", (json_int_t)bytes, "eof", 0);
 }
 
 static json_t *run_file_read(Ask *ask)
@@ -328,13 +294,6 @@ static json_t *run_set_password(Ask *ask)
   return known ? json_object() : refuse(ask, "child process has failed to set user password");
 }
 
-static json_t *run_shutdown(Ask *ask)
-{
-  fake_domain_ask_off(ask->host, ask->domain);
-  ask->disappeared = true;
-  return NULL;
-}
-
 static json_t *run_interfaces(Ask *ask)
 {
   const uint8_t *u = ask->domain->uuid;
@@ -365,10 +324,8 @@ static const struct { const char *name; json_t *(*run)(Ask *ask); } commands[] =
   { "guest-exec", run_exec },
   { "guest-exec-status", run_exec_status },
   { "guest-set-user-password", run_set_password },
-  { "guest-shutdown", run_shutdown },
   { "guest-network-get-interfaces", run_interfaces },
   { "guest-file-open", run_file_open },
-  { "guest-file-write", run_file_write },
   { "guest-file-read", run_file_read },
   { "guest-file-flush", run_nothing },
   { "guest-file-close", run_file_close },

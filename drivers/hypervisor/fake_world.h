@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   int cpus, boot_ms, shutdown_ms, latency_ms, console_port;
   int64_t memory_mib;
-  char *ready, *console_address, *state_path, *control_path;
+  char *ready, *state_path, *control_path;
   char *gpus;               /* directory of its cards, see drivers/gpu/fake_cards.h; NULL = it has none */
 } FakeParameters;
 
@@ -169,5 +169,3 @@ void fake_guest_login(FakeDomain *domain, const char *login);
 void fake_guest_account(FakeDomain *domain, const char *login);
 /* Accounts beyond the template's own, one after another, for the state file; borrowed. */
 const GPtrArray *fake_guest_accounts(const FakeGuest *guest);
-void fake_guest_set_console_password(FakeDomain *domain, const char *password);
-const char *fake_guest_console_password(const FakeDomain *domain);

@@ -25,7 +25,6 @@ void host_facts_clear(HostFacts *facts)
 
 void domain_console_clear(DomainConsole *console)
 {
-  g_free(console->address);
   g_free(console->path);
   *console = (DomainConsole){ 0 };
 }

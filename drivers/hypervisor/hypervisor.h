@@ -96,11 +96,11 @@ ENUM_DECLARE(DomainAgent, domain_agent, DOMAIN_AGENTS, N_DOMAIN_AGENTS)
 #define CONSOLE_PROTOCOLS(X) X(CONSOLE_VNC, "vnc") X(CONSOLE_SPICE, "spice")
 ENUM_DECLARE(ConsoleProtocol, console_protocol, CONSOLE_PROTOCOLS, N_CONSOLE_PROTOCOLS)
 
-/* Where the host listens for a console: address and port as the host sees them ("127.0.0.1"), or path of a unix socket there. */
+/* Where the host listens for a console: a port, or the path of a unix socket there. At which address is ours to say: see
+ * hypervisor_console_address(). */
 typedef struct {
   ConsoleProtocol protocol;
-  char *address;  /* NULL where path is set */
-  int port;       /* 0 where path is set */
+  int port;  /* 0 where path is set */
   char *path;
 } DomainConsole;
 

@@ -198,7 +198,7 @@ static bool console_find(DomainXml *xml, ConsoleProtocol protocol, DomainConsole
     DomainConsole *console = &g_array_index(xml->consoles, DomainConsole, i);
     if (console->protocol != protocol)
       continue;
-    *ret_console = (DomainConsole){ protocol, g_strdup(console->address), console->port, g_strdup(console->path) };
+    *ret_console = (DomainConsole){ protocol, console->port, g_strdup(console->path) };
     return true;
   }
   return false;

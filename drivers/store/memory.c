@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <string.h>
 
-ENUM_DEFINE(MemoryFault, memory_fault, MEMORY_FAULTS, N_MEMORY_FAULTS)
-
 #define UNNUMBERED (INT64_C(1) << 62)
 
 /* A copy of its own: who changes an object behind the store's back changes nothing here. */
@@ -23,11 +21,6 @@ struct MemoryDisk {
   Table tables[N_NOUNS];
   int64_t sequence, epoch, next_id;
   bool held;
-  MemoryFault fault, state;
-  int fault_after, load_after; /* calls before it; load_after -1: never */
-  int64_t delay_us;
-  GPtrArray *undecided; /* of Batch: what an uncertain apply was about and load() will find, or NULL */
-  bool uncertain;
 };
 
 typedef struct {
@@ -178,8 +171,6 @@ static bool batch_is_writable(const Batch *batch, GError **err)
 
 static bool may_apply(MemoryDisk *disk, const Batch *const *batches, int n, int64_t epoch, GError **err)
 {
-  if (disk->uncertain)
-    return error_false(err, REASON_STORE_UNCERTAIN, "detail", "the store was not loaded again since", NULL);
   if (epoch < disk->epoch)
     return refuse_number(REASON_STORE_FENCED, "found", disk->epoch, "ours", epoch, err);
   for (int i = 0; i < n; i++) {
@@ -191,54 +182,10 @@ static bool may_apply(MemoryDisk *disk, const Batch *const *batches, int n, int6
   return true;
 }
 
-static MemoryFault take_fault(MemoryDisk *disk)
-{
-  if (disk->fault == MEMORY_FINE || disk->fault_after-- > 0)
-    return disk->state;
-  MemoryFault fault = disk->fault;
-  disk->fault = MEMORY_FINE;
-  return fault;
-}
-
-static void undecided_free(void *batch)
-{
-  batch_free(batch);
-}
-
-static Batch *batch_dup(const Batch *batch)
-{
-  Batch *copy = batch_new(batch->sequence);
-  for (guint i = 0; i < batch->changes->len; i++) {
-    Change c = g_array_index(batch->changes, Change, i);
-    c.object = object_dup(&schemas[c.noun], c.object);
-    g_array_append_val(copy->changes, c);
-  }
-  g_array_append_vals(copy->prunes, batch->prunes->data, batch->prunes->len);
-  return copy;
-}
-
-static bool fail(MemoryDisk *disk, MemoryFault fault, const Batch *const *batches, int n, GError **err)
-{
-  static const Reason reasons[N_MEMORY_FAULTS] = {
-    [MEMORY_IO] = REASON_STORE_IO,
-    [MEMORY_FULL] = REASON_STORE_FULL,
-    [MEMORY_READ_ONLY] = REASON_STORE_READ_ONLY,
-    [MEMORY_UNCERTAIN_LOST] = REASON_STORE_UNCERTAIN,
-    [MEMORY_UNCERTAIN_KEPT] = REASON_STORE_UNCERTAIN,
-  };
-  disk->uncertain = reasons[fault] == REASON_STORE_UNCERTAIN;
-  for (int i = 0; i < n && fault == MEMORY_UNCERTAIN_KEPT; i++)
-    g_ptr_array_add(disk->undecided, batch_dup(batches[i]));
-  return error_false(err, reasons[fault], "detail", memory_fault_name(fault), NULL);
-}
-
 static bool apply_locked(MemoryDisk *disk, const Batch *const *batches, int n, int64_t epoch, GError **err)
 {
   if (!may_apply(disk, batches, n, epoch, err))
     return false;
-  MemoryFault fault = take_fault(disk);
-  if (fault != MEMORY_FINE)
-    return fail(disk, fault, batches, n, err);
   disk->epoch = epoch;
   for (int i = 0; i < n; i++)
     write_batch(disk, batches[i]);
@@ -249,22 +196,9 @@ static bool memory_apply(Store *store, const Batch *const *batches, int n, int64
 {
   MemoryDisk *disk = disk_of(store);
   pthread_mutex_lock(&disk->lock);
-  int64_t delay_us = disk->delay_us;
-  pthread_mutex_unlock(&disk->lock);
-  if (delay_us)
-    g_usleep(delay_us);
-  pthread_mutex_lock(&disk->lock);
   bool applied = n < 1 || apply_locked(disk, batches, n, epoch, err);
   pthread_mutex_unlock(&disk->lock);
   return applied;
-}
-
-static void decide(MemoryDisk *disk)
-{
-  for (guint i = 0; i < disk->undecided->len; i++)
-    write_batch(disk, disk->undecided->pdata[i]);
-  g_ptr_array_set_size(disk->undecided, 0);
-  disk->uncertain = false;
 }
 
 /* ── load, history ────────────────────────────────────────────────────────── */
@@ -286,16 +220,12 @@ static bool memory_load(Store *store, StoreSink sink, void *data, int64_t *ret_s
 {
   MemoryDisk *disk = disk_of(store);
   pthread_mutex_lock(&disk->lock);
-  bool fails = disk->load_after >= 0 && disk->load_after-- == 0;
-  if (!fails)
-    decide(disk);
-  for (Noun noun = 0; noun < N_NOUNS && !fails; noun++)
+  for (Noun noun = 0; noun < N_NOUNS; noun++)
     if (noun != NOUN_EVENT)
       load_noun(disk, noun, sink, data);
-  if (!fails)
-    *ret_sequence = disk->sequence;
+  *ret_sequence = disk->sequence;
   pthread_mutex_unlock(&disk->lock);
-  return !fails || error_false(err, REASON_STORE_IO, "detail", "load", NULL);
+  return true;
 }
 
 /* Live and archived rows, newest first; of two with one id the live one. */
@@ -366,37 +296,6 @@ static void memory_reader_close(StoreReader *reader)
   g_free(reader);
 }
 
-/* ── faults ───────────────────────────────────────────────────────────────── */
-
-void memory_fail_apply(MemoryDisk *disk, MemoryFault fault, int skip)
-{
-  pthread_mutex_lock(&disk->lock);
-  disk->fault = fault;
-  disk->fault_after = skip;
-  pthread_mutex_unlock(&disk->lock);
-}
-
-void memory_set_state(MemoryDisk *disk, MemoryFault fault)
-{
-  pthread_mutex_lock(&disk->lock);
-  disk->state = fault;
-  pthread_mutex_unlock(&disk->lock);
-}
-
-void memory_fail_load(MemoryDisk *disk, int skip)
-{
-  pthread_mutex_lock(&disk->lock);
-  disk->load_after = skip;
-  pthread_mutex_unlock(&disk->lock);
-}
-
-void memory_set_delay(MemoryDisk *disk, int64_t delay_us)
-{
-  pthread_mutex_lock(&disk->lock);
-  disk->delay_us = delay_us;
-  pthread_mutex_unlock(&disk->lock);
-}
-
 /* ── life ─────────────────────────────────────────────────────────────────── */
 
 extern const StoreDriver store_memory;
@@ -410,8 +309,6 @@ MemoryDisk *memory_disk_new(void)
     disk->tables[noun].archive = g_ptr_array_new_with_free_func(row_free);
   }
   disk->next_id = UNNUMBERED;
-  disk->load_after = -1;
-  disk->undecided = g_ptr_array_new_with_free_func(undecided_free);
   return disk;
 }
 
@@ -424,7 +321,6 @@ void memory_disk_free(MemoryDisk *disk)
     g_hash_table_unref(disk->tables[noun].live);
     g_ptr_array_unref(disk->tables[noun].archive);
   }
-  g_ptr_array_unref(disk->undecided);
   pthread_mutex_destroy(&disk->lock);
   g_free(disk);
 }
@@ -434,8 +330,6 @@ Store *memory_open(MemoryDisk *disk, GError **err)
   pthread_mutex_lock(&disk->lock);
   bool held = disk->held;
   disk->held = true;
-  if (!held)
-    decide(disk);
   pthread_mutex_unlock(&disk->lock);
   if (held)
     return error_null(err, REASON_STORE_BUSY, "holder", "this process", NULL);

@@ -214,16 +214,6 @@ static bool check_volume_name(const ImageImport *import, GError **err)
                      "limit", "the name of an image of that format", NULL);
 }
 
-bool image_look(const ImageImport *import, ImageFacts *ret_facts, GError **err)
-{
-  Source s = { .import = import, .fd = -1 };
-  bool ok = check_volume_name(import, err) && source_open(&s, err) && source_check(&s, err);
-  source_close(&s);
-  if (ok)
-    *ret_facts = s.facts;
-  return ok;
-}
-
 static bool import_run(Source *s, Volumes *volumes, GError **err)
 {
   const VolumeContent content = { s->st.st_size, source_extent, source_read, source_accept, s };
@@ -247,31 +237,4 @@ bool image_import(Volumes *volumes, const VolumeCall *call, const ImageImport *i
   if (ok)
     *ret_facts = s.facts;
   return ok;
-}
-
-/* To its end, wherever that is now. */
-static bool hash_volume(Volumes *volumes, const VolumeCall *call, const char *volume, const ImageFacts *wanted, Hash *hash,
-                        GError **err)
-{
-  for (;;) {
-    g_autoptr(GBytes) part = NULL;
-    if (!volume_read(volumes, call, volume, hash->bytes, VOLUME_READ_MAX_BYTES, &part, err))
-      return false;
-    if (!g_bytes_get_size(part))
-      return true;
-    hash_add(hash, g_bytes_get_data(part, NULL), g_bytes_get_size(part));
-    if (call && call->progress)
-      call->progress(call->owner, MIN(hash->bytes, wanted->size_bytes), wanted->size_bytes);
-  }
-  return true;
-}
-
-bool image_verify(Volumes *volumes, const VolumeCall *call, const char *volume, const ImageFacts *wanted, GError **err)
-{
-  Hash hash;
-  char found[65] = "";
-  hash_begin(&hash);
-  bool ok = hash_volume(volumes, call, volume, wanted, &hash, err);
-  hash_end(&hash, found);
-  return ok && hash_compare(found, wanted->sha256, err);
 }

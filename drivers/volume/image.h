@@ -22,16 +22,8 @@ typedef struct {
   int64_t virtual_bytes; /* of the disk it holds */
 } ImageFacts;
 
-/* Looks at a source as image_import would before it begins, without reading more than its header; sha256 stays empty. Errors:
- * IMAGE_SOURCE (path, detail), BAD_VALUE (raw that is no whole sectors), TOO_LARGE, those of qcow2_header_parse and
- * qcow2_header_check_image. */
-bool image_look(const ImageImport *import, ImageFacts *ret_facts, GError **err);
-
 /* Imports. A call that failed, was cancelled or died is gone on with by the same call; one that had succeeded succeeds again.
- * Errors: those of image_look and volume_put (VOLUME_RESUME), IMAGE_CHANGED (path: somebody wrote to the source meanwhile),
- * IMAGE_CHECK (detail: qemu-img found damage), IMAGE_TOOL (detail: qemu-img could not be run, or did not end), IMAGE_HASH
- * (value, wanted). */
+ * Errors: IMAGE_SOURCE (path, detail), BAD_VALUE (raw that is no whole sectors), TOO_LARGE, those of qcow2_header_parse,
+ * qcow2_header_check_image and volume_put (VOLUME_RESUME), IMAGE_CHANGED (path: somebody wrote to the source meanwhile), IMAGE_CHECK
+ * (detail: qemu-img found damage), IMAGE_TOOL (detail: qemu-img could not be run, or did not end), IMAGE_HASH (value, wanted). */
 bool image_import(Volumes *volumes, const VolumeCall *call, const ImageImport *import, ImageFacts *ret_facts, GError **err);
-
-/* Reads all of a volume and compares it with what its import found. Errors: IMAGE_HASH (value, wanted). */
-bool image_verify(Volumes *volumes, const VolumeCall *call, const char *volume, const ImageFacts *wanted, GError **err);

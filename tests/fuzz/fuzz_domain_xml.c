@@ -13,7 +13,7 @@ static void check_consoles(const GArray *consoles)
 {
   for (guint i = 0; i < consoles->len; i++) {
     const DomainConsole *c = &g_array_index(consoles, DomainConsole, i);
-    g_assert(c->path ? !c->port && !c->address : c->address && c->port > 0 && c->port <= 65535);
+    g_assert(c->path ? !c->port : c->port > 0 && c->port <= 65535);
   }
 }
 

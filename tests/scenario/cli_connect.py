@@ -51,7 +51,7 @@ def desk():
     screen = Screen(WIDTH, HEIGHT, COLOR)
     with Place() as sarang:
         sarang.furnish(spare=0)
-        sarang.ok(f"host add h2 --uri 'fake:h2?console=127.0.0.1:{screen.port}' --wait=20")
+        sarang.ok(f"host add h2 --uri 'fake:h2?console={screen.port}' --wait=20")
         sarang.ok("storage change disk --hosts h1,h2")
         sarang.ok("pool change cad --hosts h2")
         log = open(sarang.folder / "gateway.log", "w", encoding="utf-8")

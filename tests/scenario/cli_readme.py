@@ -51,7 +51,7 @@ def script(commands):
     lines = [SETUP, f"python3 -c '{GUEST}' & guest=$!", "trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT"]
     for command in commands:
         lines.append(f"echo {subprocess.list2cmdline(['>>>', command])!r}" if "'" not in command else "echo '>>>'")
-        typed = command.replace("qemu:///system", "fake:h1?console=127.0.0.1:5999")
+        typed = command.replace("qemu:///system", "fake:h1?console=5999")
         lines.append(typed + (" <<< 'correct horse battery'" if "--password" in typed or " login " in typed else ""))
         if typed.startswith("sarangd"):
             lines.append("for i in $(seq 200); do sarang status >/dev/null 2>&1 && break; sleep 0.1; done")

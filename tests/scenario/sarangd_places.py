@@ -87,7 +87,7 @@ def hosts(daemon):
     with open(victim, "w", encoding="ascii") as file:
         file.write("root:$y$secret:19000:0:99999:7:::\n")
     fresh = victim + "2"
-    for uri in ("fake:h1", "fake:h1?state=" + victim, "fake:h1?state=" + fresh, "fake:h1?control=" + victim, "fake:h1?console=127.0.0.1:22",
+    for uri in ("fake:h1", "fake:h1?state=" + victim, "fake:h1?state=" + fresh, "fake:h1?control=" + victim, "fake:h1?console=22",
                 "test://" + victim, "qemu:///system?socket=" + victim, "qemu+tls://127.0.0.1/system?pkipath=" + daemon.folder):
         status, answer = ada.ask("POST", "/hosts", {"name": "h1", "uri": uri})
         assert (status, answer["code"]) == (403, "private-uri"), (uri, answer)
