@@ -111,20 +111,10 @@ static bool take_words(Command *c, json_t *body, char **ret_name, GError **err)
   return used == c->words->len || too_many(c, used, err);
 }
 
-/* Owned by the caller; NULL: there was none. */
-static char *read_secret(const char *prompt)
-{
-  char line[256] = "";
-  const char *typed = isatty(STDIN_FILENO) ? getpass(prompt) : fgets(line, sizeof line, stdin);
-  char *secret = typed ? g_strndup(typed, strcspn(typed, "\n")) : NULL;
-  explicit_bzero(line, sizeof line);
-  return secret;
-}
-
 /* What was typed blind is typed twice, or a slip locks its owner out. */
-static bool read_again(const char *password, GError **err)
+static bool read_again(const char *password, Lang lang, GError **err)
 {
-  g_autofree char *again = read_secret("The same again: ");
+  g_autofree char *again = secret_read(say(lang, "The same again: "));
   bool same = !g_strcmp0(password, again);
   if (again)
     explicit_bzero(again, strlen(again));
@@ -132,12 +122,14 @@ static bool read_again(const char *password, GError **err)
 }
 
 /* Passwords come from the terminal or standard input, never from the command line, where everyone sees them. */
-static bool read_password(json_t *body, const char *member, const char *prompt, bool fresh, GError **err)
+static bool read_password(const Command *c, json_t *body, const char *member, GError **err)
 {
-  g_autofree char *password = read_secret(prompt);
+  Lang lang = c->place.lang;
+  bool fresh = !strcmp(member, "password");
+  g_autofree char *password = secret_read(fresh ? say(lang, "Password: ") : say(lang, "Old password: "));
   if (!password)
     return error_false(err, REASON_MISSING_FIELD, "field", member, NULL);
-  bool good = !fresh || !isatty(STDIN_FILENO) || read_again(password, err);
+  bool good = !fresh || !isatty(STDIN_FILENO) || read_again(password, lang, err);
   if (good)
     json_object_set_new(body, member, json_string(password));
   explicit_bzero(password, strlen(password));
@@ -147,7 +139,7 @@ static bool read_password(json_t *body, const char *member, const char *prompt, 
 static bool take_flags(Command *c, json_t *body, GError **err)
 {
   bool old = command_flag(c, "old_password") && verb_has_argument(c->verb, "old_password");
-  if (old && !read_password(body, "old_password", "Old password: ", false, err))
+  if (old && !read_password(c, body, "old_password", err))
     return false;
   for (guint i = 0; i + 1 < c->flags->len; i += 2) {
     const char *name = c->flags->pdata[i];
@@ -155,7 +147,7 @@ static bool take_flags(Command *c, json_t *body, GError **err)
       return false;
   }
   bool wanted = command_flag(c, "password") || c->verb == API_USER_PASSWORD;
-  return !wanted || !verb_has_argument(c->verb, "password") || read_password(body, "password", "Password: ", true, err);
+  return !wanted || !verb_has_argument(c->verb, "password") || read_password(c, body, "password", err);
 }
 
 /* The filters of a list as a query. */

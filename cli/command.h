@@ -84,6 +84,9 @@ char *verb_usage(ApiVerb verb);
 bool command_read(Command *command, char **argv, GError **err);
 /* Whether a flag or field of that name is a password, which is read from the terminal or standard input. */
 bool flag_is_secret(const char *name);
+/* A password: of the terminal, which shows prompt and not what is typed, or the first line of standard input. NULL: there was none. Owned by the
+ * caller, who overwrites it. */
+char *secret_read(const char *prompt);
 /* SECRET_TYPED; flag: as typed, "--password". */
 bool refuse_typed_secret(const char *flag, GError **err);
 /* Finds the row and runs it. */

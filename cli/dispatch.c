@@ -69,6 +69,9 @@ static bool extra_check(Command *c, const ExtraCommand *e, GError **err)
   int words = (int)c->words->len;
   if (words < e->least)
     return error_false(err, REASON_MISSING_WORDS, "usage", usage, NULL);
+  /* the word behind the user is meant as the password: it is not told */
+  if (words > e->most && e->run == command_login)
+    return refuse_typed_secret("--password", err);
   if (e->most >= 0 && words > e->most)
     return error_false(err, REASON_TOO_MANY_WORDS, "word", c->words->pdata[e->most], "usage", usage, NULL);
   for (const CommandFlag *f = e->flags; f->name; f++)

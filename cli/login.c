@@ -1,27 +1,18 @@
 /* sarang login, logout, context: who we are to which gateway. */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/command.h"
 
-static char *password_read(void)
-{
-  char line[256] = "";
-  const char *typed = isatty(STDIN_FILENO) ? getpass("Password: ") : fgets(line, sizeof line, stdin);
-  char *password = g_strdup(typed ? typed : "");
-  password[strcspn(password, "\n")] = 0;
-  memset(line, 0, sizeof line);
-  return password;
-}
-
 static bool token_ask(Place *place, const char *user, GError **err)
 {
-  g_autofree char *password = password_read();
+  g_autofree char *password = secret_read(say(place->lang, "Password: "));
+  if (!password)
+    return error_false(err, REASON_MISSING_FIELD, "field", "password", NULL);
   json_auto_t *body = json_pack("{ss ss}", "name", user, "password", password);
   json_auto_t *answer = NULL;
   bool ok = client_ask(place, METHOD_POST, api_rows[API_LOGIN].path, body, &answer, NULL, err);
-  memset(password, 0, strlen(password));
+  explicit_bzero(password, strlen(password));
   if (ok)
     place->token = g_strdup(json_string_value(json_object_get(answer, "token")));
   return ok && (place->token || error_false(err, REASON_INTERNAL, "detail", "the server gave no token", NULL));

@@ -1,5 +1,7 @@
 /* A command as typed, taken apart. Whether a flag takes the next word is known by its command's row, which the first words name. */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 
@@ -101,6 +103,15 @@ static bool is_yes_or_no(const char *text)
 }
 
 bool flag_is_secret(const char *name) { return g_str_has_suffix(name, "password"); }
+
+char *secret_read(const char *prompt)
+{
+  char line[256] = "";
+  const char *typed = isatty(STDIN_FILENO) ? getpass(prompt) : fgets(line, sizeof line, stdin);
+  char *secret = typed ? g_strndup(typed, strcspn(typed, "\n")) : NULL;
+  explicit_bzero(line, sizeof line);
+  return secret;
+}
 
 bool refuse_typed_secret(const char *flag, GError **err) { return error_false(err, REASON_SECRET_TYPED, "flag", flag, NULL); }
 

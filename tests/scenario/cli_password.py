@@ -22,7 +22,10 @@ def on_a_terminal_it_is_typed_twice_and_never_shown():
         assert is_kept_as_a_hash(sarang)
         shown = sarang.on_terminal("user password jihye", typed=(("Password: ", OTHER), ("The same again: ", OTHER)))
         assert shown.status == 0 and OTHER not in shown.out, shown
-        korean = sarang.on_terminal("user add minsu --password", typed=(("Password: ", SECRET), ("The same again: ", WRONG)), LANG="ko_KR.UTF-8")
+        korean = sarang.on_terminal("user add minsu --password", typed=(("비밀번호: ", SECRET), ("한 번 더: ", WRONG)), LANG="ko_KR.UTF-8")
+        assert "Password" not in korean.out and "again" not in korean.out, korean
+        korean_login = sarang.on_terminal("login https://127.0.0.1:1 minsu", typed=(("비밀번호: ", SECRET),), LANG="ko_KR.UTF-8")
+        assert korean_login.status == 7 and "assword" not in korean_login.out and "horse" not in korean_login.out, korean_login
         assert korean.status == 2 and "두 비밀번호가 서로 다릅니다" in korean.out and "horse" not in korean.out, korean
         assert sarang.type("user show minsu").status == 3, "who was typed amiss is not there"
 
@@ -74,6 +77,10 @@ def on_the_command_line_it_is_refused_and_not_repeated():
         answer = sarang.type("user add minsu --password=hunter2-hunter2", LANG="ko_KR.UTF-8")
         assert "명령줄에서는 비밀번호를 받지 않습니다" in answer.err and "hunter2" not in answer.err, answer
         assert sarang.type("user show minsu").status == 3, "nobody was made"
+        for words, why in (("hunter2-hunter2", "is not taken from the command line"), ("hunter2-hunter2 b", "is not taken from the command line"),
+                           ("--password=hunter2-hunter2", "does not know"), ("--password hunter2-hunter2", "does not know")):
+            answer = sarang.type(f"login https://desk.example jihye {words}", text=f"{SECRET}\n")
+            assert answer.status == 2 and why in answer.err and "hunter2" not in answer.err, (words, answer)
         assert '"b" is one word too many' in sarang.type("user add minsu b").err
 
 
