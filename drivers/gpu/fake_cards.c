@@ -9,8 +9,8 @@
 #include "drivers/gpu/fake_inside.h"
 
 /* PCI ids by https://pci-ids.ucw.cz; MIG profiles, their numbers and places of an A100 40 GB by
- * https://docs.nvidia.com/datacenter/tesla/mig-user-guide/; names of vGPU types by https://docs.nvidia.com/vgpu, their numbers are the
- * fake's own. */
+ * https://docs.nvidia.com/datacenter/tesla/mig-user-guide/; names of vGPU types by https://docs.nvidia.com/vgpu. The numbers of an
+ * L40S and an RTX 6000 Ada are the driver's (tests/gpu-trees/ says whence), the others the fake's own. */
 static const FakeModel models[] = {
   { "mdpy", GPU_MDEV, "0x038000", "0x1234", "0x1111", "vgpu_mdpy", "", "bochs-display", .capacity = 4,
     .types = { { "vgpu_mdpy-vga", "vga", 1 }, { "vgpu_mdpy-xga", "xga", 1 }, { "vgpu_mdpy-hd", "hd", 1 } } },
@@ -24,9 +24,23 @@ static const FakeModel models[] = {
     .types = { { "558", "NVIDIA A40-8Q", 8 }, { "559", "NVIDIA A40-12Q", 12 },
                { "560", "NVIDIA A40-24Q", 24 }, { "561", "NVIDIA A40-48Q", 48 } } },
   { "l40s", GPU_VENDOR_VF, "0x030200", "0x10de", "0x26b9", "nvidia", "NVIDIA Corporation", "AD102GL [L40S]", .capacity = 48, .vfs = 8,
-    .types = { { "1148", "NVIDIA L40S-8Q", 8 }, { "1149", "NVIDIA L40S-12Q", 12 },
-               { "1150", "NVIDIA L40S-24Q", 24 }, { "1151", "NVIDIA L40S-48Q", 48 } } },
+    .types = { { "1145", "NVIDIA L40S-1B", 1 }, { "1146", "NVIDIA L40S-2B", 2 }, { "1147", "NVIDIA L40S-1Q", 1 },
+               { "1148", "NVIDIA L40S-2Q", 2 }, { "1149", "NVIDIA L40S-3Q", 3 }, { "1150", "NVIDIA L40S-4Q", 4 },
+               { "1151", "NVIDIA L40S-6Q", 6 }, { "1152", "NVIDIA L40S-8Q", 8 }, { "1153", "NVIDIA L40S-12Q", 12 },
+               { "1154", "NVIDIA L40S-16Q", 16 }, { "1155", "NVIDIA L40S-24Q", 24 }, { "1156", "NVIDIA L40S-48Q", 48 },
+               { "1157", "NVIDIA L40S-1A", 1 }, { "1158", "NVIDIA L40S-2A", 2 }, { "1159", "NVIDIA L40S-3A", 3 },
+               { "1160", "NVIDIA L40S-4A", 4 }, { "1161", "NVIDIA L40S-6A", 6 }, { "1162", "NVIDIA L40S-8A", 8 },
+               { "1163", "NVIDIA L40S-12A", 12 }, { "1164", "NVIDIA L40S-16A", 16 }, { "1165", "NVIDIA L40S-24A", 24 },
+               { "1166", "NVIDIA L40S-48A", 48 }, { "2164", "NVIDIA L40S-3B", 3 } } },
+  { "rtx6000ada", GPU_VENDOR_VF, "0x030000", "0x10de", "0x26b1", "nvidia", "NVIDIA Corporation", "AD102GL [RTX 6000 Ada Generation]",
+    .capacity = 48, .vfs = 2, .same_type = true,
+    .types = { { "941", "NVIDIA RTX6000-Ada-1Q", 1 }, { "942", "NVIDIA RTX6000-Ada-2Q", 2 }, { "943", "NVIDIA RTX6000-Ada-3Q", 3 },
+               { "944", "NVIDIA RTX6000-Ada-4Q", 4 }, { "945", "NVIDIA RTX6000-Ada-6Q", 6 }, { "946", "NVIDIA RTX6000-Ada-8Q", 8 },
+               { "947", "NVIDIA RTX6000-Ada-12Q", 12 }, { "948", "NVIDIA RTX6000-Ada-16Q", 16 },
+               { "949", "NVIDIA RTX6000-Ada-24Q", 24 }, { "950", "NVIDIA RTX6000-Ada-48Q", 48 } } },
   { "flex170", GPU_SRIOV, "0x038000", "0x8086", "0x56c0", "i915", "Intel Corporation", "Data Center GPU Flex 170", .capacity = 4, .vfs = 4 },
+  { "alderlake", GPU_SRIOV, "0x030000", "0x8086", "0x4680", "i915", "Intel Corporation", "AlderLake-S GT1", .capacity = 7, .vfs = 7,
+    .console = true },
   { "a100", GPU_MIG, "0x030200", "0x10de", "0x20b1", "nvidia", "NVIDIA Corporation", "GA100 [A100 PCIe 40GB]", .capacity = 8, .vfs = 7,
     .types = { { "1g.5gb", "NVIDIA A100-1-5C", 1, 19, { 0, 1, 2, 3, 4, 5, 6 }, 7 }, { "2g.10gb", "NVIDIA A100-2-10C", 2, 14, { 0, 2, 4 }, 3 },
                { "3g.20gb", "NVIDIA A100-3-20C", 4, 9, { 0, 4 }, 2 }, { "4g.20gb", "NVIDIA A100-4-20C", 4, 5, { 0 }, 1 },

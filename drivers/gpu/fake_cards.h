@@ -12,7 +12,8 @@
 #include "drivers/gpu/gpu.h"
 
 /* Models: mdpy, mbochs, t4 (mediated devices: shared count, shared memory, one type a card), a40 (vendor functions, one type a card),
- * l40s (mixed sizes), flex170 (SR-IOV), a100 (MIG), w6800 (whole, with its sound), console (whole, the host's own screen). */
+ * rtx6000ada (the same), l40s (mixed sizes), flex170 and alderlake (SR-IOV, the second the host's own screen), a100 (MIG), w6800 (whole, with its
+ * sound), console (whole, the host's own screen). */
 bool fake_cards_add(const char *dir, const char *address, const char *model, GError **err);
 /* The card leaves the bus. */
 void fake_cards_lose(const char *dir, const char *address);

@@ -3,7 +3,7 @@
 
 #include "drivers/gpu/fake_cards.h"
 
-enum { FAKE_TYPES = 6, FAKE_STARTS = 8 };
+enum { FAKE_TYPES = 24, FAKE_STARTS = 8 };
 
 typedef struct {
   const char *id;     /* "vgpu_mdpy-hd"; a number for vendor functions; a profile for MIG */

@@ -254,10 +254,10 @@ static void same_type_card_offers_no_other_once_one_is_given(void **state)
   assert_false(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-559", "0000:41:00.5", &err));
   assert_true(error_is(err, REASON_GPU_FULL));
   /* mixed sizes are another card's */
-  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1150", "0000:42:00.4", NULL));
-  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.5", NULL));
-  assert_int_equal(free_of(rules, "0000:42:00.0", "nvidia-1150"), 0);
-  assert_true(free_of(rules, "0000:42:00.0", "nvidia-1149") > 0);
+  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1155", "0000:42:00.4", NULL));
+  assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:42:00.5", NULL));
+  assert_int_equal(free_of(rules, "0000:42:00.0", "nvidia-1155"), 0);
+  assert_true(free_of(rules, "0000:42:00.0", "nvidia-1153") > 0);
 }
 
 static void function_in_a_guest_is_neither_released_nor_reset(void **state)
@@ -294,9 +294,9 @@ static void function_that_got_another_type_is_not_ours(void **state)
   Rules *rules = *state;
   g_autoptr(GError) err = NULL, released = NULL;
   assert_int_equal(fake_cards_write(dir, "/sys/bus/pci/devices/0000:42:00.4/nvidia/current_vgpu_type", "1149"), 0);
-  assert_false(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.4", &err));
+  assert_false(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:42:00.4", &err));
   assert_true(error_is(err, REASON_GPU_NOT_OURS));
-  assert_false(release(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:42:00.4", &released));
+  assert_false(release(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:42:00.4", &released));
   assert_true(error_is(released, REASON_GPU_NOT_OURS));
 }
 
@@ -463,11 +463,11 @@ static void lost_card_is_gone(void **state)
   Rules *rules = *state;
   g_autoptr(GError) err = NULL;
   assert_true(fake_cards_add(dir, "0000:c1:00.0", "l40s", NULL));
-  assert_true(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.4", NULL));
+  assert_true(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:c1:00.4", NULL));
   fake_cards_lose(dir, "0000:c1:00.0");
-  assert_false(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.5", &err));
+  assert_false(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:c1:00.5", &err));
   assert_true(error_is(err, REASON_GPU_GONE));
-  assert_true(release(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1148", "0000:c1:00.4", NULL));
+  assert_true(release(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:c1:00.4", NULL));
 }
 
 /* ── the run ────────────────────────────────────────────────────────────── */
@@ -489,7 +489,7 @@ static const struct { const char *model, *address; GpuBackend backend; const cha
   { "mbochs", "0000:0a:00.0", GPU_MDEV, "vgpu_mbochs-large", 4 },
   { "t4", "0000:21:00.0", GPU_MDEV, "nvidia-233", 2 },
   { "a40", "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", 6 },
-  { "l40s", "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1150", 2 },
+  { "l40s", "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1155", 2 },
   { "flex170", "0000:51:00.0", GPU_SRIOV, "vf", 4 },
   { "a100", "0000:81:00.0", GPU_MIG, "1g.5gb", 7 },
   { "w6800", "0000:65:00.0", GPU_WHOLE, "whole", 1 },
