@@ -252,12 +252,18 @@ static bool is_leaving(json_t *json)
   return by_words(member(json, "state"), "deleting", "retiring") != GOING;
 }
 
+/* Who ends a session waits for its end. */
+static Ended come_to(const Wait *w, json_t *json)
+{
+  return w->command->verb == API_SESSION_END ? by_words(member(json, "state"), "ended", "") : ended(w->noun, json);
+}
+
 static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)
 {
   volatile sig_atomic_t *stop = interrupt_flag();
   g_autofree char *path = client_path(api_find_words(schemas[w->noun].noun, "show"), w->name);
   for (int pause_ms = ASK_FIRST_MS;; pause_ms = MIN(pause_ms * 3 / 2, ASK_MOST_MS)) {
-    Ended how = ended(w->noun, *json);
+    Ended how = come_to(w, *json);
     if (how == BAD)
       return refuse_bad_end(w, *json, err);
     if (how == GOOD)
