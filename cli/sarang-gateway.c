@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/error.h"
 #include "core/log.h"
+#include "core/version.h"
 #include "drivers/console/gateway.h"
 #include "drivers/runtime/notify.h"
 
@@ -17,7 +18,7 @@ enum { EXIT_USAGE = 2 };
 
 typedef struct {
   char *file;
-  gboolean dump;
+  gboolean dump, version;
   GStrvBuilder *sets;
 } Options;
 
@@ -54,13 +55,14 @@ static gboolean set_take(const char *name, const char *value, gpointer data, GEr
 
 static bool options_parse(int *argc, char ***argv, Options *o, GError **err)
 {
-  GOptionEntry entries[G_N_ELEMENTS(shortcuts) + 4] = {
+  GOptionEntry entries[G_N_ELEMENTS(shortcuts) + 5] = {
     { "config", 'c', 0, G_OPTION_ARG_FILENAME, &o->file, "configuration file", "FILE" },
     { "set", 's', 0, G_OPTION_ARG_CALLBACK, set_take, "one option over the file's", "GROUP.KEY=VALUE" },
     { "dump-config", 0, 0, G_OPTION_ARG_NONE, &o->dump, "print every option with its value, limits and default", NULL },
+    { "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "print the version and end", NULL },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(shortcuts); i++)
-    entries[3 + i] = (GOptionEntry){ shortcuts[i].name, 0, shortcuts[i].flag ? G_OPTION_FLAG_NO_ARG : 0, G_OPTION_ARG_CALLBACK,
+    entries[4 + i] = (GOptionEntry){ shortcuts[i].name, 0, shortcuts[i].flag ? G_OPTION_FLAG_NO_ARG : 0, G_OPTION_ARG_CALLBACK,
                                      shortcut_take, shortcuts[i].help, shortcuts[i].flag ? NULL : "VALUE" };
   g_autoptr(GOptionContext) context = g_option_context_new("- the only door for people: page, API and consoles on one port");
   GOptionGroup *group = g_option_group_new("", "", "", o, NULL);
@@ -153,7 +155,9 @@ int main(int argc, char **argv)
   g_autoptr(GError) err = NULL;
   setlocale(LC_ALL, "");
   int status = options_parse(&argc, &argv, &o, &err) ? 0 : EXIT_USAGE;
-  if (!status)
+  if (!status && o.version)
+    puts("sarang-gateway " SARANG_VERSION);
+  else if (!status)
     status = run(&o, &err);
   if (err) {
     g_autofree char *text = error_text(err, LANG_EN), *fix = error_fix(err, LANG_EN);
