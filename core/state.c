@@ -27,7 +27,7 @@ typedef struct {
 struct State {
   GHashTable *slots[N_NOUNS];  /* object's name → Slot */
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
-  GHashTable *user_sessions, *user_tickets, *session_relays;  /* name → set of names */
+  GHashTable *user_sessions, *user_tickets, *user_tokens, *session_relays;  /* name → set of names */
   GHashTable *user_receipts;   /* name → GQueue of Slot, the oldest first */
   GHashTable *host_gpus, *gpu_claims, *desktop_claims;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
@@ -84,8 +84,8 @@ State *state_new(void)
     state->slots[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, slot_free);
   state->pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, pool_index_free);
   state->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_index_free);
-  GHashTable **groups[] = { &state->user_sessions, &state->user_tickets, &state->session_relays, &state->host_gpus, &state->gpu_claims,
-                            &state->desktop_claims };
+  GHashTable **groups[] = { &state->user_sessions, &state->user_tickets, &state->user_tokens, &state->session_relays, &state->host_gpus,
+                            &state->gpu_claims, &state->desktop_claims };
   for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
     *groups[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->user_receipts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); /* their links lie in the slots */
@@ -106,6 +106,7 @@ void state_free(State *state)
   g_hash_table_unref(state->hosts);
   g_hash_table_unref(state->user_sessions);
   g_hash_table_unref(state->user_tickets);
+  g_hash_table_unref(state->user_tokens);
   g_hash_table_unref(state->session_relays);
   g_hash_table_unref(state->user_receipts);
   g_hash_table_unref(state->host_gpus);
@@ -331,6 +332,8 @@ static void slot_index(State *state, Slot *slot, bool in)
     group_change(state->session_relays, ((const Relay *)slot->object)->session, slot->object->name, in);
   else if (slot->object->noun == NOUN_TICKET)
     group_change(state->user_tickets, ((const Ticket *)slot->object)->user, slot->object->name, in);
+  else if (slot->object->noun == NOUN_TOKEN)
+    group_change(state->user_tokens, ((const Token *)slot->object)->user, slot->object->name, in);
   else if (slot->object->noun == NOUN_RECEIPT)
     receipt_index(state, slot, in);
   else if (slot->object->noun == NOUN_GPU)
@@ -650,6 +653,7 @@ static GPtrArray *group_names(State *state, GHashTable *groups, const char *grou
 }
 
 GPtrArray *state_host_gpus(State *state, const char *host) { return group_names(state, state->host_gpus, host); }
+GPtrArray *state_user_tokens(State *state, const char *user) { return group_names(state, state->user_tokens, user); }
 GPtrArray *state_gpu_claims(State *state, const char *gpu) { return group_names(state, state->gpu_claims, gpu); }
 GPtrArray *state_desktop_claims(State *state, const char *desktop) { return group_names(state, state->desktop_claims, desktop); }
 

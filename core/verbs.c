@@ -270,15 +270,10 @@ static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err
 /* Revokes the user's logins and tokens but the one called keep. */
 static void tokens_revoke(Brain *b, const char *user, const char *keep)
 {
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TOKEN);
-  g_autoptr(GPtrArray) gone = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++) {
-    const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
-    if (!g_strcmp0(token->user, user) && g_strcmp0(token->head.name, keep))
-      g_ptr_array_add(gone, g_strdup(token->head.name));
-  }
-  for (guint i = 0; i < gone->len; i++)
-    state_delete(b->state, NOUN_TOKEN, gone->pdata[i]);
+  g_autoptr(GPtrArray) names = state_user_tokens(b->state, user);
+  for (guint i = 0; i < names->len; i++)
+    if (g_strcmp0(names->pdata[i], keep))
+      state_delete(b->state, NOUN_TOKEN, names->pdata[i]);
 }
 
 static bool verb_user_password(Brain *b, const Request *r, Answer *a, GError **err)
@@ -325,11 +320,11 @@ static void token_add(Brain *b, const Request *r, Answer *a, const char *user, T
 static bool token_room(Brain *b, const char *user, GError **err)
 {
   enum { TOKENS_A_USER = 64 };
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TOKEN);
+  g_autoptr(GPtrArray) names = state_user_tokens(b->state, user);
   int held = 0;
   for (guint i = 0; i < names->len; i++) {
     const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
-    held += token->kind == TOKEN_API && token->expires > b->now_us && !g_strcmp0(token->user, user);
+    held += token->kind == TOKEN_API && token->expires > b->now_us;
   }
   return held < TOKENS_A_USER || error_false(err, REASON_TOKENS_HELD, "user", user, "limit", "64", NULL);
 }
