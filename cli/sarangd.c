@@ -20,6 +20,13 @@
   X(state, PATH, "state", "directory", 0, 4096, "/var/lib/sarang", "", "where the store is; made if it is missing, readable by us alone") \
   X(page_url, TEXT, "page", "url", 8, 255, "https://localhost:8443", "", "where people find the gateway's page, without a slash at the end") \
   X(requests, INT, "limits", "requests", 1, 1000000, "4096", "requests", "requests that may wait to be decided") \
+  X(changes_burst, INT, "limits", "changes_burst", 1, 1000000, "60", "changes", \
+    "that a person of role user or viewer has made at once over the network") \
+  X(changes, INT, "limits", "changes_per_minute", 0, 1000000, "60", "changes", "that such a person has made a minute for ever; 0 = without bound") \
+  X(staff_burst, INT, "limits", "staff_changes_burst", 1, 1000000, "600", "changes", \
+    "that an operator or administrator has made at once over the network") \
+  X(staff_changes, INT, "limits", "staff_changes_per_minute", 0, 1000000, "600", "changes", \
+    "that such a one has made a minute for ever; 0 = without bound") \
   X(acceleration, CHOICE, "hosts", "acceleration", 0, 0, "auto", "auto|never", "auto: KVM where a host offers it; never: guests are emulated") \
   X(plain_tcp, BOOL, "hosts", "plain_tcp", 0, 0, "false", "", "take hosts by qemu+tcp, which neither encrypts nor asks who calls: for labs") \
   X(poll_s, INT, "hosts", "poll_s", 1, 3600, "30", "seconds", "between looks at each host beside its events") \
@@ -107,6 +114,7 @@ static bool serve(const DaemonConfig *config, const char *store_uri, GError **er
     .imports = places.imports, .ground = &ground, .token_days_max = config->token_days,
     .keep_days = { [NOUN_EVENT] = config->event_days, [NOUN_TASK] = config->task_days, [NOUN_SESSION] = config->session_days,
                    [NOUN_DEMAND] = config->demand_days },
+    .rate = { config->changes_burst, config->changes }, .staff_rate = { config->staff_burst, config->staff_changes },
   };
   Runtime *runtime = runtime_new(&options, err);
   if (!runtime)

@@ -56,6 +56,8 @@ Brain *brain_new(const BrainOptions *options)
   b->measures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->paces = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
   return b;
 }
 
@@ -75,6 +77,8 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->measures);
   g_hash_table_unref(b->elsewhere);
   g_hash_table_unref(b->gateways);
+  g_hash_table_unref(b->paces);
+  g_ptr_array_unref(b->notices);
   g_hash_table_unref(b->denials);
   g_clear_pointer(&b->demands, g_hash_table_unref);
   g_hash_table_unref(b->uses);
@@ -382,7 +386,7 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
   answer->noun = api_rows[r->verb].noun;
   if (r->idempotency_key && receipt_answered(b, r, answer, err))
     return !*err;
-  if (r->idempotency_key && !receipt_room(b, r, err))
+  if ((r->idempotency_key && !receipt_room(b, r, err)) || !pace_allows(b, r, err))
     return false;
   int64_t before = state_changes(b->state);
   g_autofree char *whose = token_user(b, r->name);
@@ -391,9 +395,11 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
   if (done && asked_events[r->verb])
     asked_event(b, r, whose);
   b->actor = NULL; /* what follows follows by itself */
+  bool changed = state_changes(b->state) != before;
+  pace_count(b, r, done, changed || b->deferred);
   if (!done)
     return false;
-  if (r->idempotency_key && !b->deferred && state_changes(b->state) != before)
+  if (r->idempotency_key && !b->deferred && changed)
     receipt_keep(b, r, answer);
   return true;
 }
@@ -631,6 +637,10 @@ void brain_take_output(Brain *b, Output *ret_output)
   if (out.batch)
     b->options.sequence++;
   out.seen = state_take_seen(b->state);
+  if (b->notices->len) {
+    out.notices = b->notices;
+    b->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
+  }
   for (guint i = 0; i < b->replies->len; i++)
     reply_finish(b, &g_array_index(b->replies, PendingReply, i), out.replies);
   g_array_set_size(b->replies, 0);
@@ -654,5 +664,6 @@ void output_clear(Output *output)
     step_order_free(output->orders->pdata[i]);
   g_clear_pointer(&output->orders, g_ptr_array_unref);
   g_clear_pointer(&output->seen, g_ptr_array_unref);
+  g_clear_pointer(&output->notices, g_ptr_array_unref);
   output->batch = NULL;
 }

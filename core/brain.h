@@ -6,6 +6,7 @@
 #include "core/api.h"
 #include "core/ground.h"
 #include "core/observe.h"
+#include "core/rate.h"
 #include "core/step.h"
 
 typedef struct Brain Brain;
@@ -19,6 +20,7 @@ typedef struct {
   const char *page_url;   /* of the gateway's page, without a slash at the end; NULL = sessions have no link. Outlives the brain */
   bool allow_plain_tcp;   /* hosts by qemu+tcp may be enrolled */
   int64_t keep_us[N_NOUNS]; /* how long the history of EVENT, TASK, SESSION and DEMAND is kept; 0 = for ever */
+  Rate rate, staff_rate;  /* how fast a person of role user or viewer, an operator or administrator has things changed over the network */
   int64_t token_days_max; /* how long a token for programs may last; 0 = 366 */
   const StorageGround *ground; /* where a storage may lie that is made over the network; NULL = nowhere. Outlives the brain */
   const char *imports;    /* directory, without a link in it, whose files may be imported over the network; NULL = none may. Outlives the brain */
@@ -35,6 +37,7 @@ typedef struct {
   GArray *replies;      /* of Reply */
   GPtrArray *orders;    /* of StepOrder * */
   GPtrArray *seen;      /* of Object *: as they are now, observed anew without a change to make durable; NULL = none */
+  GPtrArray *notices;   /* of GError *: what the log is told beside events; NULL = nothing */
   int64_t wake_us;      /* call brain_tick at this time at the latest; INT64_MAX = not needed */
 } Output;
 

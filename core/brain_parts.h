@@ -67,6 +67,8 @@ struct Brain {
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
   GHashTable *demands;      /* "POOL USER" → open row of demand that was denied; NULL = not gathered yet */
+  GHashTable *paces;        /* user → Pace: how fast they had things changed lately */
+  GPtrArray *notices;       /* of GError *: for the log alone */
   GHashTable *uses;         /* token → when it was used last, int64_t *: not written yet */
   int64_t uses_written_us;
   int64_t pruned_us;        /* when old history was let go last */
@@ -214,6 +216,14 @@ int64_t past_wake_us(Brain *b);
 void uses_write(Brain *b);
 /* When uses_write has something to do; INT64_MAX for never. */
 int64_t uses_wake_us(Brain *b);
+
+/* ── paces.c ── */
+/* Whether who asks may have one more thing changed now: TOO_FAST. Nothing is counted yet. */
+bool pace_allows(Brain *b, const Request *r, GError **err);
+/* What came of it: whether it was done, and whether that changed or ordered anything. */
+void pace_count(Brain *b, const Request *r, bool done, bool changed);
+/* There is no such user any more. */
+void pace_forget(Brain *b, const char *user);
 
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */

@@ -299,6 +299,7 @@ static bool verb_user_remove(Brain *b, const Request *r, Answer *a, GError **err
   for (guint i = 0; i < names->len; i++)
     session_end(b, names->pdata[i], END_BY_OPERATOR, r->caller.user);
   tokens_revoke(b, r->name, NULL);
+  pace_forget(b, r->name);
   state_delete(b->state, NOUN_USER, r->name);
   return true;
 }

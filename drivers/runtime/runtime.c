@@ -181,6 +181,8 @@ static void decision_release(Runtime *rt, Decision *d)
   }
   if (d->output.seen)
     published_see(rt->published, d->output.seen);
+  for (guint i = 0; d->output.notices && i < d->output.notices->len; i++)
+    told_notice(d->output.notices->pdata[i]);
   for (guint i = 0; i < d->output.replies->len; i++) {
     Reply *reply = &g_array_index(d->output.replies, Reply, i);
     waiter_answer(rt, reply->reply, g_steal_pointer(&reply->answer));
@@ -297,7 +299,8 @@ static Brain *brain_from_store(Runtime *rt, GError **err)
   bool ok = rt->store->driver->load(rt->store, collect, objects, &sequence, err);
   BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
                            .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
-                           .imports = rt->options.imports, .ground = rt->options.ground, .token_days_max = rt->options.token_days_max };
+                           .imports = rt->options.imports, .ground = rt->options.ground, .token_days_max = rt->options.token_days_max,
+                           .rate = rt->options.rate, .staff_rate = rt->options.staff_rate };
   for (Noun noun = 0; noun < N_NOUNS; noun++)
     options.keep_us[noun] = rt->options.keep_days[noun] * 86400 * G_USEC_PER_SEC;
   Brain *brain = ok ? brain_new(&options) : NULL;

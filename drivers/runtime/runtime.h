@@ -4,6 +4,7 @@
 
 #include "core/api.h"
 #include "core/ground.h"
+#include "core/rate.h"
 #include "drivers/runtime/published.h"
 #include "drivers/store/store.h"
 
@@ -41,6 +42,7 @@ typedef struct {
   bool allow_plain_tcp;        /* hosts by qemu+tcp, which nobody guards */
   int64_t poll_us;             /* between looks at each host beside its events */
   int64_t keep_days[N_NOUNS];  /* how long the history of EVENT, TASK, SESSION and DEMAND is kept; 0 = for ever */
+  Rate rate, staff_rate;       /* how fast a person of role user or viewer, an operator or administrator has things changed over the network */
   int64_t token_days_max;      /* how long a token for programs may last; 0 = 366 */
   const StorageGround *ground; /* where a storage may lie that is made over the network, see places.h; outlives the runtime; NULL = nowhere */
   const char *imports;         /* directory whose files may be imported over the network, see places.h; outlives the runtime; NULL = none may */

@@ -48,3 +48,8 @@ void told_log(const Batch *batch)
       task_log((const Task *)c->object);
   }
 }
+
+void told_notice(const GError *refusal)
+{
+  log_warning("user", reason_wire(error_reason(refusal)), "user", error_arg(refusal, "user"), "error", refusal->message);
+}

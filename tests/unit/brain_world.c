@@ -19,9 +19,7 @@ static void event_drop(void *event)
   object_unref(&schemas[NOUN_EVENT], event);
 }
 
-World *world_new(void) { return world_new_keeping(0); }
-
-World *world_new_keeping(int64_t events_s)
+static World *world_make(int64_t events_s, Rate people, Rate staff)
 {
   World *w = g_new0(World, 1);
   w->now_us = INT64_C(1700000000000000);
@@ -31,13 +29,18 @@ World *world_new_keeping(int64_t events_s)
   static char *inside[] = { (char *)"/srv", NULL }, *apart[] = { (char *)"/srv/own", (char *)"/var/lib/sarang", NULL };
   static const StorageGround ground = { inside, apart };
   BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS, .ground = &ground,
-                           .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC } };
+                           .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC }, .rate = people, .staff_rate = staff };
+  w->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
   w->prunes = g_array_new(FALSE, FALSE, sizeof(Prune));
   w->brain = brain_new(&options);
   brain_start(w->brain, w->now_us);
   world_settle(w);
   return w;
 }
+
+World *world_new(void) { return world_new_keeping(0); }
+World *world_new_keeping(int64_t events_s) { return world_make(events_s, (Rate){ 0 }, (Rate){ 0 }); }
+World *world_new_paced(Rate people, Rate staff) { return world_make(0, people, staff); }
 
 void world_free(World *w)
 {
@@ -46,6 +49,7 @@ void world_free(World *w)
   g_ptr_array_unref(w->held);
   g_ptr_array_unref(w->events);
   g_ptr_array_unref(w->demands);
+  g_ptr_array_unref(w->notices);
   g_array_unref(w->prunes);
   answer_free(w->last);
   brain_free(w->brain);
@@ -104,6 +108,8 @@ static bool settle_once(World *w)
   events_keep(w, out.batch);
   if (out.batch)
     g_array_append_vals(w->prunes, out.batch->prunes->data, out.batch->prunes->len);
+  for (guint i = 0; out.notices && i < out.notices->len; i++)
+    g_ptr_array_add(w->notices, g_error_copy(out.notices->pdata[i]));
   w->batches += out.batch != NULL;
   bool some = out.batch || out.replies->len || out.orders->len;
   for (guint i = 0; i < out.replies->len; i++) {

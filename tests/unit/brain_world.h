@@ -19,6 +19,7 @@ struct World {
   GPtrArray *events;  /* every one so far, of Event * */
   GPtrArray *demands; /* every one that is over, of DemandRow * */
   GArray *prunes;     /* every one so far, of Prune */
+  GPtrArray *notices; /* every one so far, of GError * */
   int64_t wake_us;    /* when the brain wants to be told the time next */
   Answer *last;       /* the last answer that came */
   int answers;
@@ -31,6 +32,8 @@ struct World {
 World *world_new(void);
 /* The same, whose history of events is kept for so long. */
 World *world_new_keeping(int64_t events_s);
+/* The same, where people and staff have things changed no faster than that. */
+World *world_new_paced(Rate people, Rate staff);
 void world_free(World *world);
 /* A host, a storage, an image and a template, all ready; and a pool with these sizes. */
 void world_furnish(World *world, int min, int spare, int max);

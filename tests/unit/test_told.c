@@ -28,14 +28,17 @@ static void event_add(Batch *batch, const char *kind, const char *noun, const ch
   add(batch, NOUN_EVENT, event);
 }
 
-/* What told_log writes, owned by the caller. */
-static char *logged(const Batch *batch)
+/* What is written of a batch, or of a refusal; owned by the caller. */
+static char *logged(const Batch *batch, const GError *refusal)
 {
   FILE *file = tmpfile();
   fflush(stderr);
   int kept = dup(STDERR_FILENO);
   dup2(fileno(file), STDERR_FILENO);
-  told_log(batch);
+  if (batch)
+    told_log(batch);
+  else
+    told_notice(refusal);
   fflush(stderr);
   dup2(kept, STDERR_FILENO);
   close(kept);
@@ -53,7 +56,7 @@ static void a_lost_host_is_a_warning_with_its_reason(void **state)
   event_add(batch, "host.unreachable", "host", "h1", NULL, "{\"code\":\"timeout\"}");
   event_add(batch, "storage.added", "storage", "disk", "jihye", NULL);
   event_add(batch, "desktop.available", "desktop", "d-1", NULL, NULL);
-  g_autofree char *text = logged(batch);
+  g_autofree char *text = logged(batch, NULL);
   assert_string_equal(text, "<4>host: host.unreachable host=\"h1\" by=\"sarang\" detail=\"{\\\"code\\\":\\\"timeout\\\"}\"\n"
                             "<6>storage: storage.added storage=\"disk\" by=\"jihye\"\n");
 }
@@ -68,8 +71,17 @@ static void a_failed_task_is_told_with_its_step(void **state)
   text_set(&task->object, "linux@1");
   ref_set(&task->step, "import");
   add(batch, NOUN_TASK, task);
-  g_autofree char *text = logged(batch);
+  g_autofree char *text = logged(batch, NULL);
   assert_string_equal(text, "<4>task: task.failed task=\"t-9\" kind=\"import\" image=\"linux@1\" step=\"import\"\n");
+}
+
+static void a_person_who_is_too_fast_is_named(void **state)
+{
+  g_autoptr(GError) refusal = NULL;
+  error_set(&refusal, REASON_TOO_FAST, "user", "jihye", "burst", "60", "limit", "60", "seconds", "1", "option", "limits.changes_per_minute", NULL);
+  g_autofree char *text = logged(NULL, refusal);
+  assert_string_equal(text, "<4>user: too-fast user=\"jihye\" error=\"user \\\"jihye\\\" has things changed too fast: "
+                            "60 at once and then 60 a minute are taken\"\n");
 }
 
 static void levels_are_an_operators(void **state)
@@ -85,6 +97,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_lost_host_is_a_warning_with_its_reason),
     cmocka_unit_test(a_failed_task_is_told_with_its_step),
+    cmocka_unit_test(a_person_who_is_too_fast_is_named),
     cmocka_unit_test(levels_are_an_operators),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
