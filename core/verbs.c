@@ -369,6 +369,27 @@ static bool login_refused(Brain *b, const Request *r, GError **err)
   return error_false(err, REASON_BAD_LOGIN, NULL);
 }
 
+static int64_t last_use_us(const Token *token) { return MAX(token->used, token->head.created_us); }
+
+/* Whoever logs in again and again loses the login that was not used for the longest time; its consoles stay, as when its time is over. */
+static void login_room(Brain *b, const char *user)
+{
+  enum { LOGINS_A_USER = 256 };
+  g_autoptr(GPtrArray) names = state_user_tokens(b->state, user);
+  const Token *stalest = NULL;
+  int held = 0;
+  for (guint i = 0; i < names->len; i++) {
+    const Token *token = GET(b, Token, TOKEN, names->pdata[i]);
+    held += token->kind == TOKEN_LOGIN;
+    if (token->kind == TOKEN_LOGIN && (!stalest || last_use_us(token) < last_use_us(stalest)))
+      stalest = token;
+  }
+  if (held < LOGINS_A_USER)
+    return;
+  consoles_outlive_token(b, stalest->head.name);
+  state_delete(b->state, NOUN_TOKEN, stalest->head.name);
+}
+
 /* The server has checked the password. */
 static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
 {
@@ -381,6 +402,7 @@ static bool verb_login(Brain *b, const Request *r, Answer *a, GError **err)
     return error_false(err, REASON_USER_DISABLED, "user", r->caller.user, NULL);
   if (r->fresh_hash && !g_strcmp0(user->password_hash, r->old_hash)) /* a password that was set meanwhile stays */
     text_set(&EDIT(b, User, USER, r->caller.user)->password_hash, r->fresh_hash);
+  login_room(b, r->caller.user);
   token_add(b, r, a, r->caller.user, TOKEN_LOGIN, LOGIN_LIFE_S);
   return true;
 }

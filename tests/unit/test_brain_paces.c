@@ -233,6 +233,42 @@ static void logins_and_passwords_have_a_measure_of_their_own(void **state)
   world_free(w);
 }
 
+static int logins_of(World *w, const char *user)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_TOKEN);
+  int n = 0;
+  for (guint i = 0; i < names->len; i++) {
+    const Token *token = WORLD_GET(w, Token, TOKEN, names->pdata[i]);
+    n += token->kind == TOKEN_LOGIN && !strcmp(token->user, user);
+  }
+  return n;
+}
+
+static void of_too_many_logins_the_stalest_goes(void **state)
+{
+  World *w = furnished(0);
+  log_in(w, "minsu");
+  log_in(w, "jihye");
+  g_autofree char *first = g_strdup(w->last->object->name);
+  world_pass(w, 1);
+  log_in(w, "jihye");
+  g_autofree char *second = g_strdup(w->last->object->name);
+  for (int i = 2; i < 256; i++) {
+    world_pass(w, 1);
+    log_in(w, "jihye");
+  }
+  brain_token_used(w->brain, first, w->now_us);
+  world_pass(w, 120); /* it is written */
+  assert_int_equal(logins_of(w, "jihye"), 256);
+  log_in(w, "jihye");
+  assert_int_equal(w->last->status, 201);
+  assert_int_equal(logins_of(w, "jihye"), 256);
+  assert_non_null(WORLD_GET(w, Token, TOKEN, first));
+  assert_null(WORLD_GET(w, Token, TOKEN, second));
+  assert_int_equal(logins_of(w, "minsu"), 1);
+  world_free(w);
+}
+
 /* It may be somebody else. */
 static void a_new_user_of_an_old_name_begins_anew(void **state)
 {
@@ -256,6 +292,7 @@ int main(void)
     cmocka_unit_test(refusals_count_where_the_brain_worked),
     cmocka_unit_test(who_waits_is_served_whatever_they_ask_meanwhile),
     cmocka_unit_test(logins_and_passwords_have_a_measure_of_their_own),
+    cmocka_unit_test(of_too_many_logins_the_stalest_goes),
     cmocka_unit_test(a_new_user_of_an_old_name_begins_anew),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
