@@ -6,7 +6,7 @@
 #include "drivers/runtime/steps.h"
 
 enum {
-  FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, LOOK_S = 10, STOP_WAIT_US = 2000000, MARGIN_US = 500000,
+  FILE_WORKERS = 4, LOOK_AGAIN_MS = 250, LISTEN_AGAIN_MS = 1000, LOOK_S = 10, SERIAL_LOOKS = 6, STOP_WAIT_US = 2000000, MARGIN_US = 500000,
   DEVICES_SETTLE_MS = 300
 };
 
@@ -219,6 +219,13 @@ static char *order_key(const StepOrder *order)
   return g_strdup(order->domain ? order->domain : step_rows[order->kind].name);
 }
 
+/* A guest that hangs may not keep the few threads for agents. A line is listened to by a call like any other: a host that is busy with
+ * starts takes as long for it. */
+static int64_t look_longest_us(const Job *job)
+{
+  return job->serial ? SERIAL_LOOKS * job->dispatch->look_us : job->dispatch->look_us;
+}
+
 static void job_submit(Job *job)
 {
   const StepOrder *order = job->order;
@@ -227,8 +234,8 @@ static void job_submit(Job *job)
   g_autofree char *uuid = order_key(order);
   g_autofree char *what = g_strdup_printf("%s of %s", step_rows[order->kind].name, order->desktop ? order->desktop->head.name : uuid);
   int64_t now = g_get_monotonic_time();
-  bool look = order->kind == STEP_READY;
-  int64_t timeout = MAX(look ? MIN(job->end_us - now, job->dispatch->look_us) : job->end_us - now, MARGIN_US);
+  int64_t longest = order->kind == STEP_READY ? look_longest_us(job) : INT64_MAX;
+  int64_t timeout = MAX(MIN(job->end_us - now, longest), MARGIN_US);
   job->run.deadline_us = now + timeout;
   g_atomic_int_inc(&job->refs);
   LaneJob lane_job = { .kind = agent ? LANE_AGENT : LANE_CALL, .what = what, .key = uuid, .timeout_us = timeout,

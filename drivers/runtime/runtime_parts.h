@@ -21,7 +21,7 @@ typedef struct Dispatch Dispatch;
 typedef struct {
   bool never_kvm, allow_plain_tcp;
   int64_t poll_us;
-  int64_t look_us;  /* how long one look at whether a guest is ready may take; 0 = 10 s */
+  int64_t look_us;  /* how long one look at whether a guest is ready may take, by its serial line six times as long; 0 = 10 s */
   const StorageGround *ground;  /* see steps.h */
 } DispatchOptions;
 

@@ -187,6 +187,18 @@ static void a_look_that_waited_for_its_turn_failed_the_desktop(void **state)
   stand_free(s);
 }
 
+/* A host busy with starts answered after the time of one look, and the desktop failed though its guest had minutes left. */
+static void a_slow_host_failed_the_desktop_that_was_listened_to(void **state)
+{
+  enum { LONGER_THAN_A_LOOK_MS = 1800 };
+  Stand *s = stand_new("fake:crawls?boot_ms=0&ready=count");
+  g_autofree char *slow = g_strdup_printf("slow serial %d", LONGER_THAN_A_LOOK_MS);
+  must_work(s, STEP_START, POWER_ON);
+  assert_true(fake_do("crawls", slow, NULL));
+  must_work(s, STEP_READY, POWER_ON);
+  stand_free(s);
+}
+
 /* ── looks of a task ──────────────────────────────────────────────────────── */
 
 static void order_for(Stand *s, StepKind kind, const char *task)
@@ -297,6 +309,7 @@ int main(void)
     cmocka_unit_test(a_guest_that_goes_off_is_not_waited_for),
     cmocka_unit_test(a_look_went_on_after_its_task_was_cancelled),
     cmocka_unit_test(a_look_that_waited_for_its_turn_failed_the_desktop),
+    cmocka_unit_test(a_slow_host_failed_the_desktop_that_was_listened_to),
     cmocka_unit_test(devices_that_change_are_told),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
