@@ -248,6 +248,15 @@ static json_t *free_any(Brain *b, const Fleet *f)
   return out;
 }
 
+/* The one with fewer, the first of equals; the other is given up. Either may be NULL. */
+static GArray *fewer_moves(GArray *take_first, GArray *take_second)
+{
+  bool second = take_second && (!take_first || take_second->len < take_first->len);
+  GArray *kept = second ? take_second : take_first, *rest = second ? take_first : take_second;
+  g_clear_pointer(&rest, g_array_unref);
+  return kept;
+}
+
 /* Fewest moves over the types that will do; the first of equals. NULL where none can be, *ret_refused says why. */
 static GArray *room_moves(const Fleet *f, GPtrArray *classes, GError **ret_refused)
 {
@@ -257,12 +266,7 @@ static GArray *room_moves(const Fleet *f, GPtrArray *classes, GError **ret_refus
     GArray *moves = plan_make_room(f, classes->pdata[i], &why);
     if (!moves && !*ret_refused)
       *ret_refused = g_steal_pointer(&why);
-    if (moves && (!best || moves->len < best->len)) {
-      g_clear_pointer(&best, g_array_unref);
-      best = moves;
-    } else if (moves) {
-      g_array_unref(moves);
-    }
+    best = fewer_moves(best, moves);
   }
   if (best)
     g_clear_error(ret_refused);
