@@ -154,7 +154,7 @@ bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)
   w.profile = request_text(r, "profile");
   if (w.profile && !w.class)
     return bad("profile", w.profile, "for a pool with a GPU class", err);
-  g_autoptr(Fleet) f = fleet_dup(ledger_fleet(b));
+  g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
   if (!hosts_add(f, request_text(r, "add_hosts"), err) || !host_leave_out(f, request_text(r, "without_host"), err))
     return false;
   return answer_json(a, plan_json(b, f, &w, count, err));
@@ -196,7 +196,7 @@ bool verb_session_explain(Brain *b, const Request *r, Answer *a, GError **err)
   if (!pool || !wish_of(b, pool, &w, err))
     return false;
   PoolUse use = state_pool_use(b->state, s->pool);
-  g_autoptr(Fleet) f = fleet_dup(ledger_fleet(b));
+  g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
   json_t *out = plan_json(b, f, &w, 1, err);
   if (!out)
     return false;

@@ -90,16 +90,16 @@ static void row_link(Fleet *f, int number)
   r->host_before = -1;
   r->host_next = first;
   if (first >= 0)
-    claim_at(f, first)->host_before = number;
+    claim_edit(f, first)->host_before = number;
   *i32_at(f->first_claim, r->host) = number;
 }
 
 static void row_unlink(Fleet *f, const ClaimRow *r)
 {
   if (r->host_next >= 0)
-    claim_at(f, r->host_next)->host_before = r->host_before;
+    claim_edit(f, r->host_next)->host_before = r->host_before;
   if (r->host_before >= 0)
-    claim_at(f, r->host_before)->host_next = r->host_next;
+    claim_edit(f, r->host_before)->host_next = r->host_next;
   else
     *i32_at(f->first_claim, r->host) = r->host_next;
 }
@@ -112,7 +112,7 @@ static int row_new(Fleet *f)
     return number;
   }
   g_array_set_size(f->claims, f->claims->len + 1);
-  return (int)f->claims->len - 1;
+  return claims_len(f) - 1;
 }
 
 static void row_fill(ClaimRow *r, DemandClass *c, const Place *p, const ClaimTerms *terms)
@@ -146,7 +146,7 @@ ClaimId place_put(DemandClass *c, const Place *p, const ClaimTerms *terms)
 {
   Fleet *f = c->fleet;
   int number = row_new(f);
-  ClaimRow *r = claim_at(f, number);
+  ClaimRow *r = claim_edit(f, number);
   row_fill(r, c, p, terms);
   row_fit(f, r);
   row_apply(f, r, 1);
@@ -167,15 +167,20 @@ bool place_claim(DemandClass *c, const Place *p, const ClaimTerms *terms, ClaimI
 
 static ClaimRow *row_find(const Fleet *f, ClaimId id)
 {
-  if (id.number < 0 || id.number >= (int)f->claims->len)
+  if (id.number < 0 || id.number >= claims_len(f))
     return NULL;
   ClaimRow *r = claim_at(f, id.number);
   return r->host != NO_HOST && r->generation == id.generation ? r : NULL;
 }
 
+static ClaimRow *row_edit(const Fleet *f, ClaimId id)
+{
+  return row_find(f, id) ? claim_edit(f, id.number) : NULL;
+}
+
 bool place_release(Fleet *f, ClaimId id, GError **err)
 {
-  ClaimRow *r = row_find(f, id);
+  ClaimRow *r = row_edit(f, id);
   if (!r)
     return error_false(err, REASON_PLACE_STALE, NULL);
   row_apply(f, r, -1);
@@ -198,7 +203,7 @@ void licence_lend(const Fleet *f, const ClaimRow *r, int sign)
 
 bool place_move(Fleet *f, ClaimId id, const Place *place, ClaimId *ret_claim, GError **err)
 {
-  const ClaimRow *r = row_find(f, id);
+  const ClaimRow *r = row_edit(f, id);
   if (!r)
     return error_false(err, REASON_PLACE_STALE, NULL);
   ClaimTerms terms = { r->ends_us, r->movable, r->tag };
@@ -211,7 +216,7 @@ bool place_move(Fleet *f, ClaimId id, const Place *place, ClaimId *ret_claim, GE
 
 bool place_set_movable(Fleet *f, ClaimId id, bool movable, GError **err)
 {
-  ClaimRow *r = row_find(f, id);
+  ClaimRow *r = row_edit(f, id);
   if (!r)
     return error_false(err, REASON_PLACE_STALE, NULL);
   r->movable = movable;
@@ -226,7 +231,7 @@ bool claim_find(const Fleet *f, ClaimId id, Place *ret_place, ClaimTerms *ret_te
   if (ret_terms)
     *ret_terms = (ClaimTerms){ r->ends_us, r->movable, r->tag };
   if (ret_class)
-    *ret_class = r->class;
+    *ret_class = claim_edit(f, id.number)->class;
   if (!ret_place)
     return true;
   *ret_place = (Place){ .host = r->host, .generation = *u32_at(f->generation, r->host), .cell = r->cell, .disk = r->disk_index,

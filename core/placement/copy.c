@@ -66,7 +66,7 @@ static void copy_arrays(Fleet *to, const Fleet *from)
     GArray *to, *from;
   } arrays[] = { { to->kind, from->kind }, { to->bucket, from->bucket }, { to->next, from->next }, { to->before, from->before },
                  { to->first_card, from->first_card }, { to->generation, from->generation }, { to->first_claim, from->first_claim },
-                 { to->cards, from->cards }, { to->buckets, from->buckets }, { to->claims, from->claims } };
+                 { to->cards, from->cards }, { to->buckets, from->buckets } };
   for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
     g_array_append_vals(arrays[i].to, arrays[i].from->data, arrays[i].from->len);
   to->table = g_memdup2(from->table, from->table ? (from->table_mask + 1) * sizeof *from->table : 0);
@@ -82,11 +82,13 @@ static void copy_arrays(Fleet *to, const Fleet *from)
 }
 
 /* Rows of a claim that are shared by reference in the source get what is theirs. */
-static void copy_claims(Fleet *f)
+static void copy_claims(Fleet *f, const Fleet *from)
 {
   g_autoptr(GHashTable) classes = g_hash_table_new(NULL, NULL);
-  for (guint i = 0; i < f->claims->len; i++) {
+  g_array_set_size(f->claims, claims_len(from));
+  for (int i = 0; i < claims_len(from); i++) {
     ClaimRow *r = claim_at(f, i);
+    *r = *claim_at(from, i);
     if (r->host == NO_HOST)
       continue;
     r->parts = r->parts ? g_memdup2(r->parts, r->n_parts * sizeof *r->parts) : NULL;
@@ -101,7 +103,36 @@ static void copy_claims(Fleet *f)
   }
 }
 
-Fleet *fleet_dup(const Fleet *from)
+/* ── a view ───────────────────────────────────────────────────────────────── */
+
+ClaimRow *claim_borrowed(const Fleet *f, int i)
+{
+  ClaimRow *own = g_hash_table_size(f->changed) ? g_hash_table_lookup(f->changed, GINT_TO_POINTER(i + 1)) : NULL;
+  return own ? own : claim_at(f->under, i);
+}
+
+static void row_free(void *data)
+{
+  ClaimRow *r = data;
+  g_free(r->parts);
+  demand_class_unref(r->class);
+  g_free(r);
+}
+
+ClaimRow *claim_edit(const Fleet *f, int i)
+{
+  ClaimRow *r = claim_at(f, i);
+  if (i >= f->borrowed || g_hash_table_contains(f->changed, GINT_TO_POINTER(i + 1)))
+    return r;
+  ClaimRow *own = g_memdup2(r, sizeof *r);
+  own->parts = r->parts ? g_memdup2(r->parts, r->n_parts * sizeof *r->parts) : NULL;
+  own->class = r->class ? class_dup(r->class, (Fleet *)f) : NULL;
+  g_hash_table_insert(f->changed, GINT_TO_POINTER(i + 1), own);
+  return own;
+}
+
+/* All but the claims. */
+static Fleet *fleet_like(const Fleet *from)
 {
   Fleet *f = fleet_new(from->seed);
   copy_words(f, from);
@@ -114,8 +145,23 @@ Fleet *fleet_dup(const Fleet *from)
     g_ptr_array_add(f->host_names, name);
     g_hash_table_insert(f->names, name, GINT_TO_POINTER(i + 1));
   }
-  copy_claims(f);
   mix_dup(f, from);
+  return f;
+}
+
+Fleet *fleet_dup(const Fleet *from)
+{
+  Fleet *f = fleet_like(from);
+  copy_claims(f, from);
+  return f;
+}
+
+Fleet *fleet_view(const Fleet *from)
+{
+  Fleet *f = fleet_like(from);
+  f->under = from;
+  f->borrowed = claims_len(from);
+  f->changed = g_hash_table_new_full(NULL, NULL, NULL, row_free);
   return f;
 }
 

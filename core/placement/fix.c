@@ -162,7 +162,7 @@ static void host_evictions(const DemandClass *c, int host, Eviction *best, int *
 
 bool claim_find_elsewhere(const Fleet *f, int number, Place *ret_place)
 {
-  ClaimRow *r = claim_at(f, number);
+  ClaimRow *r = claim_edit(f, number);
   r->class->not_host = r->host + 1;
   licence_lend(f, r, -1);
   bool found = place_find(r->class, ret_place, NULL);

@@ -60,7 +60,8 @@ void fleet_free(Fleet *f)
 {
   if (!f)
     return;
-  for (guint i = 0; i < f->claims->len; i++) {
+  g_clear_pointer(&f->changed, g_hash_table_unref);
+  for (int i = f->borrowed; i < claims_len(f); i++) {
     g_free(claim_at(f, i)->parts);
     g_clear_pointer(&claim_at(f, i)->class, demand_class_unref);
   }

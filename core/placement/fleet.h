@@ -78,6 +78,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Fleet, fleet_free)
 /* A copy that shares nothing: plans work on it. Claims keep their ids and generations. */
 Fleet *fleet_dup(const Fleet *f);
 
+/* The same for a plan: it reads f's claims until it changes them, so f neither changes nor ends before it. Cheaper by all the claims. */
+Fleet *fleet_view(const Fleet *f);
+
 /* Errors: EXISTS, TOO_LARGE (more than MODELS_MOST, PROFILES_MOST), BAD_VALUE (share, slots or starts that can't be). */
 bool fleet_add_model(Fleet *f, const CardModelSpec *spec, GError **err);
 bool fleet_add_shared(Fleet *f, const char *name, const char *kind, int64_t capacity_mib, GError **err);

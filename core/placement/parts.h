@@ -141,7 +141,10 @@ struct Fleet {
   GArray *born;             /* Born: each bucket as it came to life, in order */
   int64_t born_base;        /* number of the first of them */
   /* claims */
-  GArray *claims;           /* ClaimRow */
+  const Fleet *under;       /* of a view: whose claims these are until they change; NULL: all are its own */
+  int32_t borrowed;         /* how many of them, by number */
+  GHashTable *changed;      /* number + 1 → ClaimRow, owned: those of them that are otherwise here; NULL without under */
+  GArray *claims;           /* ClaimRow, from number borrowed on */
   int32_t free_claim;
   int64_t n_claims;
   GHashTable *classes;      /* content → DemandClass */
@@ -175,9 +178,17 @@ static inline CardState *cards_of(const Fleet *f, int host)
 {
   return &g_array_index(f->cards, CardState, *i32_at(f->first_card, host));
 }
+/* copy.c: a claim that a view has from under it, to look at alone: its class may be of the fleet below. */
+ClaimRow *claim_borrowed(const Fleet *f, int i);
+/* copy.c: a claim to be changed, or to ask its class: the view's own from now on. */
+ClaimRow *claim_edit(const Fleet *f, int i);
 static inline ClaimRow *claim_at(const Fleet *f, int i)
 {
-  return &g_array_index(f->claims, ClaimRow, i);
+  return i >= f->borrowed ? &g_array_index(f->claims, ClaimRow, i - f->borrowed) : claim_borrowed(f, i);
+}
+static inline int claims_len(const Fleet *f)
+{
+  return f->borrowed + (int)f->claims->len;
 }
 static inline uint64_t card_key(CardState c)
 {

@@ -10,7 +10,7 @@ enum { ROOMS_TRIED = 32, HOSTS_TRIED = 32 };
 Plan *plan_more(const Fleet *f, const DemandClass *class, int n)
 {
   Plan *p = g_new0(Plan, 1);
-  g_autoptr(Fleet) copy = fleet_dup(f);
+  g_autoptr(Fleet) copy = fleet_view(f);
   g_autoptr(DemandClass) c = class_dup(class, copy);
   p->places = g_array_new(FALSE, FALSE, sizeof(Place));
   for (int i = 0; i < n && !p->why; i++) {
@@ -124,14 +124,14 @@ static bool leave_host(Fleet *f, int host, GArray *moves, GError **err)
 
 GArray *plan_leave_host(const Fleet *f, int host, GError **err)
 {
-  g_autoptr(Fleet) copy = fleet_dup(f);
+  g_autoptr(Fleet) copy = fleet_view(f);
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(Move));
   return leave_host(copy, host, moves, err) ? g_steal_pointer(&moves) : NULL;
 }
 
 GArray *plan_leave_host_partly(const Fleet *f, int host, GArray **ret_stays)
 {
-  g_autoptr(Fleet) copy = fleet_dup(f);
+  g_autoptr(Fleet) copy = fleet_view(f);
   g_autoptr(GArray) going = host_going(copy, host);
   GArray *moves = g_array_new(FALSE, FALSE, sizeof(Move)), *stays = g_array_new(FALSE, FALSE, sizeof(ClaimId));
   for (guint i = 0; i < going->len; i++) {
@@ -274,7 +274,7 @@ static GArray *rooms_new(const DemandClass *c)
 /* On a copy of its own: numbers of claims are those of f. */
 static GArray *room_try(const Fleet *f, const DemandClass *class, const Room *room)
 {
-  g_autoptr(Fleet) copy = fleet_dup(f);
+  g_autoptr(Fleet) copy = fleet_view(f);
   g_autoptr(DemandClass) c = class_dup(class, copy);
   g_autoptr(GArray) moves = g_array_new(FALSE, FALSE, sizeof(Move));
   Place place;
