@@ -8,7 +8,9 @@
 #include "core/text.h"
 #include "core/words.h"
 
-enum { EVENTS_MOST = 8, LABEL_COLUMNS = 9 };
+enum { EVENTS_MOST = 8, DENIALS_MOST = 5, LABEL_COLUMNS = 9 };
+
+#define DENIED "session.denied"
 
 const StateText state_texts[] = {
 #define X(noun, state, means_en, means_ko, next_en, next_ko, fix_en, fix_ko) \
@@ -294,7 +296,10 @@ static void print_events(json_t *events, Lang lang)
 {
   size_t i;
   json_t *event;
+  bool first = true;
   json_array_foreach(events, i, event) {
+    if (!strcmp(member(event, "kind"), DENIED))
+      continue; /* told by themselves */
     g_autoptr(GError) reason = output_error(json_object_get(event, "detail"));
     g_autofree char *said = reason ? error_text(reason, lang) : NULL;
     const char *why = said ? said : member(json_object_get(event, "detail"), "text");
@@ -302,17 +307,56 @@ static void print_events(json_t *events, Lang lang)
     g_autofree char *ago = g_strdup_printf(say(lang, "%s ago"), age);
     g_autofree char *user = *member(event, "user") ? g_strdup_printf(" (%s)", member(event, "user")) : g_strdup("");
     g_autofree char *line = g_strdup_printf("%s: %s%s%s%s", ago, member(event, "kind"), user, *why ? " · " : "", why);
-    print_line(lang, i ? "" : "events", line);
+    print_line(lang, first ? "events" : "", line);
+    first = false;
   }
 }
 
-/* Of a session that waits for a desktop: where one could go, and what stops it. NULL where it has one, or who asks may not know. */
-static json_t *placement_of(Command *c, Noun noun, json_t *object)
+/* The last requests for a pool's desktops that were refused, newest first, with who asked for what; empty where the person may not see events. */
+static json_t *denials_of(Command *c, Noun noun, const char *name)
+{
+  json_auto_t *filters = json_pack("{ss ss ss si}", "noun", "pool", "object", name, "kind", DENIED, "limit", DENIALS_MOST);
+  json_t *list = NULL;
+  g_autoptr(GError) silent = NULL;
+  bool some = noun == NOUN_POOL && command_ask_list(c, API_EVENT_LIST, filters, &list, NULL, &silent);
+  return some ? list : json_array();
+}
+
+/* "jihye, 4 vCPUs, 8192 MiB, 1 × cad-2q"; owned by the caller. */
+static char *asked_text(json_t *denial)
+{
+  json_t *detail = json_object_get(denial, "detail");
+  GString *text = g_string_new(member(denial, "user"));
+  int vcpus = (int)json_integer_value(json_object_get(detail, "vcpus")), memory_mib = (int)json_integer_value(json_object_get(detail, "memory_mib"));
+  if (vcpus)
+    g_string_append_printf(text, ", %d vCPUs, %d MiB", vcpus, memory_mib);
+  if (*member(detail, "gpu_class"))
+    g_string_append_printf(text, ", %d × %s", (int)json_integer_value(json_object_get(detail, "gpus")), member(detail, "gpu_class"));
+  return g_string_free(text, FALSE);
+}
+
+static void print_denials(json_t *denials, Lang lang)
+{
+  size_t i;
+  json_t *denial;
+  json_array_foreach(denials, i, denial) {
+    g_autoptr(GError) reason = output_error(json_object_get(denial, "detail"));
+    g_autofree char *why = reason ? error_text(reason, lang) : g_strdup(""), *age = age_of(member(denial, "created"), lang);
+    g_autofree char *ago = g_strdup_printf(say(lang, "%s ago"), age), *asked = asked_text(denial);
+    g_autofree char *line = g_strdup_printf("%s: %s · %s", ago, asked, why);
+    print_line(lang, i ? "" : "denied", line);
+  }
+}
+
+/* Of a session that waits for a desktop, and of a pool that was refused some: where one could go, and what stops it. NULL where there is no such
+ * question, or who asks may not know. */
+static json_t *placement_of(Command *c, Noun noun, json_t *object, json_t *denials)
 {
   json_t *plan = NULL;
-  if (noun != NOUN_SESSION || strcmp(member(object, "state"), "requested"))
+  bool waits = noun == NOUN_SESSION && !strcmp(member(object, "state"), "requested");
+  if (!waits && !json_array_size(denials))
     return NULL;
-  g_autofree char *path = client_path(API_SESSION_EXPLAIN, member(object, "name"));
+  g_autofree char *path = client_path(waits ? API_SESSION_EXPLAIN : API_POOL_PLAN, member(object, "name"));
   client_ask(&c->place, METHOD_POST, path, NULL, &plan, NULL, NULL);
   return plan;
 }
@@ -327,11 +371,14 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   Lang lang = people ? c->place.lang : LANG_EN;
   c->place.lang = lang;
   json_auto_t *about = explain_summary(noun, object, lang), *around = around_of(c, noun, object);
-  json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name), *placement = placement_of(c, noun, object);
+  json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
+  json_auto_t *denials = denials_of(c, noun, name), *placement = placement_of(c, noun, object, denials);
   if (!people) {
     json_object_set(about, "around", around);
     json_object_set(about, "desktops", counts);
     json_object_set(about, "events", events);
+    if (noun == NOUN_POOL)
+      json_object_set(about, "denials", denials);
     if (placement)
       json_object_set(about, "placement", placement);
     OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
@@ -342,6 +389,7 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   print_summary(about, lang);
   print_around(around, lang);
   print_counts(counts, lang);
+  print_denials(denials, lang);
   if (placement)
     plan_print(placement, lang);
   print_events(events, lang);

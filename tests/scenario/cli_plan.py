@@ -64,6 +64,27 @@ def moves_are_told_and_not_made():
 
 
 @test
+def staff_sees_why_a_person_was_refused():
+    with Place() as sarang:
+        fleet(sarang)
+        assert "denied" not in sarang.ok("explain pool cad").out
+        sarang.ok("pool create big --template linux-cli --image linux --vcpus 6 --max 2")
+        sarang.type("user add jihye --password", text="correct horse battery\n")
+        assert sarang.type("session request big --user jihye").status == 8
+        told = sarang.ok("explain pool big").out
+        line = next(x for x in told.splitlines() if x.split()[:1] == ["denied"])
+        assert "s ago: jihye, 6 vCPUs, " in line and " MiB · no host takes one more desktop" in line and "has 2 of 8 vCPUs free, 6 wanted" in line, told
+        assert "0 of 1 more desktops have a place\n" in told and "     2 × host  vcpus          at best: " in told, told
+        assert "session.denied" not in told, told
+        answer = sarang.ok("explain pool big -o json").json()
+        assert [(d["user"], d["detail"]["vcpus"]) for d in answer["denials"]] == [("jihye", 6)] and answer["placement"]["placed"] == 0, answer
+        korean = sarang.ok("explain pool big --lang ko").out
+        assert "거부" in korean, korean
+        sarang.ok("host activate h1 --wait=20")
+        assert "1 of 1 more desktops have a place\n     1 × h1\n" in sarang.ok("explain pool big").out
+
+
+@test
 def more_hosts_or_fewer():
     with Place() as sarang:
         fleet(sarang)
