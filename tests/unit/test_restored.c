@@ -36,6 +36,25 @@ static void again(World *w, bool restored)
   world_settle(w);
 }
 
+/* Kept before such were judged when they are given: the daemon begins, the person has a desktop, and who changes the user is told what is wrong. */
+static void a_user_kept_with_a_bad_key_keeps_nobody_out(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  User *old = (User *)WORLD_GET(w, User, USER, "jihye");
+  list_set(&old->ssh_keys, (const char *const[]){ "not a key", NULL });
+  g_free(old->locale);
+  old->locale = g_strdup("foo bar");
+  again(w, true);
+  assert_string_equal(WORLD_GET(w, User, USER, "jihye")->ssh_keys[0], "not a key");
+  assert_null(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'cad'}")->error);
+  const Answer *a = world_ask(w, API_USER_CHANGE, NULL, "jihye", "{'title':'Jihye'}");
+  assert_true(error_is(a->error, REASON_BAD_VALUE));
+  assert_string_equal(error_arg(a->error, "field"), "ssh_keys");
+  assert_null(world_ask(w, API_USER_CHANGE, NULL, "jihye", "{'ssh_keys':[],'locale':''}")->error);
+  world_free(w);
+}
+
 static char *only_desktop(World *w)
 {
   g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
@@ -186,6 +205,7 @@ int main(void)
     cmocka_unit_test(an_orphan_after_a_restore_is_kept),
     cmocka_unit_test(a_desktop_seen_on_another_host_is_not_touched),
     cmocka_unit_test(one_machine_is_one_host),
+    cmocka_unit_test(a_user_kept_with_a_bad_key_keeps_nobody_out),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
