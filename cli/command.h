@@ -35,7 +35,7 @@ typedef struct {
 
 typedef bool (*CommandFn)(Command *command, GError **err);
 
-enum { EXTRA_FLAGS = 8 };
+enum { EXTRA_FLAGS = 9 };
 
 /* A command that is no row of the API's table. */
 typedef struct {
@@ -115,6 +115,12 @@ void status_print(json_t *status, Lang lang);
 bool command_template_check(Command *command, GError **err);
 /* Looks at the template of a request before it is sent; says on standard error where its name is not the family's. TEMPLATE_FINDINGS. */
 bool template_add_check(const Command *command, json_t *body, GError **err);
+/* sarang plan replay without lists: what the controller recorded, or a CSV of demand, on the fleet there is and as it would be. */
+bool replay_recorded(Command *command, GError **err);
+bool plan_read_text(const char *path, char **ret, GError **err);
+bool plan_write_text(const char *path, const char *text, GError **err);
+/* A flag's whole number from 0 to most. */
+bool plan_number_flag(const char *flag, const char *text, int64_t most, int64_t *ret, GError **err);
 /* sarang plan; and its text of an answer, which explain prints as well. */
 bool command_plan(Command *command, GError **err);
 void plan_print(json_t *plan, Lang lang);

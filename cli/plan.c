@@ -9,19 +9,19 @@
 
 enum { VARIANTS_MOST = 6, PATIENCE_S = 3600, YEAR_S = 31536000 };
 
-static bool read_text(const char *path, char **ret, GError **err)
+bool plan_read_text(const char *path, char **ret, GError **err)
 {
   g_autoptr(GError) why = NULL;
   return g_file_get_contents(path, ret, NULL, &why) || error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
 }
 
-static bool write_text(const char *path, const char *text, GError **err)
+bool plan_write_text(const char *path, const char *text, GError **err)
 {
   g_autoptr(GError) why = NULL;
   return g_file_set_contents(path, text, -1, &why) || error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
 }
 
-static bool number_flag(const char *flag, const char *text, int64_t most, int64_t *ret, GError **err)
+bool plan_number_flag(const char *flag, const char *text, int64_t most, int64_t *ret, GError **err)
 {
   g_autofree char *limit = g_strdup_printf("a number from 0 to %d", (int)most);
   return number_parse(text, 0, most, ret) || error_false(err, REASON_BAD_VALUE, "field", flag, "value", text, "limit", limit, NULL);
@@ -35,7 +35,7 @@ static bool replay_variants(const char *list, ReplaySpec *spec, ReplayResult *re
     return error_false(err, REASON_BAD_VALUE, "field", "--hosts", "value", list, "limit", "at most six percentages", NULL);
   for (*ret_n = 0; parts[*ret_n]; ++*ret_n) {
     int64_t pct;
-    if (!number_flag("--hosts", parts[*ret_n], REPLAY_PCT_MOST, &pct, err))
+    if (!plan_number_flag("--hosts", parts[*ret_n], REPLAY_PCT_MOST, &pct, err))
       return false;
     spec->hosts_pct = (int)pct;
     if (!replay_run(spec, &results[*ret_n], err))
@@ -46,21 +46,25 @@ static bool replay_variants(const char *list, ReplaySpec *spec, ReplayResult *re
 
 bool command_plan_replay(Command *c, GError **err)
 {
+  if (!c->words->len)
+    return replay_recorded(c, err);
+  if (c->words->len == 1)
+    return error_false(err, REASON_MISSING_WORDS, "usage", "sarang plan replay HOSTS.csv DEMANDS.csv", NULL);
   const char *hosts = command_flag(c, "hosts"), *patience = command_flag(c, "patience"), *svg = command_flag(c, "svg");
   g_autofree char *nodes = NULL, *demands = NULL;
   int64_t patience_s = PATIENCE_S;
-  if (patience && !number_flag("--patience", patience, YEAR_S, &patience_s, err))
+  if (patience && !plan_number_flag("--patience", patience, YEAR_S, &patience_s, err))
     return false;
-  if (!read_text(c->words->pdata[0], &nodes, err) || !read_text(c->words->pdata[1], &demands, err))
+  if (!plan_read_text(c->words->pdata[0], &nodes, err) || !plan_read_text(c->words->pdata[1], &demands, err))
     return false;
   ReplaySpec spec = { .nodes = nodes, .demands = demands, .patience_us = patience_s * G_USEC_PER_SEC, .seed = 1 };
   ReplayResult results[VARIANTS_MOST];
   int n = 0;
   if (!replay_variants(hosts ? hosts : "100", &spec, results, &n, err))
     return false;
-  g_autofree char *table = replay_table(results, n, c->place.lang), *plot = replay_svg(results, n);
+  g_autofree char *table = replay_table(results, NULL, n, c->place.lang), *plot = replay_svg(results, NULL, n, NULL, c->place.lang);
   fputs(table, stdout);
-  return !svg || write_text(svg, plot, err);
+  return !svg || plan_write_text(svg, plot, err);
 }
 
 /* ── what if ──────────────────────────────────────────────────────────────── */
@@ -123,10 +127,10 @@ static bool plan_body(Command *c, json_t *body, GError **err)
 {
   const char *count = command_flag(c, "count"), *file = command_flag(c, "add_hosts");
   int64_t n = 1;
-  if (count && !number_flag("--count", count, 10000, &n, err))
+  if (count && !plan_number_flag("--count", count, 10000, &n, err))
     return false;
   g_autofree char *hosts = NULL;
-  if (file && !read_text(file, &hosts, err))
+  if (file && !plan_read_text(file, &hosts, err))
     return false;
   json_object_set_new(body, "count", json_integer(n));
   if (hosts)

@@ -24,6 +24,12 @@ bool classes_find(GPtrArray *classes, Place *ret_place);
 /* The weights of a pool. BAD_VALUE where its list names none there are. */
 bool pool_policy_read(const Pool *pool, bool gpu, Policy *ret_policy, GError **err);
 
+/* ── planning.c ── */
+/* Lines of NAME,LIKE: as if there were these hosts too; text may be NULL. BAD_VALUE, NOT_FOUND, EXISTS. */
+bool plan_add_hosts(Fleet *f, const char *text, GError **err);
+/* As if that host (NULL: none) took nothing. NOT_FOUND. */
+bool plan_leave_out(Fleet *f, const char *name, GError **err);
+
 /* One part of a card, found. */
 typedef struct {
   const char *gpu;   /* borrowed, as the next two */

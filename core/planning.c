@@ -25,7 +25,7 @@ static bool host_add_like(Fleet *f, const char *line, GError **err)
   return fleet_add_like(f, g_strstrip(parts[0]), like, err);
 }
 
-static bool hosts_add(Fleet *f, const char *text, GError **err)
+bool plan_add_hosts(Fleet *f, const char *text, GError **err)
 {
   g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", ADDED_MOST + 1);
   for (char **line = lines; *line; line++) {
@@ -36,7 +36,7 @@ static bool hosts_add(Fleet *f, const char *text, GError **err)
   return true;
 }
 
-static bool host_leave_out(Fleet *f, const char *name, GError **err)
+bool plan_leave_out(Fleet *f, const char *name, GError **err)
 {
   int host = name ? fleet_find_host(f, name) : 0;
   if (host < 0)
@@ -155,7 +155,7 @@ bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)
   if (w.profile && !w.class)
     return bad("profile", w.profile, "for a pool with a GPU class", err);
   g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
-  if (!hosts_add(f, request_text(r, "add_hosts"), err) || !host_leave_out(f, request_text(r, "without_host"), err))
+  if (!plan_add_hosts(f, request_text(r, "add_hosts"), err) || !plan_leave_out(f, request_text(r, "without_host"), err))
     return false;
   return answer_json(a, plan_json(b, f, &w, count, err));
 }

@@ -444,3 +444,23 @@ FleetSum fleet_used(const Fleet *f, int host)
   sum_add(&sum, &bucket_of(f, host)->state, -1);
   return sum;
 }
+
+int fleet_card_free(const Fleet *f, int host, int card)
+{
+  return cards_of(f, host)[card].free;
+}
+
+bool fleet_host_is_up(const Fleet *f, int host)
+{
+  return kind_at(f, *u32_at(f->kind, host))->up;
+}
+
+int fleet_host_cards(const Fleet *f, int host)
+{
+  return kind_at(f, *u32_at(f->kind, host))->full.n_cards;
+}
+
+const char *fleet_card_model(const Fleet *f, int host, int card)
+{
+  return f->models[kind_at(f, *u32_at(f->kind, host))->model[card]].name;
+}

@@ -113,6 +113,12 @@ typedef struct {
 /* What is claimed on a host, on all of them (host -1), and what may be. */
 FleetSum fleet_used(const Fleet *f, int host);
 FleetSum fleet_capacity(const Fleet *f, int host);
+/* Free share of a card in 1/1000; card counts from 0 in the host's spec, sorted by model and cell. */
+int fleet_card_free(const Fleet *f, int host, int card);
+/* Whether it takes desktops at all. */
+bool fleet_host_is_up(const Fleet *f, int host);
+int fleet_host_cards(const Fleet *f, int host);
+const char *fleet_card_model(const Fleet *f, int host, int card);
 
 /* What a host is and has left, as text without numbers that were given out on the way: two fleets that say the same of each host are
  * alike. Owned by the caller. For tests. */

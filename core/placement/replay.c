@@ -1,6 +1,7 @@
 /* Recorded demand again, on more or fewer hosts. */
 #include "core/placement/replay.h"
 
+#include "core/placement/parts.h"
 #include "core/placement/trace.h"
 
 #include <string.h>
@@ -10,34 +11,51 @@
 typedef struct {
   int64_t at_us;
   ClaimId claim;
+  int host, pool;
 } Leaving;
 
 typedef struct {
   guint demand;
   int64_t since_us;
+  bool full;        /* the last time because of its pool, not of the hosts */
 } Waiting;
 
+/* What a host, or a card, was used, times time. */
 typedef struct {
-  const ReplaySpec *spec;
+  int64_t since_us;
+  double vcpus_us, memory_us, cards_us[CARDS_MOST];
+} HostTime;
+
+typedef struct {
+  const ReplayTerms *terms;
   Fleet *f;
-  GArray *demands;        /* TraceDemand by arrival */
+  GArray *demands;        /* ReplayDemand by arrival */
   GArray *leaving;        /* Leaving, a heap, soonest first */
   GArray *queue;          /* Waiting, oldest first */
   GArray *waits;          /* int64_t of those placed */
-  int64_t capacity, begin_us, now_us;
+  HostTime *hosts;
+  int *held;              /* desktops of each pool */
+  FleetSum capacity;
+  int64_t begin_us, now_us;
   double used_us;         /* integral of used share over time */
   ReplayResult r;
 } Replay;
 
 static void replay_done(Replay *p)
 {
-  GArray *arrays[] = { p->demands, p->leaving, p->queue, p->waits };
+  GArray *arrays[] = { p->leaving, p->queue, p->waits };
   for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
     if (arrays[i])
       g_array_unref(arrays[i]);
-  fleet_free(p->f);
+  g_free(p->hosts);
+  g_free(p->held);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Replay, replay_done)
+
+static const ReplayDemand *demand_at(const Replay *p, guint i)
+{
+  return &g_array_index(p->demands, ReplayDemand, i);
+}
 
 static Leaving *leaving_at(const Replay *p, guint i)
 {
@@ -72,7 +90,10 @@ static Leaving leaving_pop(Replay *p)
 
 static double used_pct(const Replay *p)
 {
-  return p->capacity ? 100.0 * (double)fleet_used(p->f, -1).cards / (double)p->capacity : 0;
+  FleetSum used = fleet_used(p->f, -1);
+  if (p->capacity.cards)
+    return 100.0 * (double)used.cards / (double)p->capacity.cards;
+  return p->capacity.vcpus ? 100.0 * (double)used.vcpus / (double)p->capacity.vcpus : 0;
 }
 
 /* Time goes on to at_us; what is in use until then is counted and drawn. */
@@ -80,27 +101,68 @@ static void pass_time(Replay *p, int64_t at_us)
 {
   double used = used_pct(p);
   int64_t step = MAX(1, p->r.span_us / REPLAY_POINTS), end = p->begin_us + p->r.span_us;
-  for (int64_t i = (p->now_us - p->begin_us + step - 1) / step; i < REPLAY_POINTS && p->begin_us + i * step < at_us; i++)
+  for (int64_t i = (p->now_us - p->begin_us + step - 1) / step; i < REPLAY_POINTS && p->begin_us + i * step < at_us; i++) {
     p->r.used_at[i] = used;
+    p->r.waiting_at[i] = (int)p->queue->len;
+  }
   p->used_us += used * (double)MAX(0, MIN(at_us, end) - MIN(p->now_us, end));
   p->now_us = at_us;
 }
 
+/* What a host was used since it was looked at last: asked before anything of it changes. */
+static void host_pass_time(Replay *p, int host)
+{
+  HostTime *t = &p->hosts[host];
+  int64_t end = p->begin_us + p->r.span_us;
+  double passed_us = (double)MAX(0, MIN(p->now_us, end) - MIN(t->since_us, end));
+  FleetSum used = fleet_used(p->f, host);
+  t->vcpus_us += passed_us * (double)used.vcpus;
+  t->memory_us += passed_us * (double)used.memory_mib;
+  for (int card = 0; card < fleet_host_cards(p->f, host); card++)
+    t->cards_us[card] += passed_us * (CARD_WHOLE - fleet_card_free(p->f, host, card));
+  t->since_us = p->now_us;
+}
+
 /* ── who comes, waits and goes ────────────────────────────────────────────── */
 
-static bool try_place(Replay *p, Waiting w)
+static bool pool_is_full(const Replay *p, int pool)
 {
-  const TraceDemand *d = &g_array_index(p->demands, TraceDemand, w.demand);
+  return pool >= 0 && p->held[pool] >= p->terms->most[pool];
+}
+
+static bool take_place(Replay *p, const ReplayDemand *d, Leaving *ret)
+{
   Place place;
+  for (guint i = 0; i < d->classes->len; i++)
+    if (place_find(d->classes->pdata[i], &place, NULL)) {
+      host_pass_time(p, place.host);
+      *ret = (Leaving){ .host = place.host, .pool = d->pool };
+      return place_claim(d->classes->pdata[i], &place, NULL, &ret->claim, NULL);
+    }
+  return false;
+}
+
+static bool try_place(Replay *p, Waiting *w)
+{
+  const ReplayDemand *d = demand_at(p, w->demand);
   Leaving l;
-  if (!place_find(d->class, &place, NULL) || !place_claim(d->class, &place, NULL, &l.claim, NULL))
+  w->full = pool_is_full(p, d->pool);
+  if (w->full || !take_place(p, d, &l))
     return false;
-  int64_t waited = p->now_us - w.since_us, lasts = d->until_us - d->from_us;
+  int64_t waited = p->now_us - w->since_us;
   g_array_append_val(p->waits, waited);
-  l.at_us = p->now_us + lasts;
-  if (d->until_us)
+  if (d->pool >= 0)
+    p->held[d->pool]++;
+  l.at_us = p->now_us + d->lasts_us;
+  if (d->lasts_us)
     leaving_push(p, l);
   return true;
+}
+
+static void give_up(Replay *p, const Waiting *w)
+{
+  p->r.denied++;
+  p->r.denied_full += w->full;
 }
 
 /* Who waits is served in the order of coming; a class that found no place now is not asked for again in this turn. */
@@ -110,14 +172,14 @@ static void serve_queue(Replay *p)
   guint kept = 0;
   for (guint i = 0; i < p->queue->len; i++) {
     Waiting w = g_array_index(p->queue, Waiting, i);
-    gpointer class = g_array_index(p->demands, TraceDemand, w.demand).class;
-    if (p->now_us - w.since_us > p->spec->patience_us) {
-      p->r.denied++;
+    gpointer classes = demand_at(p, w.demand)->classes;
+    if (p->now_us - w.since_us > p->terms->patience_us) {
+      give_up(p, &w);
       continue;
     }
-    if (!g_hash_table_contains(refused, class) && try_place(p, w))
+    if (!g_hash_table_contains(refused, classes) && try_place(p, &w))
       continue;
-    g_hash_table_add(refused, class);
+    g_hash_table_add(refused, classes);
     g_array_index(p->queue, Waiting, kept++) = w;
   }
   g_array_set_size(p->queue, kept);
@@ -128,7 +190,10 @@ static void leave_until(Replay *p, int64_t at_us)
   while (p->leaving->len && leaving_at(p, 0)->at_us <= at_us) {
     Leaving l = leaving_pop(p);
     pass_time(p, l.at_us);
+    host_pass_time(p, l.host);
     place_release(p->f, l.claim, NULL);
+    if (l.pool >= 0)
+      p->held[l.pool]--;
     serve_queue(p);
   }
   pass_time(p, at_us);
@@ -136,66 +201,128 @@ static void leave_until(Replay *p, int64_t at_us)
 
 static void arrive(Replay *p, guint demand)
 {
-  int64_t at_us = g_array_index(p->demands, TraceDemand, demand).from_us;
+  int64_t at_us = demand_at(p, demand)->from_us;
   leave_until(p, at_us);
-  Waiting w = { demand, at_us };
-  if (!try_place(p, w))
+  Waiting w = { demand, at_us, false };
+  if (!try_place(p, &w))
     g_array_append_val(p->queue, w);
 }
 
-/* ── the lists ────────────────────────────────────────────────────────────── */
+/* ── what was used ────────────────────────────────────────────────────────── */
 
-/* Every row of the list whose turn it is: evenly spread ones where pct < 100. */
-static char *rows_of(const char *text, int pct)
+static void use_clear(void *use)
 {
-  g_auto(GStrv) rows = g_strsplit(text, "\n", -1);
-  GString *some = g_string_new(rows[0]);
-  for (int i = 0; rows[0] && rows[i + 1]; i++)
-    if ((i + 1) * (int64_t)pct / 100 > i * (int64_t)pct / 100)
-      g_string_append_printf(some, "\n%s", rows[i + 1]);
-  return g_string_free(some, FALSE);
+  g_free(((ReplayUse *)use)->host);
+  g_free(((ReplayUse *)use)->model);
 }
 
-static bool add_hosts(Replay *p, GError **err)
+static double share_pct(double used_us, int64_t capacity, int64_t span_us)
 {
-  for (int left = p->spec->hosts_pct, copy = 0; left > 0; left -= 100, copy++) {
-    g_autofree char *suffix = g_strdup_printf("-%d", copy), *rows = rows_of(p->spec->nodes, MIN(left, 100));
-    if (!trace_add_hosts(p->f, rows, copy ? suffix : "", err))
-      return false;
+  return capacity > 0 && span_us > 0 ? 100.0 * used_us / ((double)capacity * (double)span_us) : 0;
+}
+
+typedef struct {
+  int host;
+  double used_us;
+} Rank;
+
+static int compare_ranks(const void *a, const void *b)
+{
+  const Rank *x = a, *y = b;
+  return x->used_us != y->used_us ? (x->used_us < y->used_us ? 1 : -1) : x->host - y->host;
+}
+
+static double cards_us(const HostTime *t)
+{
+  double sum = 0;
+  for (int card = 0; card < CARDS_MOST; card++)
+    sum += t->cards_us[card];
+  return sum;
+}
+
+static void host_uses(Replay *p, int host, GArray *uses)
+{
+  const HostTime *t = &p->hosts[host];
+  FleetSum capacity = fleet_capacity(p->f, host);
+  ReplayUse whole = { g_strdup(fleet_host_name(p->f, host)), NULL, -1, share_pct(t->vcpus_us, capacity.vcpus, p->r.span_us),
+                      share_pct(t->memory_us, capacity.memory_mib, p->r.span_us), share_pct(cards_us(t), capacity.cards, p->r.span_us) };
+  g_array_append_val(uses, whole);
+  for (int card = 0; card < fleet_host_cards(p->f, host); card++) {
+    ReplayUse one = { g_strdup(whole.host), g_strdup(fleet_card_model(p->f, host, card)), card, 0, 0,
+                      share_pct(t->cards_us[card], CARD_WHOLE, p->r.span_us) };
+    one.model[strcspn(one.model, "\x1f")] = 0;
+    g_array_append_val(uses, one);
   }
-  return true;
 }
+
+static GArray *uses_new(Replay *p)
+{
+  GArray *uses = g_array_new(FALSE, FALSE, sizeof(ReplayUse));
+  g_array_set_clear_func(uses, use_clear);
+  g_autoptr(GArray) ranks = g_array_new(FALSE, FALSE, sizeof(Rank));
+  for (int host = 0; host < fleet_hosts(p->f); host++) {
+    if (!fleet_host_is_up(p->f, host))
+      continue;
+    host_pass_time(p, host);
+    Rank rank = { host, p->capacity.cards ? cards_us(&p->hosts[host]) : p->hosts[host].vcpus_us };
+    g_array_append_val(ranks, rank);
+  }
+  g_array_sort(ranks, compare_ranks);
+  for (guint i = 0; i < ranks->len; i++)
+    host_uses(p, g_array_index(ranks, Rank, i).host, uses);
+  return uses;
+}
+
+/* ── played ───────────────────────────────────────────────────────────────── */
 
 static int compare_arrivals(const void *a, const void *b)
 {
-  const TraceDemand *x = a, *y = b;
+  const ReplayDemand *x = a, *y = b;
   return (x->from_us > y->from_us) - (x->from_us < y->from_us);
 }
 
-static bool replay_open(Replay *p, const ReplaySpec *spec, GError **err)
+static void demand_clear(void *demand)
 {
-  Policy policy = policy_of(POLICY_FRAGMENTS);
-  p->spec = spec;
-  p->f = fleet_new(spec->seed);
-  if (spec->hosts_pct < 1 || spec->hosts_pct > REPLAY_PCT_MOST) {
-    g_autofree char *pct = g_strdup_printf("%d", spec->hosts_pct);
-    return error_false(err, REASON_BAD_VALUE, "field", "the percentage of hosts", "value", pct, "limit", "from 1 to 1000", NULL);
+  g_ptr_array_unref(((ReplayDemand *)demand)->classes);
+}
+
+GArray *replay_demands_new(void)
+{
+  GArray *demands = g_array_new(FALSE, FALSE, sizeof(ReplayDemand));
+  g_array_set_clear_func(demands, demand_clear);
+  return demands;
+}
+
+/* Hosts that take nothing are no part of what could be used. */
+static void count_hosts(Replay *p)
+{
+  p->r.hosts = p->r.cards = 0;
+  for (int host = 0; host < fleet_hosts(p->f); host++) {
+    if (!fleet_host_is_up(p->f, host))
+      continue;
+    FleetSum one = fleet_capacity(p->f, host);
+    p->capacity.vcpus += one.vcpus;
+    p->capacity.cards += one.cards;
+    p->r.hosts++;
+    p->r.cards += fleet_host_cards(p->f, host);
   }
-  p->demands = add_hosts(p, err) ? trace_read_demands(p->f, spec->demands, &policy, err) : NULL;
-  if (!p->demands)
-    return false;
-  if (!p->demands->len)
-    return error_false(err, REASON_BAD_VALUE, "field", "the demand list", "value", "", "limit", "of one line at least", NULL);
-  g_array_sort(p->demands, compare_arrivals);
-  trace_set_mix(p->f, p->demands);
+}
+
+static void replay_begin(Replay *p, Fleet *f, GArray *demands, const ReplayTerms *terms)
+{
+  *p = (Replay){ .terms = terms, .f = f, .demands = demands };
+  g_array_sort(demands, compare_arrivals);
   p->leaving = g_array_new(FALSE, FALSE, sizeof(Leaving));
   p->queue = g_array_new(FALSE, FALSE, sizeof(Waiting));
   p->waits = g_array_new(FALSE, FALSE, sizeof(int64_t));
-  p->capacity = fleet_capacity(p->f, -1).cards;
-  p->begin_us = p->now_us = g_array_index(p->demands, TraceDemand, 0).from_us;
-  p->r = (ReplayResult){ .hosts_pct = spec->hosts_pct, .hosts = fleet_hosts(p->f), .cards = fleet_cards(p->f), .arrived = p->demands->len };
-  p->r.span_us = g_array_index(p->demands, TraceDemand, p->demands->len - 1).from_us - p->begin_us;
-  return true;
+  p->hosts = g_new0(HostTime, fleet_hosts(f) + 1);
+  p->held = g_new0(int, terms->n_pools + 1);
+  p->begin_us = p->now_us = demand_at(p, 0)->from_us;
+  for (int host = 0; host < fleet_hosts(f); host++)
+    p->hosts[host].since_us = p->begin_us;
+  p->r = (ReplayResult){ .hosts_pct = 100, .arrived = demands->len, .begin_us = p->begin_us };
+  count_hosts(p);
+  p->r.span_us = demand_at(p, demands->len - 1)->from_us - p->begin_us;
 }
 
 static int compare_waits(const void *a, const void *b)
@@ -211,75 +338,93 @@ static int64_t wait_at(const Replay *p, int pct)
   return n ? g_array_index(p->waits, int64_t, MIN(n - 1, n * pct / 100)) : 0;
 }
 
-bool replay_run(const ReplaySpec *spec, ReplayResult *ret, GError **err)
+static void replay_end(Replay *p)
+{
+  while (p->queue->len && p->leaving->len)
+    leave_until(p, leaving_at(p, 0)->at_us);
+  for (guint i = 0; i < p->queue->len; i++)
+    give_up(p, &g_array_index(p->queue, Waiting, i));
+  g_array_sort(p->waits, compare_waits);
+  p->r.placed = p->waits->len;
+  p->r.wait_p50_us = wait_at(p, 50);
+  p->r.wait_p95_us = wait_at(p, 95);
+  p->r.wait_most_us = wait_at(p, 100);
+  p->r.used_pct = p->r.span_us ? p->used_us / (double)p->r.span_us : 0;
+}
+
+bool replay_play(Fleet *f, GArray *demands, const ReplayTerms *terms, ReplayResult *ret, GArray **ret_uses, GError **err)
 {
   g_auto(Replay) p = {};
-  if (!replay_open(&p, spec, err))
-    return false;
-  for (guint i = 0; i < p.demands->len; i++)
+  if (!demands->len)
+    return error_false(err, REASON_BAD_VALUE, "field", "the demand list", "value", "", "limit", "of one line at least", NULL);
+  replay_begin(&p, f, demands, terms);
+  for (guint i = 0; i < demands->len; i++)
     arrive(&p, i);
-  while (p.queue->len && p.leaving->len)
-    leave_until(&p, leaving_at(&p, 0)->at_us);
-  p.r.denied += p.queue->len;
-  g_array_sort(p.waits, compare_waits);
-  p.r.placed = p.waits->len;
-  p.r.wait_p50_us = wait_at(&p, 50);
-  p.r.wait_p95_us = wait_at(&p, 95);
-  p.r.wait_most_us = wait_at(&p, 100);
-  p.r.used_pct = p.r.span_us ? p.used_us / (double)p.r.span_us : 0;
+  replay_end(&p);
   *ret = p.r;
+  if (ret_uses)
+    *ret_uses = uses_new(&p);
   return true;
 }
 
-/* ── told ─────────────────────────────────────────────────────────────────── */
+/* ── the lists ────────────────────────────────────────────────────────────── */
 
-static char *minutes(int64_t us)
+/* Every row of the list whose turn it is: evenly spread ones where pct < 100. */
+static char *rows_of(const char *text, int pct)
 {
-  return g_strdup_printf("%.1f min", (double)us / (60.0 * G_USEC_PER_SEC));
+  g_auto(GStrv) rows = g_strsplit(text, "\n", -1);
+  GString *some = g_string_new(rows[0]);
+  for (int i = 0; rows[0] && rows[i + 1]; i++)
+    if ((i + 1) * (int64_t)pct / 100 > i * (int64_t)pct / 100)
+      g_string_append_printf(some, "\n%s", rows[i + 1]);
+  return g_string_free(some, FALSE);
 }
 
-char *replay_table(const ReplayResult *results, int n, Lang lang)
+static bool add_hosts(Fleet *f, const ReplaySpec *spec, GError **err)
 {
-  GString *text = g_string_new(lang == LANG_KO ? "호스트 %    호스트    카드    요청    배치    거부      대기 p50      대기 p95  카드 사용\n"
-                                               : "hosts %    hosts    cards  arrived   placed   denied      wait p50      wait p95  cards used\n");
-  for (int i = 0; i < n; i++) {
-    const ReplayResult *r = &results[i];
-    g_autofree char *p50 = minutes(r->wait_p50_us), *p95 = minutes(r->wait_p95_us);
-    g_string_append_printf(text, "%7d %8d %8d %8d %8d %8d %13s %13s %9.1f %%\n", r->hosts_pct, r->hosts, r->cards, (int)r->arrived, (int)r->placed,
-                           (int)r->denied, p50, p95, r->used_pct);
+  for (int left = spec->hosts_pct, copy = 0; left > 0; left -= 100, copy++) {
+    g_autofree char *suffix = g_strdup_printf("-%d", copy), *rows = rows_of(spec->nodes, MIN(left, 100));
+    if (!trace_add_hosts(f, rows, copy ? suffix : "", err))
+      return false;
   }
-  return g_string_free(text, FALSE);
+  return true;
 }
 
-enum { SVG_LEFT = 50, SVG_TOP = 20, SVG_WIDTH = 600, SVG_HEIGHT = 300, SVG_KEY = 18 };
-
-static void svg_axes(GString *svg, double days)
+/* A class is one array, however many ask for it. */
+static GArray *demands_of(const GArray *rows)
 {
-  for (int pct = 0; pct <= 100; pct += 25) {
-    int y = SVG_TOP + SVG_HEIGHT - pct * SVG_HEIGHT / 100;
-    g_string_append_printf(svg, "<path d=\"M%d %dh%d\" stroke=\"#ccc\"/>", SVG_LEFT, y, SVG_WIDTH);
-    g_string_append_printf(svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%d %%</text>\n", SVG_LEFT - 6, y + 4, pct);
-  }
-  g_string_append_printf(svg, "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%.1f d</text>\n", SVG_LEFT + SVG_WIDTH, SVG_TOP + SVG_HEIGHT + 16, days);
-}
-
-char *replay_svg(const ReplayResult *results, int n)
-{
-  static const char *const colours[] = { "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00" };
-  GString *svg = g_string_new(NULL);
-  g_string_append_printf(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" font-family=\"sans-serif\" font-size=\"12\">\n",
-                         SVG_LEFT + SVG_WIDTH + 20, SVG_TOP + SVG_HEIGHT + 30 + n * SVG_KEY);
-  svg_axes(svg, n ? (double)results[0].span_us / (86400.0 * G_USEC_PER_SEC) : 0);
-  for (int i = 0; i < n; i++) {
-    const char *colour = colours[i % G_N_ELEMENTS(colours)];
-    g_string_append_printf(svg, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"", colour);
-    for (int x = 0; x < REPLAY_POINTS; x++) {
-      int y = SVG_TOP + SVG_HEIGHT - (int)(results[i].used_at[x] * SVG_HEIGHT / 100);
-      g_string_append_printf(svg, "%d,%d ", SVG_LEFT + x * SVG_WIDTH / REPLAY_POINTS, y);
+  GArray *demands = replay_demands_new();
+  g_autoptr(GHashTable) known = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
+  for (guint i = 0; i < rows->len; i++) {
+    const TraceDemand *row = &g_array_index(rows, TraceDemand, i);
+    GPtrArray *classes = g_hash_table_lookup(known, row->class);
+    if (!classes) {
+      classes = g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref);
+      g_ptr_array_add(classes, demand_class_ref(row->class));
+      g_hash_table_insert(known, row->class, classes);
     }
-    g_string_append_printf(svg, "\"/><text x=\"%d\" y=\"%d\" fill=\"%s\">%d %% of the hosts: %d cards</text>\n", SVG_LEFT,
-                           SVG_TOP + SVG_HEIGHT + 30 + i * SVG_KEY, colour, results[i].hosts_pct, results[i].cards);
+    ReplayDemand one = { g_ptr_array_ref(classes), row->from_us, row->until_us ? MAX(1, row->until_us - row->from_us) : 0, -1 };
+    g_array_append_val(demands, one);
   }
-  g_string_append(svg, "</svg>\n");
-  return g_string_free(svg, FALSE);
+  return demands;
+}
+
+bool replay_run(const ReplaySpec *spec, ReplayResult *ret, GError **err)
+{
+  Policy policy = policy_of(POLICY_FRAGMENTS);
+  g_autoptr(Fleet) f = fleet_new(spec->seed);
+  if (spec->hosts_pct < 1 || spec->hosts_pct > REPLAY_PCT_MOST) {
+    g_autofree char *pct = g_strdup_printf("%d", spec->hosts_pct);
+    return error_false(err, REASON_BAD_VALUE, "field", "the percentage of hosts", "value", pct, "limit", "from 1 to 1000", NULL);
+  }
+  g_autoptr(GArray) rows = add_hosts(f, spec, err) ? trace_read_demands(f, spec->demands, &policy, err) : NULL;
+  if (!rows)
+    return false;
+  trace_set_mix(f, rows);
+  g_autoptr(GArray) demands = demands_of(rows);
+  ReplayTerms terms = { .patience_us = spec->patience_us };
+  if (!replay_play(f, demands, &terms, ret, NULL, err))
+    return false;
+  ret->hosts_pct = spec->hosts_pct;
+  return true;
 }

@@ -99,5 +99,37 @@ def more_hosts_or_fewer():
         assert sarang.type("plan --pool nosuch").status == 3
 
 
+@test
+def what_was_asked_for_is_played_on_other_fleets():
+    with Place() as sarang:
+        fleet(sarang)
+        held = sarang.ok("session request cad -o json --wait=30").json()["name"]
+        assert sarang.ok("demand list -o json").json() == []
+        sarang.ok(f"session end {held}")
+        (row,) = sarang.ok("demand list -o json").json()
+        assert (row["outcome"], row["vcpus"], row["pool"], row["session"]) == ("granted", 2, "cad", held), row
+        (sarang.folder / "more.csv").write_text("h9,h2\n", encoding="utf-8")
+        ours = sarang.ok("plan replay -o json --add-hosts more.csv").json()
+        assert [(f["name"], f["hosts"], f["asked"], f["denied"]) for f in ours["fleets"]] == [("as-is", 2, 1, 0), ("would-be", 3, 1, 0)], ours
+        lines = ["asked,pool,granted,ended,count", "2026-01-05T09:00:00Z,cad,2026-01-05T09:00:00Z,2026-01-05T17:00:00Z,6",
+                 "2026-01-05T10:00:00Z,cad,2026-01-05T10:00:00Z,2026-01-05T18:00:00Z,6", "2026-01-05T18:00:00Z,cad,,,1"]
+        (sarang.folder / "demand.csv").write_text("\n".join(lines), encoding="utf-8")
+        before = sarang.ok("event list --limit 1 -o json").json()
+        told = sarang.ok("plan replay --csv demand.csv --add-hosts more.csv --svg use.svg").out
+        assert "the fleet as it is" in told and "as it would be" in told and "h9" in told, told
+        fleets = sarang.ok("plan replay --csv demand.csv --add-hosts more.csv -o json").json()["fleets"]
+        assert [(f["asked"], f["granted"], f["denied"]) for f in fleets] == [(13, 9, 4), (13, 13, 0)], fleets
+        fewer = sarang.ok("plan replay --csv demand.csv --without-host h3 -o json").json()["fleets"][1]
+        assert (fewer["hosts"], fewer["denied"]) == (1, 8), fewer
+        assert "호스트" in sarang.ok("plan replay --csv demand.csv --lang ko").out
+        svg = (sarang.folder / "use.svg").read_text(encoding="utf-8")
+        assert svg.startswith("<svg ") and svg.count("<polyline") == 4 and "h9" in svg
+        lines[2] = "yesterday,cad,,,6"
+        (sarang.folder / "demand.csv").write_text("\n".join(lines), encoding="utf-8")
+        refused = sarang.type("plan replay --csv demand.csv")
+        assert refused.status == 2 and 'line 3, column asked is "yesterday"' in refused.err, refused
+        assert sarang.ok("event list --limit 1 -o json").json() == before, "playing is not heard of"
+
+
 if __name__ == "__main__":
     main()

@@ -1,0 +1,156 @@
+/* Recorded demand on a fleet that the API told of: what can be reckoned by hand, what is refused with line and column, what is left out. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <string.h>
+
+#include "core/recorded.h"
+#include "tests/unit/brain_world.h"
+
+#define HEAD "asked,pool,user,granted,ended,vcpus,memory_mib,count\n"
+
+static void load(Recorded *r, World *w, Noun noun)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, noun);
+  json_auto_t *list = json_array();
+  for (guint i = 0; i < names->len; i++) {
+    g_autoptr(GString) text = g_string_new(NULL);
+    object_append_json(&schemas[noun], brain_find(w->brain, noun, names->pdata[i]), text);
+    json_t *json = json_loads(text->str, 0, NULL);
+    assert_non_null(json);
+    json_array_append_new(list, json);
+  }
+  recorded_load(r, noun, list);
+}
+
+/* A host of eight vCPUs; a pool of desktops of four, at most so many. */
+static Recorded *eight_vcpus(World **ret_world, int most)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'vcpus':8,'memory_mib':16384}");
+  g_autofree char *pool =
+    g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':4,'memory_mib':4096,'min':0,'max':%d}", most);
+  assert_int_equal(world_ask(w, API_POOL_CREATE, NULL, NULL, pool)->status, 201);
+  Recorded *r = recorded_new();
+  static const Noun nouns[] = { NOUN_HOST, NOUN_STORAGE, NOUN_IMAGE, NOUN_TEMPLATE, NOUN_POOL, NOUN_DESKTOP };
+  for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++)
+    load(r, w, nouns[i]);
+  *ret_world = w;
+  return r;
+}
+
+typedef struct {
+  const char *why, *lines, *add_hosts, *without_host;
+  int most, patience_s, placed, denied, full, p95_s;
+  double used_pct;
+} Row;
+
+static const Row rows[] = {
+  { "two fit", "0,p,a,0,100,,,\n50,p,b,50,150,,,\n", NULL, NULL, 9, 0, 2, 0, 0, 0, 50 },
+  { "the third waits for the first", "0,p,a,0,100,,,\n10,p,b,10,300,,,\n40,p,c,40,50,,,\n", NULL, NULL, 9, 60, 3, 0, 0, 60, 87.5 },
+  { "or gives up", "0,p,a,0,100,,,\n10,p,b,10,300,,,\n40,p,c,40,50,,,\n", NULL, NULL, 9, 59, 2, 1, 0, 0, 87.5 },
+  { "one more host", "0,p,a,0,100,,,\n10,p,b,10,300,,,\n40,p,c,40,50,,,\n", "h2,h1\n", NULL, 9, 0, 3, 0, 0, 0, 43.75 },
+  { "none at all", "0,p,a,0,100,,,\n10,p,b,,,,,\n", NULL, "h1", 9, 0, 0, 2, 0, 0, 0 },
+  { "a pool that is full is no lack of hosts", "0,p,a,0,100,,,\n10,p,b,10,100,,,\n", NULL, NULL, 1, 0, 1, 1, 1, 0, 50 },
+  { "sizes of then", "0,p,a,0,100,8,,\n10,p,b,10,100,2,,\n", NULL, NULL, 9, 0, 1, 1, 0, 0, 100 },
+  { "so many at once", "0,p,,0,100,,,2\n0,p,,0,100,1,,3\n10,p,,,,,,1\n", NULL, NULL, 9, 0, 2, 4, 0, 0, 100 },
+};
+
+static void waits_denials_and_use_are_those_one_can_reckon(void **state)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    World *w;
+    g_autoptr(Recorded) r = eight_vcpus(&w, rows[i].most);
+    g_autofree char *text = g_strconcat(HEAD, rows[i].lines, NULL);
+    g_autoptr(GError) err = NULL;
+    ReplayResult result;
+    g_autoptr(GArray) uses = NULL;
+    int left_out;
+    RecordedPlan plan = { .patience_us = rows[i].patience_s * G_USEC_PER_SEC, .add_hosts = rows[i].add_hosts, .without_host = rows[i].without_host };
+    if (!recorded_add_csv(r, text, &err) || !recorded_play(r, &plan, &result, &uses, &left_out, &err))
+      fail_msg("%s: %s", rows[i].why, err->message);
+    if (result.placed != rows[i].placed || result.denied != rows[i].denied || result.denied_full != rows[i].full ||
+        result.wait_p95_us != rows[i].p95_s * G_USEC_PER_SEC || result.used_pct < rows[i].used_pct - 0.01 || result.used_pct > rows[i].used_pct + 0.01)
+      fail_msg("%s: %d placed, %d denied, %d by pool, p95 %d s, %.2f %%", rows[i].why, (int)result.placed, (int)result.denied, (int)result.denied_full,
+               (int)(result.wait_p95_us / G_USEC_PER_SEC), result.used_pct);
+    assert_int_equal(left_out, 0);
+    assert_int_equal(uses->len, rows[i].without_host ? 0 : rows[i].add_hosts ? 2 : 1);
+    world_free(w);
+  }
+}
+
+static void lists_that_are_wrong_say_where(void **state)
+{
+  static const struct { const char *text, *field; } bad[] = {
+    { HEAD "0,p,a,0,100,,,\nsoon,p,,,,,,\n", "line 3, column asked" }, { HEAD ",p,a,0,100,,,\n", "line 2, column asked" },
+    { HEAD "0,none,a,0,100,,,\n", "line 2, column pool" }, { HEAD "0,,a,0,100,,,\n", "line 2, column pool" },
+    { HEAD "0,p,a,0,100,513,,\n", "line 2, column vcpus" }, { HEAD "0,p,a,0,100,-1,,\n", "line 2, column vcpus" },
+    { HEAD "0,p,a,0,100,,,100001\n", "line 2, column count" }, { HEAD "\n\n0,p,a,9,8,,,\n", "line 4, column ended" },
+    { HEAD "0,p,a,0,99999999999999999999,,,\n", "line 2, column ended" }, { "asked,user\n0,a\n", "line 1, column pool" },
+    { "asked,pool,gpu_class\n0,p,none\n", "line 2, column gpu_class" }, { "\xff\xfe\x01", "line 1, column asked" }, { "", "the list" },
+  };
+  World *w;
+  g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+  for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+    g_autoptr(GError) err = NULL;
+    assert_false(recorded_add_csv(r, bad[i].text, &err));
+    if (!error_is(err, REASON_BAD_VALUE) || strcmp(error_arg(err, "field"), bad[i].field) != 0)
+      fail_msg("row %d: %s", (int)i, err->message);
+    assert_true(*error_arg(err, "limit"));
+  }
+  world_free(w);
+}
+
+static void rows_of_the_api_are_played_and_sessions_go_on(void **state)
+{
+  World *w;
+  g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+  json_auto_t *demands = json_loads("[{\"asked\":\"2026-01-01T08:00:00Z\",\"granted\":\"2026-01-01T08:01:00Z\",\"ended\":\"2026-01-01T09:01:00Z\","
+                                    "\"pool\":\"p\",\"vcpus\":4,\"memory_mib\":4096,\"session\":\"s-1\"},"
+                                    "{\"asked\":\"2026-01-01T08:30:00Z\",\"ended\":\"2026-01-01T08:40:00Z\",\"pool\":\"p\",\"vcpus\":8,\"memory_mib\":1024},"
+                                    "{\"asked\":\"2026-01-01T08:30:00Z\",\"pool\":\"p\",\"session\":\"s-9\"},"
+                                    "{\"asked\":\"2026-01-01T08:30:00Z\",\"ended\":\"2026-01-01T08:40:00Z\",\"pool\":\"gone\",\"vcpus\":1}]", 0, NULL);
+  json_auto_t *sessions = json_loads("[{\"created\":\"2026-01-02T08:00:00Z\",\"pool\":\"p\",\"user\":\"a\"}]", 0, NULL);
+  assert_true(recorded_add_rows(r, demands, NULL) && recorded_add_sessions(r, sessions, w->now_us, NULL));
+  ReplayResult result;
+  int left_out;
+  RecordedPlan plan = { .patience_us = 600 * G_USEC_PER_SEC };
+  assert_true(recorded_play(r, &plan, &result, NULL, &left_out, NULL));
+  assert_int_equal(result.arrived, 3);
+  assert_int_equal(result.denied, 1);
+  assert_int_equal(left_out, 1);
+  assert_true(recorded_time("2026-01-02", &plan.from_us));
+  assert_true(recorded_play(r, &plan, &result, NULL, &left_out, NULL));
+  assert_int_equal(result.arrived, 1);
+  world_free(w);
+}
+
+static void plots_hold_no_markup_of_names(void **state)
+{
+  World *w;
+  g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+  ReplayResult result;
+  g_autoptr(GArray) uses = NULL;
+  int left_out;
+  RecordedPlan plan = { .patience_us = 1 };
+  assert_true(recorded_add_csv(r, HEAD "0,p,a,0,100,,,\n50,p,b,50,150,,,\n", NULL) && recorded_play(r, &plan, &result, &uses, &left_out, NULL));
+  const char *const titles[] = { "<script>&" };
+  g_autofree char *svg = replay_svg(&result, titles, 1, uses, LANG_KO), *table = replay_table(&result, titles, 1, LANG_EN);
+  assert_null(strstr(svg, "<script"));
+  assert_non_null(strstr(svg, "h1"));
+  assert_non_null(strstr(table, "50.0 %"));
+  world_free(w);
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(waits_denials_and_use_are_those_one_can_reckon),
+    cmocka_unit_test(lists_that_are_wrong_say_where),
+    cmocka_unit_test(rows_of_the_api_are_played_and_sessions_go_on),
+    cmocka_unit_test(plots_hold_no_markup_of_names),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
