@@ -158,6 +158,7 @@ static const CommandFlag arguments[] = {
   { "protocol", "TEXT", "what the ticket opens (default vnc)" },
   { "days", "N", "how long it is good (default 90, at most tokens.max_days of sarangd: 366)" },
   { "clone", "N", "the generation it is for: vgpu show tells it" },
+  { "slot", "N", "which of the desktop's parts, from 0 on; absent = all" },
   { "password", NULL, "read a password from the terminal or standard input" },
   { "old_password", NULL, "read the old password first, to change your own" },
   { "host", "HOST", "the host to be free" },

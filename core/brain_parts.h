@@ -186,10 +186,13 @@ void gpu_step_begins(Brain *b, const Task *task, StepKind step);
 /* What GPU_MAKE, GPU_RELEASE or GPU_REAP did, also where it failed in the end. */
 void gpu_step_ended(Brain *b, const Task *task, const StepResult *result);
 void vgpus_started(Brain *b, const char *desktop);
+/* The claim that is its desktop's now, in that slot; NULL = there is none. */
+const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot);
+bool slot_is_out(const Desktop *d, int64_t slot);
 /* Why the desktop lacks a part that it has a right to, as JSON, owned by the caller; NULL = it lacks none. */
 char *vgpus_missing(Brain *b, const char *desktop);
 /* The claims a step is about, as references in slot order. */
-void order_add_vgpus(Brain *b, StepOrder *order, const char *desktop);
+void order_add_vgpus(Brain *b, StepOrder *order, const Task *task, const char *desktop);
 void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *claim);
 void vgpu_set_error(Brain *b, const char *name, const GError *err);
 void vgpu_set_state(Brain *b, const char *name, VgpuState state);
@@ -276,6 +279,14 @@ int64_t storage_room_bytes(Brain *b, const Storage *storage);
 /* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of the hosts. */
 bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
 
+/* ── plugging.c ── */
+/* Whether a step of plugging or unplugging is about that claim. */
+bool plug_step_takes(Brain *b, StepKind step, const Task *task, const Vgpu *claim);
+/* A detach is not waited for any more: what its guest may still have is let go of, and freed once that guest is off at the latest. */
+void detach_dropped(Brain *b, const char *desktop);
+/* An attach or a detach came to nothing: the desktop is told as what it has. */
+void plug_failed(Brain *b, const Task *task, const GError *err);
+
 /* ── pools.c ── */
 void pool_reconcile(Brain *b, const char *name);
 void pool_failed(Brain *b, const char *name, const GError *err);
@@ -307,6 +318,8 @@ bool verb_session_ticket(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_session_end(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gateway_sync(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_attach_gpu(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_desktop_detach_gpu(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err);
 /* The number of the next version of a family, and the name it makes: FAMILY@VERSION, owned by the caller. */
 int64_t next_version(Brain *b, Noun noun, const char *family);

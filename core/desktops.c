@@ -83,6 +83,7 @@ static void desktop_reset(Brain *b, const char *name)
   task_drop(b, GET(b, Desktop, DESKTOP, name)->task);
   Desktop *d = desktop_move(b, name, MOVE_RESET);
   d->clone++;  /* everything of the next generation has other names than the last one's */
+  d->unplugged = 0;
   d->want_power = POWER_ON;
   g_clear_pointer(&d->evidence, g_free);
   g_clear_pointer(&d->error, g_free);
@@ -193,7 +194,7 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
   if (result->power != POWER_UNKNOWN && (int)result->power != seen->power)
     desktop_set_power(b, task->object, result->power);
   bool starts = result->kind == STEP_START || (result->kind == STEP_POWER && !was_on && (task->verb == VERB_START || task->verb == VERB_RESTORE));
-  if (starts && result->power == POWER_ON)
+  if ((starts && result->power == POWER_ON) || result->kind == STEP_GPU_PLUG)
     vgpus_started(b, task->object);
   if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
     desktop_move(b, task->object, MOVE_STARTED);
@@ -310,6 +311,10 @@ void desktop_task_done(Brain *b, const Task *task)
   case TASK_PERSONALISE:
     session_personalised(b, name, NULL);
     return;
+  case TASK_GPU_ATTACH:
+  case TASK_GPU_DETACH:
+    brain_event(b, task->kind == TASK_GPU_ATTACH ? "desktop.gpu-attached" : "desktop.gpu-detached", NOUN_DESKTOP, name, task->user, NULL);
+    return;
   case TASK_POWER:
   case TASK_IMPORT:
   case TASK_IMAGE_DELETE:
@@ -364,6 +369,10 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
   case TASK_RESEED:
   case TASK_PERSONALISE:
     session_personalised(b, name, err);
+    return;
+  case TASK_GPU_ATTACH:
+  case TASK_GPU_DETACH:
+    plug_failed(b, task, err);
     return;
   case TASK_POWER:
   case TASK_DESTROY:

@@ -28,7 +28,8 @@ static bool undoing_goes_on_for_ever(TaskKind kind)
 static bool undoes(TaskKind kind, const GError *err)
 {
   bool suspect = kind == TASK_RESET && error_is(err, REASON_GUEST_NOT_CLEAN);
-  return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_RESEED && kind != TASK_POWER && kind != TASK_PERSONALISE && !suspect;
+  bool gpu = kind == TASK_GPU_ATTACH || kind == TASK_GPU_DETACH; /* what failed is taken out by a task of its own */
+  return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_RESEED && kind != TASK_POWER && kind != TASK_PERSONALISE && !gpu && !suspect;
 }
 
 static const char *task_host(Brain *b, const Task *task)
@@ -350,7 +351,7 @@ void task_result(Brain *b, StepResult *result)
     return;
   }
   g_autofree char *name = g_strdup(result->task);
-  if (result->kind == STEP_GPU_MAKE || result->kind == STEP_GPU_RELEASE)
+  if (result->kind == STEP_GPU_MAKE || result->kind == STEP_GPU_RELEASE || result->kind == STEP_GPU_UNPLUG)
     gpu_step_ended(b, task, result);
   if (result->kind == STEP_GPU_MAKE && !result->error && !task->undoing)
     vgpus_complete(b, task->object, &result->error);
@@ -380,8 +381,13 @@ void task_due(Brain *b, const char *name)
 void task_drop(Brain *b, const char *name)
 {
   const Task *task = name ? GET(b, Task, TASK, name) : NULL;
-  if (task && !task_state_is_final(task->state))
-    task_end(b, task->head.name, TASK_CANCELLED);
+  if (!task || task_state_is_final(task->state))
+    return;
+  bool detach = task->kind == TASK_GPU_DETACH;
+  g_autofree char *object = g_strdup(task->object);
+  task_end(b, task->head.name, TASK_CANCELLED);
+  if (detach)
+    detach_dropped(b, object);
 }
 
 void task_cancel(Brain *b, const char *name)
@@ -460,7 +466,7 @@ static void *grab(Brain *b, Noun noun, const char *name)
   return (void *)object;
 }
 
-static void order_add_desktop(Brain *b, StepOrder *order, const char *name)
+static void order_add_desktop(Brain *b, StepOrder *order, const Task *task, const char *name)
 {
   order->desktop = grab(b, NOUN_DESKTOP, name);
   if (!order->desktop)
@@ -472,7 +478,7 @@ static void order_add_desktop(Brain *b, StepOrder *order, const char *name)
   order->image = grab(b, NOUN_IMAGE, order->desktop->image);
   order->session = grab(b, NOUN_SESSION, order->desktop->session);
   order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
-  order_add_vgpus(b, order, name);
+  order_add_vgpus(b, order, task, name);
 }
 
 /* A host through which the storage can be reached: by name, so that each try takes the same one. */
@@ -525,9 +531,9 @@ StepOrder *order_make(Brain *b, const PendingOrder *pending)
     if (!strcmp(task->noun, "image"))
       order_add_image(b, order, task->object);
     else
-      order_add_desktop(b, order, task->object);
+      order_add_desktop(b, order, task, task->object);
   } else if (pending->desktop) {
-    order_add_desktop(b, order, pending->desktop);
+    order_add_desktop(b, order, NULL, pending->desktop);
   }
   if (!order->host && pending->host)
     order->host = grab(b, NOUN_HOST, pending->host);

@@ -70,7 +70,8 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
-  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_RESEED, "reseed") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete")
+  X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_RESEED, "reseed") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete") \
+  X(TASK_GPU_ATTACH, "gpu-attach") X(TASK_GPU_DETACH, "gpu-detach")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \
@@ -300,6 +301,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, memory_mib, F_WIDE, NULL, 0, 1 << 24, "claimed on its host, in MiB") \
   F(REF, gpu_class, F_WIDE, NULL, 0, 63, "GPU class it was made with") \
   F(INT, gpus, F_WIDE, NULL, 0, 8, "parts of that class it has a right to") \
+  F(INT, unplugged, F_WIDE, NULL, 0, 255, "which of these an operator has taken out of this generation: a bit a slot") \
   F(REF, owner, F_COL, NULL, 0, 63, "whose it is, in a dedicated pool") \
   F(TEXT, session, F_COL, NULL, 0, 63, "the session that holds it") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \

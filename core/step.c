@@ -23,6 +23,9 @@ LIST(heal, STEP_FIND_DISK, STEP_DEFINE);
 /* a guest reads its seed when it boots */
 LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_GPU_MAKE, STEP_START, STEP_READY);
 LIST(power, STEP_GPU_MAKE, STEP_POWER);
+/* the definition follows what runs, so that the next start has the same */
+LIST(gpu_attach, STEP_GPU_MAKE, STEP_DEFINE, STEP_GPU_PLUG);
+LIST(gpu_detach, STEP_GPU_UNPLUG, STEP_DEFINE, STEP_GPU_RELEASE);
 LIST(import, STEP_IMPORT);
 LIST(image_delete, STEP_DELETE_IMAGE);
 #undef LIST
@@ -32,6 +35,7 @@ static const struct { const StepKind *steps; int n; } task_table[N_TASK_KINDS] =
   ROW(TASK_PROVISION, provision), ROW(TASK_RESET, reset), ROW(TASK_DESTROY, destroy), ROW(TASK_PERSONALISE, personalise),
   ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_HEAL, heal), ROW(TASK_RESEED, reseed),
   ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
+  ROW(TASK_GPU_ATTACH, gpu_attach), ROW(TASK_GPU_DETACH, gpu_detach),
 #undef ROW
 };
 

@@ -32,6 +32,8 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(MEASURE, "measure", FILES, 30, 1, NONE)              /* how much room a storage has. No task */ \
   X(GPU_MAKE, "gpu-make", HOST, 60, 5, GPU_RELEASE)      /* the parts that are claimed for this generation, on their cards */ \
   X(GPU_RELEASE, "gpu-release", HOST, 60, 5, NONE)       /* the parts that are let go of, each by its generation */ \
+  X(GPU_PLUG, "gpu-plug", HOST, 60, 3, NONE)             /* parts that are made, into the domain as it runs */ \
+  X(GPU_UNPLUG, "gpu-unplug", HOST, 45, 1, NONE)         /* out of it again: until the guest has let go of them */ \
   X(GPU_DISCOVER, "gpu-discover", HOST, 30, 1, NONE)     /* what cards the host has and what is on them. No task */ \
   X(GPU_REAP, "gpu-reap", HOST, 60, 1, NONE)             /* a part of ours that no desktop stands for. No task */
 
@@ -76,7 +78,7 @@ typedef struct {
   GPtrArray *hosts;      /* of Host *, one beside each storage: a host that has it; NULL = none is there */
   PowerVerb verb;
   char *domain;          /* of REAP: the domain's UUID */
-  GPtrArray *vgpus;      /* of Vgpu *: of DEFINE, START and GPU_MAKE the desktop's parts by slot, of GPU_RELEASE and GPU_REAP those that go */
+  GPtrArray *vgpus;      /* of Vgpu *: of DEFINE, START and GPU_MAKE the desktop's parts by slot, of the others those they are about */
   GPtrArray *gpus;       /* of Gpu *, beside each its card; NULL = there is none */
 } StepOrder;
 
@@ -108,7 +110,7 @@ typedef struct {
   int port;
   char *password;
   GBytes *picture;       /* of SCREENSHOT: PNG */
-  GPtrArray *vgpus;      /* of GPU_MAKE, GPU_RELEASE and GPU_REAP, of VgpuDone *: the claims it was done for, also where it failed at one behind them */
+  GPtrArray *vgpus;      /* of GPU_MAKE, GPU_RELEASE, GPU_UNPLUG and GPU_REAP, of VgpuDone *: the claims it was done for, also where it failed at one behind them */
   GPtrArray *cards;      /* of GpuCard *: as seen afterwards; of GPU_DISCOVER all of the host. NULL = not looked at */
   int64_t looked_us;     /* when that look began, by the clock the brain is told */
   bool without_files;    /* the host's files were out of reach: of cards that take them nothing is known */

@@ -113,7 +113,7 @@ static const Vgpu *predecessor(Brain *b, const char *desktop, int64_t slot)
   return last;
 }
 
-static const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot)
+const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot)
 {
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, d->head.name);
   for (guint i = 0; i < names->len; i++) {
@@ -136,13 +136,18 @@ static bool claim_where_it_was(Brain *b, const Desktop *d, int64_t slot)
   return true;
 }
 
+bool slot_is_out(const Desktop *d, int64_t slot)
+{
+  return d->unplugged >> slot & 1;
+}
+
 /* Slots without a claim, as bits. */
 static unsigned slots_lacking(Brain *b, const char *desktop)
 {
   unsigned lacking = 0;
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   for (int64_t slot = 0; slot < d->gpus; slot++)
-    if (!claim_of_slot(b, d, slot) && !claim_where_it_was(b, d, slot))
+    if (!slot_is_out(d, slot) && !claim_of_slot(b, d, slot) && !claim_where_it_was(b, d, slot))
       lacking |= 1u << slot;
   return lacking;
 }
@@ -195,6 +200,15 @@ static bool verb_starts(PowerVerb verb)
   return verb == VERB_START || verb == VERB_RESTORE;
 }
 
+static bool has_for_step(Brain *b, const Task *task, StepKind step)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++)
+    if (plug_step_takes(b, step, task, GET(b, Vgpu, VGPU, names->pdata[i])))
+      return true;
+  return false;
+}
+
 bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
@@ -206,6 +220,8 @@ bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
     return true; /* its guest may run with them; it is destroyed next, in the right order */
   if (step == STEP_GPU_RELEASE)
     return !has_claims(b, task->object, true) && !(task->undoing && has_claims(b, task->object, false));
+  if (step == STEP_GPU_PLUG || step == STEP_GPU_UNPLUG)
+    return !has_for_step(b, task, step);
   return false;
 }
 
@@ -236,6 +252,8 @@ void gpu_step_begins(Brain *b, const Task *task, StepKind step)
   for (guint i = 0; i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
     const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+    if (!plug_step_takes(b, step, task, v))
+      continue;
     bool usable = gpu && gpu->state != GPU_BROKEN && gpu->state != GPU_STATE_GONE;
     if (v->state == VGPU_ATTACHED && task->attempt)
       vgpu_set_state(b, names->pdata[i], VGPU_CLAIMED); /* the last try may have made it anew, and its answer is not known */
@@ -266,6 +284,11 @@ static void vgpu_done(Brain *b, StepKind kind, const VgpuDone *done)
   const Vgpu *v = GET(b, Vgpu, VGPU, done->vgpu);
   if (!v || v->clone != done->clone)
     return;
+  if (kind == STEP_GPU_UNPLUG) {
+    vgpu_set_error(b, done->vgpu, NULL);
+    vgpu_set_state(b, done->vgpu, VGPU_RELEASING);
+    return;
+  }
   if (kind == STEP_GPU_MAKE && v->state != VGPU_RELEASING)
     vgpu_made(b, done);
   else if (kind != STEP_GPU_MAKE && v->state == VGPU_RELEASING)
@@ -316,7 +339,7 @@ bool vgpus_complete(Brain *b, const char *desktop, GError **err)
     return false;
   for (int64_t slot = 0; d && slot < d->gpus; slot++) {
     const Vgpu *v = claim_of_slot(b, d, slot);
-    if (v->state == VGPU_CLAIMED) /* claimed just now, on another card: the next try makes it */
+    if (v && v->state == VGPU_CLAIMED) /* claimed just now, on another card: the next try makes it */
       return error_false(err, REASON_GPU_PART_MISSING, "gpu", v->gpu, "host", v->host, "type", v->type, "vgpu", v->head.name, NULL);
   }
   return true;
@@ -338,7 +361,7 @@ char *vgpus_missing(Brain *b, const char *desktop)
   for (int64_t slot = 0; slot < d->gpus; slot++) {
     const Vgpu *v = claim_of_slot(b, d, slot);
     bool runs = !d->task && (d->power == POWER_ON || d->power == POWER_SUSPENDED);
-    if (v && !v->error && (!runs || v->state == VGPU_ATTACHED))
+    if (slot_is_out(d, slot) || (v && !v->error && (!runs || v->state == VGPU_ATTACHED)))
       continue;
     g_autoptr(GError) err = NULL;
     if (v) /* it runs, and nobody started it with the part as it is now */
@@ -366,10 +389,11 @@ void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *v)
   g_ptr_array_add(order->gpus, (Gpu *)gpu);
 }
 
-void order_add_vgpus(Brain *b, StepOrder *order, const char *desktop)
+void order_add_vgpus(Brain *b, StepOrder *order, const Task *task, const char *desktop)
 {
-  bool goes = order->kind == STEP_GPU_RELEASE;
-  if (!goes && order->kind != STEP_GPU_MAKE && order->kind != STEP_DEFINE && order->kind != STEP_START)
+  StepKind kind = order->kind;
+  bool goes = kind == STEP_GPU_RELEASE, plugs = kind == STEP_GPU_PLUG || kind == STEP_GPU_UNPLUG;
+  if (!goes && !plugs && kind != STEP_GPU_MAKE && kind != STEP_DEFINE && kind != STEP_START)
     return;
   order->vgpus = g_ptr_array_new();
   order->gpus = g_ptr_array_new();
@@ -377,7 +401,7 @@ void order_add_vgpus(Brain *b, StepOrder *order, const char *desktop)
   for (int64_t slot = 0; slot < 8; slot++)
     for (guint i = 0; i < names->len; i++) {
       const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-      if (v->slot == slot && (v->state == VGPU_RELEASING) == goes)
+      if (v->slot == slot && (v->state == VGPU_RELEASING) == goes && plug_step_takes(b, kind, task, v))
         order_add_vgpu(b, order, v);
     }
 }

@@ -169,16 +169,20 @@ char *xml_hostdev(xmlNode *hostdev)
   return uuid && g_uuid_string_is_valid(uuid) ? g_ascii_strdown(uuid, -1) : NULL;
 }
 
-static char **hostdevs_read(xmlNode *devices)
+static char **hostdevs_read(xmlNode *devices, char ***ret_aliases)
 {
-  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new(), aliases = g_strv_builder_new();
   bool any = false;
   for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next) {
     g_autofree char *device = is(node, "hostdev") ? xml_hostdev(node) : NULL;
-    if (device)
-      g_strv_builder_add(all, device);
-    any |= device != NULL;
+    g_autofree char *alias = device ? attribute(child(node, "alias"), "name") : NULL;
+    if (!device)
+      continue;
+    g_strv_builder_add(all, device);
+    g_strv_builder_add(aliases, alias ? alias : "");
+    any = true;
   }
+  *ret_aliases = any ? g_strv_builder_end(aliases) : NULL;
   return any ? g_strv_builder_end(all) : NULL;
 }
 
@@ -213,7 +217,7 @@ bool domain_xml_parse(const char *xml, const char *controller, DomainXml *ret_do
   domain.memory_mib = memory_mib(child(top, "memory"));
   owner_find(child(top, "metadata"), controller, &domain.owner);
   devices_read(child(top, "devices"), &domain);
-  domain.hostdevs = hostdevs_read(child(top, "devices"));
+  domain.hostdevs = hostdevs_read(child(top, "devices"), &domain.aliases);
   *ret_domain = domain;
   return true;
 }
@@ -224,6 +228,7 @@ void domain_xml_clear(DomainXml *domain)
   domain_owner_clear(&domain->owner);
   g_clear_pointer(&domain->consoles, g_array_unref);
   g_strfreev(domain->hostdevs);
+  g_strfreev(domain->aliases);
   *domain = (DomainXml){ 0 };
 }
 

@@ -18,6 +18,7 @@ typedef struct {
   unsigned graphics;    /* bits 1 << CONSOLE_… */
   unsigned disks;       /* a hash over the sources of its disks */
   char **hostdevs;      /* as DomainFacts.hostdevs */
+  char **aliases;       /* beside each of them its alias, "" = none */
 } DomainXml;
 
 /* BAD_DOMAIN_XML: not well-formed, with a DOCTYPE, over 4 MiB, or not a <domain>. controller decides owner.ours; may be NULL. */

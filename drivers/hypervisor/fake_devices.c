@@ -12,16 +12,47 @@ static bool missing(const FakeHost *host, const char *device, GError **err)
   return error_false(err, REASON_HYPERVISOR_REFUSED, "host", host->name, "what", "give a domain its device", "detail", detail, NULL);
 }
 
+static const char *device_of(const char *line)
+{
+  return strchr(line, ' ') + 1;
+}
+
+static void devices_as_defined(FakeDomain *domain)
+{
+  g_strfreev(domain->devices);
+  domain->devices = g_strdupv(domain->defined);
+}
+
+void fake_devices_define(FakeDomain *domain, char **devices, char **aliases)
+{
+  g_strfreev(domain->defined);
+  guint n = devices ? g_strv_length(devices) : 0;
+  domain->defined = n ? g_new0(char *, n + 1) : NULL;
+  for (guint i = 0; i < n; i++)
+    domain->defined[i] = g_strdup_printf("%s %s", aliases[i], devices[i]);
+  if (!fake_is_active(domain))
+    devices_as_defined(domain);
+}
+
+char **fake_devices_named(const FakeDomain *domain)
+{
+  guint n = domain->devices ? g_strv_length(domain->devices) : 0;
+  char **named = n ? g_new0(char *, n + 1) : NULL;
+  for (guint i = 0; i < n; i++)
+    named[i] = g_strdup(device_of(domain->devices[i]));
+  return named;
+}
+
 /* A host without a directory has whatever a domain names, as a domain XML of people's own may. */
 bool fake_devices_hold(FakeHost *host, FakeDomain *domain, GError **err)
 {
   const char *dir = host->parameters.gpus;
-  for (char **device = domain->hostdevs; dir && device && *device; device++) {
-    if (fake_cards_hold(dir, *device))
+  for (char **line = domain->devices; dir && line && *line; line++) {
+    if (fake_cards_hold(dir, device_of(*line)))
       continue;
-    missing(host, *device, err);
-    while (device-- != domain->hostdevs)
-      fake_cards_let_go(dir, *device);
+    missing(host, device_of(*line), err);
+    while (line-- != domain->devices)
+      fake_cards_let_go(dir, device_of(*line));
     return false;
   }
   return true;
@@ -30,11 +61,9 @@ bool fake_devices_hold(FakeHost *host, FakeDomain *domain, GError **err)
 void fake_devices_let_go(FakeHost *host, FakeDomain *domain)
 {
   const char *dir = host->parameters.gpus;
-  for (char **device = domain->hostdevs; dir && device && *device; device++)
-    fake_cards_let_go(dir, *device);
-  for (char **line = domain->plugged; dir && line && *line; line++)
-    fake_cards_let_go(dir, strchr(*line, ' ') + 1);
-  g_clear_pointer(&domain->plugged, g_strfreev);
+  for (char **line = domain->devices; dir && line && *line; line++)
+    fake_cards_let_go(dir, device_of(*line));
+  devices_as_defined(domain);
 }
 
 /* ── the host's ─────────────────────────────────────────────────────────── */
@@ -82,11 +111,11 @@ bool fake_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err)
 
 /* ── a running domain's ─────────────────────────────────────────────────── */
 
-/* Its place among those that were plugged in; -1. */
-static int plugged_find(const FakeDomain *domain, const char *alias)
+/* Its place among those it runs with; -1. */
+static int device_find(const FakeDomain *domain, const char *alias)
 {
-  for (int i = 0; domain->plugged && domain->plugged[i]; i++)
-    if (g_str_has_prefix(domain->plugged[i], alias) && domain->plugged[i][strlen(alias)] == ' ')
+  for (int i = 0; domain->devices && domain->devices[i]; i++)
+    if (g_str_has_prefix(domain->devices[i], alias) && domain->devices[i][strlen(alias)] == ' ')
       return i;
   return -1;
 }
@@ -116,13 +145,13 @@ static void list_remove(char ***list, const char *text)
 
 static bool plug(FakeHost *host, FakeDomain *domain, const char *alias, const char *device, GError **err)
 {
-  if (plugged_find(domain, alias) >= 0)
+  if (device_find(domain, alias) >= 0)
     return true;
   if (host->parameters.gpus && !fake_cards_hold(host->parameters.gpus, device))
     return missing(host, device, err);
   g_autofree char *line = g_strdup_printf("%s %s", alias, device);
-  list_add(&domain->plugged, line);
-  list_add(&domain->hostdevs, device);
+  list_add(&domain->devices, line);
+  fake_state_domain(host, domain);
   fake_domain_changed(host, domain);
   return true;
 }
@@ -145,24 +174,23 @@ bool fake_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xm
   return fake_leave(connection->host, ok);
 }
 
-/* What the domain began with has no alias here: only what was plugged in can be taken out. */
 bool fake_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
   FakeDomain *domain = fake_enter_domain(connection, uuid, FAKE_DETACH, err);
   if (!domain)
     return false;
-  int at = fake_is_active(domain) ? plugged_find(domain, alias) : -1;
+  int at = fake_is_active(domain) ? device_find(domain, alias) : -1;
   if (at < 0)
     return fake_leave(connection->host, true);
   if (domain->sticky)
     return fake_leave(connection->host, error_false(err, REASON_DEVICE_STAYS, "domain", domain->name, "name", alias, "detail",
                                                     "its guest does not answer", NULL));
-  g_autofree char *line = g_strdup(domain->plugged[at]);
+  g_autofree char *line = g_strdup(domain->devices[at]);
   if (connection->host->parameters.gpus)
-    fake_cards_let_go(connection->host->parameters.gpus, strchr(line, ' ') + 1);
-  list_remove(&domain->hostdevs, strchr(line, ' ') + 1);
-  list_remove(&domain->plugged, line);
+    fake_cards_let_go(connection->host->parameters.gpus, device_of(line));
+  list_remove(&domain->devices, line);
+  fake_state_domain(connection->host, domain);
   fake_domain_changed(connection->host, domain);
   return fake_leave(connection->host, true);
 }

@@ -202,7 +202,7 @@ static DomainFacts *facts_of(const FakeConnection *connection, const FakeDomain 
   facts->owner = owner_of(connection, domain);
   facts->vcpus = domain->vcpus;
   facts->memory_mib = domain->memory_mib;
-  facts->hostdevs = g_strdupv(domain->hostdevs);
+  facts->hostdevs = fake_devices_named(domain);
   return facts;
 }
 
@@ -302,10 +302,7 @@ static void domain_fill(FakeHost *host, FakeDomain *domain, const DomainXml *xml
   if (domain->disks != xml->disks && domain->guest)
     g_clear_pointer(&domain->guest, fake_guest_free);
   domain->disks = xml->disks;
-  if (!fake_is_active(domain)) {
-    g_strfreev(domain->hostdevs);
-    domain->hostdevs = g_strdupv(xml->hostdevs);
-  }
+  fake_devices_define(domain, xml->hostdevs, xml->aliases);
 }
 
 static bool define(FakeHost *host, const DomainXml *xml, GError **err)

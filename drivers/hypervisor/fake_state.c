@@ -10,7 +10,7 @@
 
 #include "drivers/hypervisor/fake_world.h"
 
-enum { FLAG_AGENT = 1, FLAG_SERIAL = 2, FLAG_BOOTED = 4, DOMAIN_FIELDS = 13 };
+enum { FLAG_AGENT = 1, FLAG_SERIAL = 2, FLAG_BOOTED = 4, DOMAIN_FIELDS = 14 };
 
 static void append(FakeHost *host, const char *line)
 {
@@ -25,11 +25,12 @@ static char *domain_line(const FakeDomain *domain)
   char uuid[UUID_TEXT_BYTES];
   fake_domain_uuid(domain, uuid);
   int flags = (domain->has_agent ? FLAG_AGENT : 0) | (domain->has_serial ? FLAG_SERIAL : 0) | (domain->booted ? FLAG_BOOTED : 0);
-  g_autofree char *hostdevs = domain->hostdevs ? g_strjoinv(",", domain->hostdevs) : g_strdup("");
-  return g_strdup_printf("domain\t%s\t%s\t%s\t%s\t%" G_GINT64_FORMAT "\t%d\t%d\t%u\t%d\t%d\t%d\t%s\n", uuid, domain->name,
+  g_autofree char *devices = domain->devices ? g_strjoinv(",", domain->devices) : g_strdup("");
+  g_autofree char *defined = domain->defined ? g_strjoinv(",", domain->defined) : g_strdup("");
+  return g_strdup_printf("domain\t%s\t%s\t%s\t%s\t%" G_GINT64_FORMAT "\t%d\t%d\t%u\t%d\t%d\t%d\t%s\t%s\n", uuid, domain->name,
                          domain->desktop ? domain->desktop : "", domain->controller ? domain->controller : "",
                          (gint64)domain->generation, domain->vcpus, domain->memory_mib, domain->disks, domain->graphics, flags,
-                         domain->state, hostdevs);
+                         domain->state, devices, defined);
 }
 
 static char *account_line(const FakeDomain *domain, const char *account)
@@ -93,8 +94,10 @@ static void load_domain(FakeHost *host, char **f)
   domain->has_agent = flags & FLAG_AGENT;
   domain->has_serial = flags & FLAG_SERIAL;
   int state = atoi(f[11]);
-  g_strfreev(domain->hostdevs);
-  domain->hostdevs = *f[12] ? g_strsplit(f[12], ",", -1) : NULL;
+  g_strfreev(domain->devices);
+  g_strfreev(domain->defined);
+  domain->devices = *f[12] ? g_strsplit(f[12], ",", -1) : NULL;
+  domain->defined = *f[13] ? g_strsplit(f[13], ",", -1) : NULL;
   fake_domain_set(host, domain, state >= 0 && state < N_DOMAIN_STATES ? (DomainState)state : DOMAIN_OFF);
   domain->booted = fake_is_active(domain); /* whatever was booting has come up since */
   domain->port = domain->booted ? (uint16_t)(5900 + host->port++ % 50000) : 0;

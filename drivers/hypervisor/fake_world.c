@@ -403,9 +403,9 @@ void fake_domain_free(FakeDomain *domain)
   fake_guest_free(domain->guest);
   g_free(domain->name);
   g_free(domain->desktop);
-  g_strfreev(domain->hostdevs);
+  g_strfreev(domain->devices);
   g_free(domain->lease);
-  g_strfreev(domain->plugged);
+  g_strfreev(domain->defined);
   g_free(domain);
 }
 

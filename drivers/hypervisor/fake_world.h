@@ -21,9 +21,9 @@ typedef struct {
   uint32_t disks;           /* hash over its disks: another one is another guest */
   uint32_t runs;            /* how often it was started or reset: timers of an older run mean nothing */
   uint8_t state;            /* DomainState */
-  char **hostdevs;          /* as DomainFacts.hostdevs */
+  char **devices;           /* "ALIAS DEVICE" of what runs, of the definition while it is off; the device as in DomainFacts.hostdevs, the alias may be "" */
+  char **defined;           /* the same, of the definition */
   char *lease;              /* the address that the host says it has, or NULL */
-  char **plugged;           /* "ALIAS DEVICE" of those that came while it runs */
   uint8_t graphics;         /* bits 1 << CONSOLE_… */
   bool has_agent : 1, has_serial : 1;
   bool booted : 1, deaf : 1, agent_off : 1;
@@ -131,6 +131,10 @@ void fake_control_poll(FakeHost *host);
 
 /* ── fake_devices.c ─────────────────────────────────────────────────────── */
 
+/* The devices of its definition, and beside each its alias; what runs keeps what it has. Lock held. */
+void fake_devices_define(FakeDomain *domain, char **devices, char **aliases);
+/* As DomainFacts.hostdevs, owned by the caller. Lock held. */
+char **fake_devices_named(const FakeDomain *domain);
 /* Takes the devices of a domain that starts; DOMAIN_GPU_MISSING names the one that is not there or not free. Lock held. */
 bool fake_devices_hold(FakeHost *host, FakeDomain *domain, GError **err);
 void fake_devices_let_go(FakeHost *host, FakeDomain *domain);

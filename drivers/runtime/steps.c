@@ -141,6 +141,8 @@ static const RunFn runs[N_STEPS] = {
   [STEP_GPU_MAKE] = run_gpu_make,
   [STEP_GPU_RELEASE] = run_gpu_release,
   [STEP_GPU_REAP] = run_gpu_release,
+  [STEP_GPU_PLUG] = run_gpu_plug,
+  [STEP_GPU_UNPLUG] = run_gpu_unplug,
   [STEP_GPU_DISCOVER] = run_gpu_discover,
 };
 

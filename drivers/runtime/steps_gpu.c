@@ -181,6 +181,47 @@ bool step_hostdevs(const StepOrder *o, GStrv *ret_xmls, bool *ret_screen, GError
   return true;
 }
 
+bool run_gpu_plug(StepRun *run, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autofree char *uuid = step_uuid(o);
+  bool plugged = step_meant(run, uuid, err);
+  for (guint i = 0; i < o->vgpus->len && plugged; i++) {
+    g_autofree char *xml = NULL;
+    plugged = hostdev_of(o->vgpus->pdata[i], o->gpus->pdata[i], &xml, err) && hypervisor_attach(run->hypervisor, uuid, xml, err);
+  }
+  return plugged;
+}
+
+/* What left is told also where the next one stayed. A domain that is not there has nothing. */
+static bool unplug_all(StepRun *run, const char *uuid, GError **err)
+{
+  enum { TELL_S = 5 };
+  const StepOrder *o = run->order;
+  for (guint i = 0; i < o->vgpus->len; i++) {
+    const Vgpu *v = o->vgpus->pdata[i];
+    g_autofree char *alias = g_strconcat("ua-", v->head.name, NULL);
+    int64_t left_s = (run->deadline_us - g_get_monotonic_time()) / G_USEC_PER_SEC - TELL_S;
+    g_autoptr(GError) why = NULL;
+    if (!hypervisor_detach(run->hypervisor, uuid, alias, (int)MAX(left_s, 1), &why) && !error_is(why, REASON_NOT_FOUND)) {
+      g_propagate_error(err, g_steal_pointer(&why));
+      return false;
+    }
+    step_result_add_vgpu(run->result, v);
+  }
+  return true;
+}
+
+bool run_gpu_unplug(StepRun *run, GError **err)
+{
+  g_autofree char *uuid = step_uuid(run->order);
+  g_autoptr(GError) why = NULL;
+  if (step_meant(run, uuid, &why) || error_is(why, REASON_NOT_FOUND))
+    return unplug_all(run, uuid, err);
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
 bool step_runs_without_gpu(const StepOrder *o)
 {
   for (guint i = 0; o->vgpus && i < o->vgpus->len; i++)

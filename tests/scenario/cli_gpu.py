@@ -90,4 +90,61 @@ def a_desktop_whose_card_is_gone_is_not_shown_as_well():
         assert cards(sarang)[0]["name"] in status and "gone" in status, status
 
 
+@test
+def a_part_is_taken_out_of_a_running_desktop_and_plugged_in_again():
+    with Place() as sarang:
+        furnish(sarang)
+        first = claims(sarang)[0]
+        desktop = first["desktop"]
+        refused = sarang.type(f"desktop detach-gpu {desktop}")
+        assert refused.status != 0 and "nobody holds it" in refused.err, refused
+        sarang.ok(f"desktop maintain {desktop}")
+        sarang.command_host(f"sticky sarang-{desktop} on")
+        stays = sarang.type(f"desktop detach-gpu {desktop} --wait=60")
+        assert stays.status != 0 and "has not let go" in stays.err, stays
+        assert [v["name"] for v in claims(sarang) if v["desktop"] == desktop] == [first["name"]], claims(sarang)
+        sarang.command_host(f"sticky sarang-{desktop} off")
+        sarang.ok(f"desktop detach-gpu {desktop} --wait=60")
+        assert not [v for v in sarang.ok("vgpu list -o json").json() if v["desktop"] == desktop], "its claim is freed"
+        assert first["uuid"] not in made(sarang), made(sarang)
+        shown = sarang.ok(f"desktop show {desktop} -o json").json()
+        assert (shown["power"], shown["unplugged"]) == ("on", 1), shown
+        again = sarang.type(f"desktop detach-gpu {desktop}")
+        assert again.status != 0 and "to take out" in again.err, again
+        sarang.ok(f"desktop attach-gpu {desktop} --wait=60")
+        second = next(v for v in claims(sarang) if v["desktop"] == desktop)
+        assert second["name"] != first["name"] and second["uuid"] in made(sarang), (first, second)
+        # the definition follows: it starts with the part that it has now
+        sarang.ok(f"desktop destroy {desktop} --wait=60")
+        sarang.ok(f"desktop start {desktop} --wait=60")
+        assert [v["uuid"] for v in claims(sarang) if v["desktop"] == desktop] == [second["uuid"]], claims(sarang)
+        sarang.ok(f"desktop maintain {desktop}")
+        eventually(lambda: [v["clone"] for v in claims(sarang) if v["desktop"] == desktop] == [2], 40, "the next generation has a part of its own")
+
+
+@test
+def who_waits_takes_what_was_taken_out_and_a_screen_stays_in():
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.ok("pool change gpu --min 3 --max 3")
+        eventually(lambda: len(claims(sarang)) == 3, 40, "the card is full")
+        desktop = claims(sarang)[0]["desktop"]
+        sarang.ok(f"desktop maintain {desktop}")
+        sarang.ok("pool change gpu --min 2 --max 2")
+        sarang.ok("pool create late --template linux-cli --image linux --gpu-class hd --min 1 --max 1")
+        sarang.ok(f"desktop detach-gpu {desktop} --wait=60")
+        eventually(lambda: len(claims(sarang)) == 3, 40, "another one has it now")
+        full = sarang.type(f"desktop attach-gpu {desktop}")
+        assert full.status != 0 and "no graphics card" in full.err, full
+        assert sarang.ok(f"desktop show {desktop} -o json").json()["unplugged"] == 1
+        sarang.ok("pool delete late")
+        eventually(lambda: len(sarang.ok("vgpu list -o json").json()) == 2, 40, "it is free again")
+        sarang.ok("gpu-class change hd --display on")
+        sarang.ok(f"desktop attach-gpu {desktop} --wait=60")
+        refused = sarang.type(f"desktop detach-gpu {desktop}")
+        assert refused.status != 0 and "is its screen" in refused.err, refused
+        korean = sarang.type(f"desktop detach-gpu {desktop}", LANG="ko_KR.UTF-8")
+        assert "화면으로 쓰이고 있어" in korean.err, korean
+
+
 main()

@@ -402,6 +402,46 @@ static const char *why_held(Sim *s, const SimDomain *d, const SimPart *p)
   return world_domain_is_unknown(s, user) ? GPU_HELD_UNKNOWN : "device in use";
 }
 
+static void key_remove(char ***keys, const char *key)
+{
+  g_autoptr(GPtrArray) left = g_ptr_array_new();
+  g_auto(GStrv) old = *keys;
+  for (char **each = old; *each; each++)
+    if (strcmp(*each, key))
+      g_ptr_array_add(left, g_strdup(*each));
+  g_ptr_array_add(left, NULL);
+  *keys = (char **)g_memdup2(left->pdata, left->len * sizeof(char *));
+}
+
+static void key_add(char ***keys, const char *key)
+{
+  guint n = *keys ? g_strv_length(*keys) : 0;
+  *keys = g_renew(char *, *keys, n + 2);
+  (*keys)[n] = g_strdup(key);
+  (*keys)[n + 1] = NULL;
+}
+
+/* Into a guest that runs; while it comes in, the call may fail although it does. */
+static GError *plug_one(Sim *s, SimDomain *d, const Vgpu *v, const char *key)
+{
+  SimPart *p = part_of_host(s, d->host, key);
+  GError *err = NULL;
+  if (!p || !p->claim || user_of(s, d->host, p)) {
+    error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "plug", "host", v->host, "detail", p ? "device in use" : "no such device", NULL);
+    return err;
+  }
+  if (strcmp(p->claim, v->head.name))
+    broken(s, "no vGPU is taken from others", "%s is plugged in as %s, and is %s", key, v->head.name, p->claim);
+  if (fault(s, 150)) {
+    error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "plug", "host", v->host, "detail", "it may have come in", NULL);
+    if (chance(s, 500))
+      return err;
+  }
+  key_add(&d->gpus, key);
+  s->gpu_steps++;
+  return err;
+}
+
 /* NULL = it may start: its parts are there and nobody runs with them. */
 GError *gpus_start(Sim *s, SimDomain *d)
 {
@@ -421,6 +461,44 @@ GError *gpus_start(Sim *s, SimDomain *d)
   d->gpu_lost_us = 0;
   d->gpu_slipped = false;
   return NULL;
+}
+
+/* A guest may keep what it is asked to let go of; what left is told also where the next one stays. */
+GError *gpus_unplug(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  for (guint i = 0; i < o->vgpus->len; i++) {
+    const Vgpu *v = o->vgpus->pdata[i];
+    const char *key = v->uuid ? v->uuid : v->address;
+    bool in = d && d->power == POWER_ON && key && d->gpus && g_strv_contains((const char *const *)d->gpus, key);
+    GError *err = NULL;
+    if (in && fault(s, 250)) {
+      error_set(&err, REASON_DEVICE_STAYS, "domain", d->desktop, "name", v->head.name, "detail", "", NULL);
+      return err;
+    }
+    if (in)
+      key_remove(&d->gpus, key);
+    if (in && !*d->gpus) { /* what was lost under it is no longer in it */
+      d->gpu_lost_us = 0;
+      d->gpu_slipped = false;
+    }
+    s->gpu_steps += in;
+    step_result_add_vgpu(r, v);
+  }
+  return NULL;
+}
+
+GError *gpus_plug(Sim *s, const StepOrder *o, SimDomain *d)
+{
+  GError *err = NULL;
+  for (guint i = 0; i < o->vgpus->len && !err; i++) {
+    const Vgpu *v = o->vgpus->pdata[i];
+    const char *key = v->uuid ? v->uuid : v->address;
+    if (!d || d->power != POWER_ON)
+      error_set(&err, REASON_DOMAIN_STATE, "what", "plug a device into", "domain", o->desktop->head.name, "state", "off", NULL);
+    else if (!d->gpus || !g_strv_contains((const char *const *)d->gpus, key))
+      err = plug_one(s, d, v, key);
+  }
+  return err;
 }
 
 /* The host announces it, most times, to a controller that listens. */
@@ -626,8 +704,20 @@ static void check_shown(Sim *s, const SimDomain *domain)
            desktop_state_name(d->state), power_state_name(d->power), (int)((s->now_us - domain->gpu_lost_us) / SECOND_US));
 }
 
+/* What an operator took out is put back by the next generation: nobody gets a floating desktop without it. */
+static void check_whole(Sim *s)
+{
+  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_DESKTOP);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = LIVE(s, Desktop, DESKTOP, names->pdata[i]);
+    if (d->unplugged && d->state == DESKTOP_AVAILABLE && !d->owner)
+      broken(s, "a desktop that is given has its GPU", "%s is available, and slots %x are out", d->head.name, (unsigned)d->unplugged);
+  }
+}
+
 void gpus_check(Sim *s)
 {
+  check_whole(s);
   int units[2 * HOSTS] = { 0 };
   g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
   for (guint i = 0; i < names->len; i++) {

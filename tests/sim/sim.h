@@ -192,6 +192,8 @@ void gpus_mend(Sim *s);
 /* Parts that a restored store does not know, and that have no mark, are removed by hand. */
 void gpus_sweep(Sim *s);
 GError *gpus_do(Sim *s, const StepOrder *order, StepResult *result);
+GError *gpus_plug(Sim *s, const StepOrder *o, SimDomain *d);
+GError *gpus_unplug(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r);
 void gpus_define(SimDomain *d, const StepOrder *order);
 bool gpus_runs_without(const StepOrder *o);
 GError *gpus_start(Sim *s, SimDomain *d);

@@ -100,6 +100,26 @@ static void release_some(Sim *s)
       order(s, API_DESKTOP_RELEASE, names->pdata[i], "{'reason':'a guest that lies'}");
 }
 
+static void attach_again(Sim *s, void *name)
+{
+  if (!s->quiet && STORED(s, Desktop, DESKTOP, (const char *)name))
+    order(s, API_DESKTOP_ATTACH_GPU, name, NULL);
+}
+
+/* Out of what somebody works with, and in again: soon, as others wait for what was freed. */
+static void plug_some(Sim *s)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_DESKTOP]);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = STORED(s, Desktop, DESKTOP, names->pdata[i]);
+    if (!d->gpus || d->power != POWER_ON || !chance(s, 60))
+      continue;
+    order(s, API_DESKTOP_DETACH_GPU, names->pdata[i], NULL);
+    for (int tries = 0; tries < 3; tries++)
+      sim_after(s, chance_ms(s, 100, 4000), attach_again, (void *)g_intern_string(names->pdata[i]));
+  }
+}
+
 /* In haste desktops come and go all the time, and claims with them. */
 static void desktops_churn(Sim *s, void *unused)
 {
@@ -126,6 +146,8 @@ static void staff_act(Sim *s, void *unused)
   else
     some_order(s);
   release_some(s);
+  if (s->has_gpus)
+    plug_some(s);
   for (int i = 0; i < HOSTS; i++)
     if (chance(s, 200))
       host_fenced(s, s->hosts[i].name);

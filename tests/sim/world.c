@@ -393,6 +393,7 @@ static GError *do_reap(Sim *s, const StepOrder *o)
 
 GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
 {
+  GError *err;
   SimDomain *d = o->desktop && o->host ? world_domain_of(s, o->desktop->head.name, host_index(o->host->head.name)) : NULL;
   switch (o->kind) {
   case STEP_CLONE:
@@ -439,6 +440,12 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
   case STEP_GPU_DISCOVER:
   case STEP_GPU_REAP:
     return gpus_do(s, o, r);
+  case STEP_GPU_PLUG:
+    err = passed_on(d, o);
+    return err ? err : gpus_plug(s, o, d);
+  case STEP_GPU_UNPLUG:
+    err = passed_on(d, o);
+    return err ? err : gpus_unplug(s, o, d, r);
   case STEP_SCREENSHOT:
   case STEP_IMPORT:
   case STEP_DELETE_IMAGE:

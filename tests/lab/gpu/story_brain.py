@@ -25,6 +25,15 @@ KEPT = "f2f2f2f2-0000-4000-8000-000000000001"  # others' too, and defined to com
 BARS = [bytes.fromhex(c) for c in ("ffffff", "ffff00", "00ffff", "00ff00", "ff00ff", "ff0000", "0000ff", "202020")]
 
 
+def refused(sarang, why, *words):
+    try:
+        sarang(*words)
+    except Failure as e:
+        require(why in str(e), f"\"{why}\" is not in {e}")
+        return
+    raise Failure(f"{words} was not refused")
+
+
 def claims(sarang, **wanted):
     return sarang.list("vgpu", **wanted)
 
@@ -149,6 +158,8 @@ def screens(s, host, sarang):
             console.settimeout(60)
             width, height, _ = rfb.login(console)
             until(lambda: bars(rfb.picture(console, width, height)) == BARS, "the guest's bars", 60)
+    with s.check("what is its screen cannot be taken out, and the refusal says why"):
+        refused(sarang, "is its screen", "desktop", "detach-gpu", desktop)
     with s.check("the session ends: a guest that cannot prove its reset goes with its part, and another desktop gets one"):
         sarang("session", "end", session["name"])
         until(lambda: not sarang.list("desktop", name=desktop) and not claims(sarang, desktop=desktop), "it is gone, and its claim", 120)
@@ -156,6 +167,39 @@ def screens(s, host, sarang):
         equal([v["type"] for v in claims(sarang, state="attached", desktop=other)], [SCREEN], "what the other has")
         sarang("pool", "delete", "seat")
         until(lambda: not claims(sarang, desktop=other), "its claim ends", 120)
+
+
+def unplugged(s, host, sarang):
+    with s.check("a part is taken out of a desktop that runs: its guest lets go of it, and the card has it back"):
+        desktop = sarang.list("desktop", pool="cad", state="available")[0]["name"]
+        claim, domain = claims(sarang, desktop=desktop)[0], f"sarang-{desktop}"
+        sarang("desktop", "maintain", desktop)
+        sarang.wait_count("desktop", 1, pool="cad", state="available", seconds=240)  # another one in its place
+        used = one_card(sarang)["used"]
+        sarang("desktop", "detach-gpu", desktop, "--wait=120")
+        equal(claims(sarang, desktop=desktop), [], "claims of the desktop")
+        require(claim["uuid"] not in host.mdevs(), f"the host still has {claim['uuid']}")
+        for which in ("", " --inactive"):
+            require("hostdev" not in host.on(f"virsh -q dumpxml{which} {domain}"), f"the domain still has it ({which or 'running'})")
+        until(lambda: one_card(sarang)["used"] == used - 1, "the card says so", 30)
+        equal(sarang.show("desktop", desktop)["power"], "on", "its power")
+    with s.check("another one is plugged in while it runs, and it starts with that one after it was off"):
+        sarang("desktop", "attach-gpu", desktop, "--wait=120")
+        second = claims(sarang, state="attached", desktop=desktop)[0]
+        require(second["uuid"] != claim["uuid"] and second["uuid"] in host.mdevs(), f"{second} on {host.mdevs()}")
+        for which in ("", " --inactive"):
+            require(second["uuid"] in host.on(f"virsh -q dumpxml{which} {domain}"), f"the domain has none ({which or 'running'})")
+        sarang("desktop", "destroy", desktop, "--wait=60")
+        sarang("desktop", "start", desktop, "--wait=120")
+        require(second["uuid"] in host.on(f"virsh -q dumpxml {domain}"), "it was started without")
+    with s.check("once more, and libvirtd is killed while the guest is asked: it goes on, and nothing is left behind"):
+        host.libvirtd_dies()
+        sarang("desktop", "detach-gpu", desktop, "--wait=200")
+        equal(claims(sarang, desktop=desktop), [], "claims of the desktop")
+        until(lambda: second["uuid"] not in host.mdevs(), "the host has it no more", 60)
+        sarang("desktop", "retire", desktop)
+        until(lambda: not sarang.list("desktop", name=desktop), "it is gone", 120)
+        sarang.wait_count("desktop", 1, pool="cad", state="available", seconds=240)
 
 
 def killed(s, host, sarang):
@@ -211,6 +255,7 @@ def story(s):
             freed(s, host, sarang, others)
             for uuid in others[1:]:
                 host.mdev_removed(uuid)
+            unplugged(s, host, sarang)
             screens(s, host, sarang)
             killed(s, host, sarang)
             rebooted(s, host, sarang)
