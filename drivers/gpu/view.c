@@ -102,10 +102,11 @@ bool gpu_address_of_node(const char *node, char ret_address[GPU_ADDRESS_BYTES])
 /* ── what a host's files tell ───────────────────────────────────────────── */
 
 /* Lines "ADDRESS KEY VALUE" about each display controller (class 03) and processing accelerator (12), by the shell's own means:
- * a process only for a link. https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/PCI/pci-iov-howto.html; the
+ * a process only for a link to nowhere. https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/PCI/pci-iov-howto.html; the
  * nvidia/ files: https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ (vendor-specific VFIO framework). */
 static const char files_script[] =
-  "cd \"${SARANG_ROOT}/sys/bus/pci/devices\" 2>/dev/null || exit 0\n"
+  "cd -P \"${SARANG_ROOT}/sys/bus/pci/devices\" 2>/dev/null || exit 0\n"
+  "top=$PWD\n"
   "for d in *; do\n"
   "  read -r c 2>/dev/null < \"$d/class\" || continue\n"
   "  case $c in 0x03*|0x12*) ;; *) continue ;; esac\n"
@@ -114,7 +115,9 @@ static const char files_script[] =
   "    if [ -r \"$d/$f\" ] && read -r v 2>/dev/null < \"$d/$f\"; then printf '%s %s %.200s\\n' \"$d\" \"$f\" \"$v\"; fi\n"
   "  done\n"
   "  for f in driver physfn iommu_group; do\n"
-  "    if [ -L \"$d/$f\" ]; then l=$(readlink \"$d/$f\") && printf '%s %s %.200s\\n' \"$d\" \"$f\" \"${l##*/}\"; fi\n"
+  "    [ -L \"$d/$f\" ] || continue\n"
+  "    if cd -P \"$d/$f\" 2>/dev/null; then l=$PWD; cd \"$top\"; else l=$(readlink \"$d/$f\") || continue; fi\n"
+  "    printf '%s %s %.200s\\n' \"$d\" \"$f\" \"${l##*/}\"\n"
   "  done\n"
   "  if [ -r \"$d/nvidia/creatable_vgpu_types\" ]; then\n"
   "    printf '%s creatable\\n' \"$d\"\n"
