@@ -3,16 +3,21 @@
 #include <arpa/inet.h>
 #include <string.h>
 
+#include "core/rate.h"
+
 /* What is counted for one key: hash of "a ADDRESS" and "u USER" for strangers, "k USER ADDRESS" for a known pair. */
 typedef struct {
   char *key;
   int wrong;
   int64_t seen_us;
   int64_t free_us; /* when the next try may be made */
+  int64_t full_us; /* of a known pair: the tries taken, right ones too, as rate_take answers */
   GList link;      /* in order of the last counted try: newest first */
 } Entry;
 
 enum { FORGET_AFTER_S = 3600 };
+
+static const Rate tries = { THROTTLE_TRIES_BURST, THROTTLE_TRIES_PER_MINUTE };
 
 struct Throttle {
   GMutex mutex;
@@ -69,7 +74,8 @@ static Entry *entry_take(Throttle *t, const char *key)
 
 static int wait_s(const Entry *e, int64_t now_us)
 {
-  return e && e->free_us > now_us ? (int)((e->free_us - now_us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC) : 0;
+  int64_t wait_us = e ? MAX(e->free_us - now_us, rate_wait_us(&tries, e->full_us, now_us)) : 0;
+  return wait_us > 0 ? (int)((wait_us + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC) : 0;
 }
 
 static void count_wrong(Entry *e, int max_s, int64_t now_us)
@@ -131,8 +137,11 @@ int throttle_try(Throttle *t, const char *user, const char *address, int64_t now
   bool known = entry_find(t, keys.pair);
   int seconds = known ? wait_s(entry_find(t, keys.pair), now_us)
                       : MAX(wait_s(entry_find(t, keys.place), now_us), wait_s(entry_find(t, keys.person), now_us));
-  if (!seconds && known)
-    count_wrong(entry_take(t, keys.pair), THROTTLE_USER_MAX_S, now_us);
+  if (!seconds && known) {
+    Entry *pair = entry_take(t, keys.pair);
+    count_wrong(pair, THROTTLE_USER_MAX_S, now_us);
+    pair->full_us = rate_take(&tries, pair->full_us, now_us);
+  }
   if (!seconds && !known) {
     count_wrong(entry_take(t, keys.place), THROTTLE_ADDRESS_MAX_S, now_us);
     count_wrong(entry_take(t, keys.person), THROTTLE_USER_MAX_S, now_us);

@@ -87,6 +87,24 @@ static void a_known_place_cannot_guess_for_ever(void **state)
   assert_int_equal(guess(t, "alice", "192.0.2.1", 20), 1);
 }
 
+/* Each costs a hash, right or wrong: who logs in for ever leaves room for others. */
+static void right_passwords_have_a_measure_too(void **state)
+{
+  Throttle *t = *state;
+  assert_int_equal(throttle_try(t, "alice", "192.0.2.1", now), 0);
+  throttle_right(t, "alice", "192.0.2.1");
+  int taken = 0;
+  for (int i = 0; i < 600; i++, now += S / 10) {
+    if (throttle_try(t, "alice", "192.0.2.1", now))
+      continue;
+    throttle_right(t, "alice", "192.0.2.1");
+    taken++;
+  }
+  assert_int_equal(taken, THROTTLE_TRIES_BURST + THROTTLE_TRIES_PER_MINUTE - 1); /* the minute's last is due as it ends */
+  assert_true(throttle_try(t, "alice", "192.0.2.1", now - S) > 0);
+  assert_int_equal(throttle_try(t, "bob", "192.0.2.1", now), 0);
+}
+
 static void one_own_account_buys_no_free_guesses(void **state)
 {
   Throttle *t = *state;
@@ -188,6 +206,7 @@ int main(void)
     cmocka_unit_test_setup_teardown(a_crowd_of_addresses_is_slowed_down_for_one_user, set_up, tear_down),
     cmocka_unit_test_setup_teardown(a_known_place_is_not_locked_out, set_up, tear_down),
     cmocka_unit_test_setup_teardown(a_known_place_cannot_guess_for_ever, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(right_passwords_have_a_measure_too, set_up, tear_down),
     cmocka_unit_test_setup_teardown(one_own_account_buys_no_free_guesses, set_up, tear_down),
     cmocka_unit_test_setup_teardown(an_ipv6_network_is_one_place, set_up, tear_down),
     cmocka_unit_test_setup_teardown(an_hour_of_peace_is_forgiven, set_up, tear_down),
