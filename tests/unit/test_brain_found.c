@@ -98,8 +98,8 @@ static void room_that_another_pool_left_was_not_looked_at(void **state)
 }
 
 /* Its cards' files are reached by a key that lies on the controller, or on the controller itself: neither is for callers from elsewhere to name. */
-/* A card of a back end that takes files of its host, as a look tells it. */
-static void look_answered(World *w, bool with_files)
+/* What the next look at the host's cards tells: card, owned by the look; NULL = that there was no way to the host's files. */
+static void look_tells(World *w, GpuCard *card)
 {
   w->hold = true;
   world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'starts':4}"); /* which has it looked at */
@@ -111,13 +111,19 @@ static void look_answered(World *w, bool with_files)
   StepResult *result = step_result_new(look);
   result->cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
   result->looked_us = ++w->now_us;
-  result->without_files = !with_files;
-  if (with_files)
-    g_ptr_array_add(result->cards, gpu_card_new("0000:65:00.0", GPU_VENDOR_VF));
+  result->without_files = !card;
+  if (card)
+    g_ptr_array_add(result->cards, card);
   brain_result(w->brain, result, w->now_us);
   step_order_free(look);
   w->hold = false;
   world_settle(w);
+}
+
+/* A card of a back end that takes files of its host, as a look tells it. */
+static void look_answered(World *w, bool with_files)
+{
+  look_tells(w, with_files ? gpu_card_new("0000:65:00.0", GPU_VENDOR_VF) : NULL);
 }
 
 static const Gpu *only_card(World *w)
@@ -143,6 +149,46 @@ static void a_card_was_gone_when_its_host_lost_its_ssh_address(void **state)
   const Answer *a = world_ask(w, API_GPU_REMOVE, NULL, only_card(w)->head.name, NULL); /* nobody has anything of it */
   assert_null(a->error);
   world_free(w);
+}
+
+/* With places for two parts of a type, a part at start if that is one. */
+static GpuCard *card_with_places(const char *function, int start)
+{
+  GpuCard *card = gpu_card_new("0000:65:00.0", GPU_MIG);
+  GpuType *type = gpu_card_add_type(card, "1g.5gb");
+  type->size = type->free = 1;
+  type->max = 2;
+  int place = start ? 0 : 2;
+  g_array_append_val(type->starts, place);
+  if (start < 0) {
+    gpu_card_add_function(card, function);
+    return card;
+  }
+  GpuPart *part = gpu_card_add_part(card, "1g.5gb");
+  g_strlcpy(part->address, function, sizeof part->address);
+  part->start = start;
+  return card;
+}
+
+/* Another was quicker: the function is the claimed one, of the claimed type, and what stands behind it is not ours. */
+static void a_part_at_another_place_was_taken_for_ours(void **state)
+{
+  static const struct { int start, foreign; } rows[] = { { 0, 0 }, { 2, 1 } };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    World *w = world_new();
+    world_furnish(w, 0, 0, 1);
+    look_tells(w, card_with_places("0000:65:00.4", -1));
+    assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['1g.5gb']}")->error);
+    w->hold = true; /* the claim stands, and nothing was made */
+    assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
+    g_autoptr(GPtrArray) claims = brain_names(w->brain, NOUN_VGPU);
+    assert_int_equal(claims->len, 1);
+    assert_int_equal(WORLD_GET(w, Vgpu, VGPU, claims->pdata[0])->start, 0);
+    assert_string_equal(WORLD_GET(w, Vgpu, VGPU, claims->pdata[0])->address, "0000:65:00.4");
+    look_tells(w, card_with_places("0000:65:00.4", rows[i].start));
+    assert_int_equal(only_card(w)->foreign_parts, rows[i].foreign);
+    world_free(w);
+  }
 }
 
 static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
@@ -564,6 +610,7 @@ int main(void)
     cmocka_unit_test(a_picture_was_of_the_next_persons_screen),
     cmocka_unit_test(cards_that_changed_were_seen_with_the_next_poll),
     cmocka_unit_test(a_card_was_gone_when_its_host_lost_its_ssh_address),
+    cmocka_unit_test(a_part_at_another_place_was_taken_for_ours),
     cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
     cmocka_unit_test(room_that_another_pool_left_was_not_looked_at),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
