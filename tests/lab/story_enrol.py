@@ -45,10 +45,13 @@ def check_refusals(s, lab, sarang):
         with s.check(f"{name} with {uri} is refused"):
             with refused(words, status=2):
                 sarang("host", "add", name, uri=uri)
+    with s.check("a host by its name, whose screens nobody knows the way to, is refused"):
+        with refused("console-address", status=2):
+            sarang("host", "add", "host3", uri=sarang.uri("host2"))
     with s.check("a host that does not answer is added, and says why it is not up"):
         lab.script("host-off", "host2")
         sarang("host", "remove", "host2")
-        sarang("host", "add", "host2", uri=sarang.uri("host2"))
+        sarang("host", "add", "host2", uri=sarang.uri("host2"), console_address=lab.address("host2"))
         host = sarang.wait("host", "host2", state="unreachable")
         require(host.get("error"), "it gives no reason")
     with s.check("it is up once it is powered on"):
