@@ -308,8 +308,7 @@ static void pool_end_waiting(Brain *b, const char *name)
 
 bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err)
 {
-  PoolUse use = state_pool_use(b->state, r->name);
-  int held = use.by_state[DESKTOP_ASSIGNED] + use.by_state[DESKTOP_USED] + use.owned;
+  int held = state_pool_use(b->state, r->name).held;
   if (held && !json_is_true(json_object_get(r->body, "force"))) {
     g_autofree char *n = g_strdup_printf("%d", held);
     return error_false(err, REASON_POOL_IN_USE, "pool", r->name, "held", n, NULL);

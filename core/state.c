@@ -190,7 +190,7 @@ static void desktop_index(State *state, Slot *slot, bool in)
   PoolIndex *p = pool_index(state, d->pool);
   p->use.total += one;
   p->use.by_state[d->state] += one;
-  p->use.owned += d->owner ? one : 0;
+  p->use.held += d->owner || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED ? one : 0;
   name_change(p->desktops, d->head.name, in);
   if (d->state == DESKTOP_AVAILABLE && !d->owner)
     queue_change(&p->available, slot, in);

@@ -168,7 +168,7 @@ def check_reseed(s, lab, sarang, steps):
     """An account that comes with the seed, in place of a desktop without one."""
     with s.check("a desktop whose accounts come with its seed", needed=True):
         sarang("session", "end", sarang.list("session", state="assigned")[0]["name"])
-        sarang("pool", "delete", "own")
+        sarang("pool", "delete", "own", "--force")
         sarang.wait_count("desktop", 0, seconds=120)
         sarang("pool", "create", "seeded", template="linux-cli", image="linux-cli", network="bridge:br0", memory_mib=256, personalise="seed",
                min=1, max=1)

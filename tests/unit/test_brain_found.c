@@ -551,6 +551,20 @@ static void a_drain_forgot_that_a_desktop_was_to_go(void **state)
   world_free(w);
 }
 
+/* "2 desktops are held by people", of a pool that had one. */
+static void a_desktop_with_an_owner_was_held_twice(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','kind':'dedicated','template':'linux','image':'linux','min':1,'max':1}");
+  assert_null(world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'own'}")->error);
+  const Answer *a = world_ask(w, API_POOL_DELETE, NULL, "own", NULL);
+  assert_true(error_is(a->error, REASON_POOL_IN_USE));
+  g_autofree char *text = error_text(a->error, LANG_EN);
+  assert_string_equal(text, "people hold desktops of pool \"own\": 1");
+  world_free(w);
+}
+
 static void lost_desktops_made_room_beyond_the_maximum(void **state)
 {
   World *w = world_new();
@@ -604,6 +618,7 @@ int main(void)
     cmocka_unit_test(an_older_host_could_call_itself_a_newer_one),
     cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),
     cmocka_unit_test(a_drain_forgot_that_a_desktop_was_to_go),
+    cmocka_unit_test(a_desktop_with_an_owner_was_held_twice),
     cmocka_unit_test(lost_desktops_made_room_beyond_the_maximum),
     cmocka_unit_test(what_min_and_spare_do_not_need_stayed_for_ever),
     cmocka_unit_test(a_console_was_opened_for_a_session_that_had_ended),
