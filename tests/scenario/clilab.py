@@ -105,6 +105,8 @@ class Place:
             if until and until.encode() in shown:
                 os.kill(pid, signal.SIGINT)
                 until = None
+        else:
+            os.kill(pid, signal.SIGKILL)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         os.close(fd)
         return Answer(status, shown.decode(), "")

@@ -415,6 +415,7 @@ def test(function):
 
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it, and so would all that is started here
     passed = failed = 0
     wanted = sys.argv[1:]
     for function in tests:
