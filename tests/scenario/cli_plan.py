@@ -114,6 +114,8 @@ def what_was_asked_for_is_played_on_other_fleets():
         lines = ["asked,pool,granted,ended,count", "2026-01-05T09:00:00Z,cad,2026-01-05T09:00:00Z,2026-01-05T17:00:00Z,6",
                  "2026-01-05T10:00:00Z,cad,2026-01-05T10:00:00Z,2026-01-05T18:00:00Z,6", "2026-01-05T18:00:00Z,cad,,,1"]
         (sarang.folder / "demand.csv").write_text("\n".join(lines), encoding="utf-8")
+        eventually(lambda: not sarang.ok("task list --state running -o json").json() and
+                   {d["state"] for d in sarang.ok("desktop list -o json").json()} == {"available"}, 30, "the desktop that was given back is ready")
         before = sarang.ok("event list --limit 1 -o json").json()
         told = sarang.ok("plan replay --csv demand.csv --add-hosts more.csv --svg use.svg").out
         assert "the fleet as it is" in told and "as it would be" in told and "h9" in told, told
