@@ -28,7 +28,6 @@ typedef struct {
   DoorKind kind;
   char *path;
   struct MHD_Daemon *daemon;
-  int quiet_fd;              /* the listening socket, once nobody accepts on it any more */
 } Door;
 
 /* A connection. deadline_us: by the monotonic clock, when it is cut unless what it was set for has come; 0 = never. Atomic. */

@@ -115,21 +115,18 @@ static bool door_open(Door *door, gid_t group, GError **err)
   return error_false(err, REASON_INTERNAL, "detail", "libmicrohttpd does not start", NULL);
 }
 
-/* The socket's path goes first, so that a new sarangd can take its place. */
+/* The socket's path goes first: a new sarangd can take its place, nobody else comes in, and who was just coming in is told that sarangd stops.
+   Not MHD_quiesce_daemon(): it and the library's own threads take the listening socket out of epoll at the same time, and who comes second aborts. */
 static void door_shut(Door *door)
 {
-  if (!door->daemon)
-    return;
-  unlink(door->path);
-  door->quiet_fd = MHD_quiesce_daemon(door->daemon);
+  if (door->daemon)
+    unlink(door->path);
 }
 
 static void door_close(Door *door)
 {
   if (door->daemon)
     MHD_stop_daemon(door->daemon);
-  if (door->daemon && door->quiet_fd >= 0)
-    close(door->quiet_fd); /* not before: its threads may still look at it */
   g_free(door->path);
 }
 

@@ -444,6 +444,33 @@ static void more_connections_than_allowed_wait(void **state)
   scene_free(small);
 }
 
+static int lowest_free_fd(void)
+{
+  int fd = dup(0);
+  close(fd);
+  return fd;
+}
+
+/* libmicrohttpd's threads may be anywhere between two connections when a server closes. */
+static void a_server_may_close_at_any_moment(void **state)
+{
+  static const char *const sets[] = { "http.connections=64", "http.threads=32", NULL };
+  int before = lowest_free_fd();
+  for (int round = 0; round < 40; round++) {
+    Scene *brief = scene_new(sets);
+    int fds[12];
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+      fds[i] = client_connect(brief->local);
+      client_send(fds[i], RAW(GET_HOSTS LINE("Host: x") LINE("")));
+    }
+    g_usleep(round * 50);
+    scene_free(brief);
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++)
+      close(fds[i]);
+  }
+  assert_int_equal(lowest_free_fd(), before);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -465,6 +492,7 @@ int main(void)
     cmocka_unit_test(a_small_body_of_a_refused_request_is_read_away),
     cmocka_unit_test(a_client_that_leaves_hurts_nobody),
     cmocka_unit_test(more_connections_than_allowed_wait),
+    cmocka_unit_test(a_server_may_close_at_any_moment),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
