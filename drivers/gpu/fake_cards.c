@@ -211,13 +211,13 @@ bool fake_cards_add(const char *dir, const char *address, const char *name, GErr
   return true;
 }
 
-static void folder_del(const char *path)
+void fake_tree_del(const char *path)
 {
   g_autoptr(GDir) folder = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
   const char *name;
   while (folder && (name = g_dir_read_name(folder))) {
     g_autofree char *below = g_build_filename(path, name, NULL);
-    folder_del(below);
+    fake_tree_del(below);
   }
   if (g_unlink(path))
     g_rmdir(path);
@@ -228,16 +228,16 @@ void fake_cards_lose(const char *dir, const char *address)
   g_auto(GStrv) functions = fake_functions(dir, address);
   for (char **name = functions; *name; name++) {
     g_autofree char *path = g_build_filename(dir, FAKE_PCI, *name, NULL);
-    folder_del(path);
+    fake_tree_del(path);
   }
   g_autofree char *path = g_build_filename(dir, FAKE_PCI, address, NULL);
-  folder_del(path);
+  fake_tree_del(path);
 }
 
 static void folder_empty(const char *dir, const char *below)
 {
   g_autofree char *path = g_build_filename(dir, below, NULL);
-  folder_del(path);
+  fake_tree_del(path);
 }
 
 void fake_cards_reboot(const char *dir)

@@ -15,6 +15,8 @@
  * rtx6000ada (the same), l40s (mixed sizes), flex170 and alderlake (SR-IOV, the second the host's own screen), a100 (MIG), w6800 (whole, with its
  * sound), console (whole, the host's own screen). */
 bool fake_cards_add(const char *dir, const char *address, const char *model, GError **err);
+/* A folder with all that is in it; a link is taken away, never followed. What is not there is no error. */
+void fake_tree_del(const char *path);
 /* The card leaves the bus. */
 void fake_cards_lose(const char *dir, const char *address);
 /* What a host's reboot leaves: no mediated device, no type on a function, no GPU instance, every function with its first driver. */

@@ -4,7 +4,7 @@ import json
 
 from clilab import Place
 from gatewaylab import main, test
-from sarangd_disk import Connection
+from sarangdlab import Connection
 
 
 def asked(sarang, token, method, path, body=None):

@@ -1,20 +1,17 @@
 #!/usr/bin/env python3
 """sarangd on a disk that fills up, or can only be read: what it acknowledged is there, what it refused is not, before and after a
 restart, and it goes on by itself when there is room again. The disk is a small tmpfs in a mount namespace of this story's own."""
-import grp
-import http.client
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
-BUILD = os.environ.get("B", "build/release")
-SLOW = float(os.environ.get("SLOW", "4" if "asan" in BUILD or "tsan" in BUILD else "1"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from sarangdlab import SLOW, Daemon, tell_all  # noqa: E402
+
 DISK_MIB = 8
 
 
@@ -28,63 +25,6 @@ def in_own_mounts():
         print("0 passed, 0 failed, 1 skipped")
         sys.exit(0)
     os.execvp(how[0], how + [sys.executable, os.path.abspath(__file__)])
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20 * SLOW)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Daemon:
-    def __init__(self, folder):
-        self.folder, self.socket, self.process, self.more = folder, os.path.join(folder, "s"), None, []
-
-    def start(self):
-        group = grp.getgrgid(os.getgid()).gr_name
-        options = {"state.directory": os.path.join(self.folder, "disk"), "http.socket": self.socket,
-                   "http.gateway_socket": os.path.join(self.folder, "g"), "http.group": group, "http.gateway_group": group}
-        words = [f"--set={key}={value}" for key, value in options.items()] + ["--set=" + one for one in self.more]
-        with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen([os.path.join(BUILD, "sarangd"), "--config=/dev/null", *words], stdout=log, stderr=log)
-        end = time.monotonic() + 20 * SLOW
-        while True:
-            try:
-                return self.ask("GET", "/status")
-            except OSError:
-                assert self.process.poll() is None, f"sarangd has ended: {self.words()}"
-                assert time.monotonic() < end, "sarangd does not answer"
-                time.sleep(0.02)
-
-    def words(self):
-        with open(os.path.join(self.folder, "log"), errors="replace") as log:
-            return " ".join(log.read().splitlines()[-3:])
-
-    def ask(self, method, path, body=None):
-        connection = Connection(self.socket)
-        connection.request(method, "/api/v1" + path, json.dumps(body) if body else None, {"Content-Type": "application/json"} if body else {})
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        return answer.status, json.loads(text) if text else None, answer.getheader("Retry-After")
-
-    def users(self):
-        status, answer, _ = self.ask("GET", "/users?limit=1000")
-        assert status == 200, answer
-        return {user["name"] for user in answer["items"]}
-
-    def store(self):
-        return self.ask("GET", "/status")[1]["store"]
-
-    def stop(self, number=signal.SIGKILL):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(number)
-            self.process.wait(timeout=30)
 
 
 class Story:
@@ -233,13 +173,6 @@ def tell(function):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def main():
-    in_own_mounts()
-    stories = [full, full_and_empty_again, started_on_a_full_disk, only_to_be_read, files_that_cannot_grow]
-    passed = sum(tell(function) for function in stories)
-    print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
-    sys.exit(passed != len(stories))
-
-
 if __name__ == "__main__":
-    main()
+    in_own_mounts()
+    tell_all([full, full_and_empty_again, started_on_a_full_disk, only_to_be_read, files_that_cannot_grow], tell)

@@ -3,13 +3,11 @@
 nobody else waits. What only ends something is taken at any pace."""
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sarangd_disk import Connection, Daemon  # noqa: E402
+from sarangdlab import Connection, tell_all  # noqa: E402
 
 PASSWORD = "a long enough password"
 
@@ -110,29 +108,5 @@ def the_configuration_says_how_fast(daemon):
         assert wanted == 150 or ("staff_" in answer["fix"]) == (role == "operator"), answer
 
 
-def tell(function):
-    folder, began = tempfile.mkdtemp(prefix="sarang-paces-"), time.monotonic()
-    daemon = Daemon(folder)
-    os.mkdir(os.path.join(folder, "disk"), 0o700)
-    try:
-        daemon.start()
-        function(daemon)
-        print(f"ok    {time.monotonic() - began:5.1f}s {function.__name__}", flush=True)
-        return True
-    except Exception as why:
-        print(f"FAIL  {time.monotonic() - began:5.1f}s {function.__name__}: {why!r} {daemon.words()}", flush=True)
-        return False
-    finally:
-        daemon.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def main():
-    stories = [a_loop_is_stopped, a_refusal_costs_nothing, the_same_again_is_no_change, the_configuration_says_how_fast]
-    passed = sum(tell(function) for function in stories)
-    print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
-    sys.exit(passed != len(stories))
-
-
 if __name__ == "__main__":
-    main()
+    tell_all([a_loop_is_stopped, a_refusal_costs_nothing, the_same_again_is_no_change, the_configuration_says_how_fast])

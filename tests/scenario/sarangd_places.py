@@ -4,13 +4,11 @@ elsewhere, be it by a link, no backup written elsewhere, and no host added that 
 import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sarangd_disk import SLOW, Connection, Daemon  # noqa: E402
+from sarangdlab import SLOW, Connection, tell_all  # noqa: E402
 
 
 class Ada:
@@ -184,30 +182,5 @@ def places_that_hold_the_store(daemon):
             raise AssertionError("it started with " + more)
 
 
-def tell(function):
-    folder, began = tempfile.mkdtemp(prefix="sarang-places-"), time.monotonic()
-    daemon = Daemon(folder)
-    os.mkdir(os.path.join(folder, "disk"), 0o700)
-    try:
-        daemon.start()
-        function(daemon)
-        print(f"ok    {time.monotonic() - began:5.1f}s {function.__name__}", flush=True)
-        return True
-    except Exception as why:
-        print(f"FAIL  {time.monotonic() - began:5.1f}s {function.__name__}: {why!r} {daemon.words()}", flush=True)
-        return False
-    finally:
-        daemon.stop()
-        subprocess.run(["chattr", "-R", "-i", folder], stderr=subprocess.DEVNULL, check=False)  # images cannot be deleted else
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def main():
-    stories = [images, hosts, storages, storages_that_are_away, backups, places_that_hold_the_store]
-    passed = sum(tell(function) for function in stories)
-    print(f"{passed} passed, {len(stories) - passed} failed, 0 skipped")
-    sys.exit(passed != len(stories))
-
-
 if __name__ == "__main__":
-    main()
+    tell_all([images, hosts, storages, storages_that_are_away, backups, places_that_hold_the_store])

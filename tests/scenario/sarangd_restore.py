@@ -1,15 +1,12 @@
 #!/usr/bin/env python3
 """A backup put back brings back what was revoked since: the command says so, and ends it where it is told to."""
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from sarangd_disk import BUILD, Daemon  # noqa: E402
+from sarangdlab import BUILD, tell_all  # noqa: E402
 
 
 def restore(daemon, backup, *more):
@@ -50,23 +47,5 @@ def a_revoked_token_comes_back_or_not(daemon):
     assert daemon.ask("POST", "/users", {"name": "minsu"})[0] == 201, "the store does not go on"
 
 
-def main():
-    folder = tempfile.mkdtemp(prefix="sarang-restore-")
-    daemon, began, passed = Daemon(folder), time.monotonic(), 0
-    os.mkdir(os.path.join(folder, "disk"), 0o700)
-    try:
-        daemon.start()
-        a_revoked_token_comes_back_or_not(daemon)
-        passed = 1
-        print(f"ok    {time.monotonic() - began:5.1f}s a_revoked_token_comes_back_or_not")
-    except Exception as why:
-        print(f"FAIL  {time.monotonic() - began:5.1f}s a_revoked_token_comes_back_or_not: {why!r}")
-    finally:
-        daemon.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-    print(f"{passed} passed, {1 - passed} failed, 0 skipped")
-    sys.exit(1 - passed)
-
-
 if __name__ == "__main__":
-    main()
+    tell_all([a_revoked_token_comes_back_or_not])

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/ledger.h"
+
 static void random_bytes(void *data, uint8_t *bytes, size_t n)
 {
   World *w = data;
@@ -218,6 +220,41 @@ void world_furnish(World *w, int min, int spare, int max)
   must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'minsu'}"));
   g_autofree char *pool = g_strdup_printf("{'name':'cad','template':'linux','image':'linux','min':%d,'spare':%d,'max':%d}", min, spare, max);
   must(world_ask(w, API_POOL_CREATE, NULL, NULL, pool));
+}
+
+void world_host_answers(World *w, const char *name, const char *virt_type)
+{
+  Observation *o = observation_new(SAW_HOST, name);
+  o->hostname = g_strdup(name);
+  o->virt_type = g_strdup(virt_type);
+  o->cpus = 4;
+  o->memory_mib = 16384;
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+}
+
+void world_host_add(World *w, const char *name, const char *fields)
+{
+  g_autofree char *body = g_strdup_printf("{'name':'%s','uri':'fake:%s'%s}", name, name, fields);
+  must(world_ask(w, API_HOST_ADD, NULL, NULL, body));
+  world_host_answers(w, name, "kvm");
+}
+
+World *world_of_three(const char *a, const char *b, const char *c)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  must(world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL));
+  world_host_add(w, "a", a);
+  world_host_add(w, "b", b);
+  world_host_add(w, "c", c);
+  return w;
+}
+
+void world_same_fleet(World *w)
+{
+  g_autofree char *kept = ledger_text(w->brain, false), *anew = ledger_text(w->brain, true);
+  g_assert_cmpstr(kept, ==, anew);
 }
 
 int world_count(World *w, Noun noun, int state)

@@ -38,6 +38,15 @@ void world_free(World *world);
 /* A host, a storage, an image and a template, all ready; and a pool with these sizes. */
 void world_furnish(World *world, int min, int spare, int max);
 
+/* A host is looked at, and is of that kind. */
+void world_host_answers(World *world, const char *name, const char *virt_type);
+/* One more host of 4 CPUs and 16 GiB, looked at; fields is more of its JSON, beginning with a comma, or "". */
+void world_host_add(World *world, const char *name, const char *fields);
+/* A furnished world without desktops whose h1 takes none: they can be on a, b and c, with those fields. */
+World *world_of_three(const char *a, const char *b, const char *c);
+/* The fleet that the brain keeps is the one it would make anew. */
+void world_same_fleet(World *world);
+
 /* Asks as root at the controller, or over the network as user where it is not NULL; body is JSON with single quotes. The answer is world->last. */
 const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char *name, const char *body);
 /* Takes what the brain put out, answers its orders, until nothing comes any more. */

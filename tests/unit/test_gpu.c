@@ -472,18 +472,6 @@ static void lost_card_is_gone(void **state)
 
 /* ── the run ────────────────────────────────────────────────────────────── */
 
-static void tree_del(const char *path)
-{
-  g_autoptr(GDir) folder = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-  const char *name;
-  while (folder && (name = g_dir_read_name(folder))) {
-    g_autofree char *below = g_build_filename(path, name, NULL);
-    tree_del(below);
-  }
-  if (g_unlink(path))
-    g_rmdir(path);
-}
-
 static const struct { const char *model, *address; GpuBackend backend; const char *type; int most; } card_rows[] = {
   { "mdpy", "0000:08:00.0", GPU_MDEV, "vgpu_mdpy-hd", 4 },
   { "mbochs", "0000:0a:00.0", GPU_MDEV, "vgpu_mbochs-large", 4 },
@@ -521,7 +509,7 @@ int main(void)
   }
   failed += cmocka_run_group_tests(tests, NULL, NULL);
   fake_forget();
-  tree_del(dir);
+  fake_tree_del(dir);
   g_free(dir);
   return failed;
 }

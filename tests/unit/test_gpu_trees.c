@@ -117,18 +117,6 @@ static void types_are_as_recorded(void **state)
   }
 }
 
-static void tree_del(const char *path)
-{
-  g_autoptr(GDir) folder = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
-  const char *name;
-  while (folder && (name = g_dir_read_name(folder))) {
-    g_autofree char *below = g_build_filename(path, name, NULL);
-    tree_del(below);
-  }
-  if (g_unlink(path))
-    g_rmdir(path);
-}
-
 static int layout_run(const Layout *layout)
 {
   const struct CMUnitTest tests[] = { cmocka_unit_test(card_is_read_as_the_host_has_it), cmocka_unit_test(types_are_as_recorded) };
@@ -142,7 +130,7 @@ static int layout_run(const Layout *layout)
   failed += failed ? 0 : gpu_contract_run(&contract);
   failed += failed ? 0 : cmocka_run_group_tests_name(layout->tree, tests, NULL, NULL); /* what was made and released leaves the host as it was */
   fake_forget();
-  tree_del(dir);
+  fake_tree_del(dir);
   g_clear_pointer(&dir, g_free);
   return failed;
 }

@@ -9,28 +9,11 @@
 #include "core/ledger.h"
 #include "tests/unit/brain_world.h"
 
-static void host_add(World *w, const char *name, const char *fields)
-{
-  g_autofree char *body = g_strdup_printf("{'name':'%s','uri':'fake:%s'%s}", name, name, fields);
-  assert_int_equal(world_ask(w, API_HOST_ADD, NULL, NULL, body)->status, 201);
-  Observation *o = observation_new(SAW_HOST, name);
-  o->hostname = g_strdup(name);
-  o->cpus = 4;
-  o->memory_mib = 16384;
-  brain_observe(w->brain, o, w->now_us);
-  world_settle(w);
-}
-
-/* h1 of the furnished world takes nothing; a, b and c are alike but for what is said here. */
+/* Alike but for what is said here. */
 static World *three_hosts(void)
 {
-  World *w = world_new();
-  world_furnish(w, 0, 0, 0);
-  world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
-  host_add(w, "a", ",'labels':['ssd','rack-1'],'cpu_overcommit_pct':200");
-  host_add(w, "b", ",'labels':['rack-1'],'cpu_overcommit_pct':200");
-  host_add(w, "c", ",'labels':['rack-2'],'cpu_overcommit_pct':200");
-  return w;
+  return world_of_three(",'labels':['ssd','rack-1'],'cpu_overcommit_pct':200", ",'labels':['rack-1'],'cpu_overcommit_pct':200",
+                        ",'labels':['rack-2'],'cpu_overcommit_pct':200");
 }
 
 static int on_host(World *w, const char *host)
@@ -40,12 +23,6 @@ static int on_host(World *w, const char *host)
   for (guint i = 0; i < names->len; i++)
     n += !strcmp(WORLD_GET(w, Desktop, DESKTOP, names->pdata[i])->host, host);
   return n;
-}
-
-static void same_fleet(World *w)
-{
-  g_autofree char *kept = ledger_text(w->brain, false), *anew = ledger_text(w->brain, true);
-  assert_string_equal(kept, anew);
 }
 
 static const struct {
@@ -81,7 +58,7 @@ static void a_pool_s_fields_say_where_its_desktops_go(void **state)
     const char *error = WORLD_GET(w, Pool, POOL, "p")->error;
     if (rows[i].told ? !error || !strstr(error, rows[i].told) : error != NULL)
       fail_msg("%s: %s", rows[i].why, error);
-    same_fleet(w);
+    world_same_fleet(w);
     world_free(w);
   }
 }
@@ -93,7 +70,7 @@ static void packed_desktops_share_a_host(void **state)
             "{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':1024,'policy':'pack','min':5,'max':5}");
   int most = MAX(MAX(on_host(w, "a"), on_host(w, "b")), on_host(w, "c"));
   assert_int_equal(most, 5);
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -116,7 +93,7 @@ static void what_a_host_keeps_for_itself_is_not_handed_out(void **state)
   world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':1024,'min':4,'max':4}");
   assert_int_equal(on_host(w, "a"), 4);
   world_ask(w, API_HOST_CHANGE, NULL, "b", "{'cpu_reserve':0}");
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -124,17 +101,17 @@ static void hosts_come_and_go_and_the_fleet_with_them(void **state)
 {
   World *w = three_hosts();
   world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':1024,'min':6,'max':9}");
-  same_fleet(w);
-  host_add(w, "d", "");
+  world_same_fleet(w);
+  world_host_add(w, "d", "");
   world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':9}");
   assert_true(on_host(w, "d") > 0);
-  same_fleet(w);
+  world_same_fleet(w);
   world_ask(w, API_HOST_REMOVE, NULL, "h1", NULL);
   world_ask(w, API_HOST_DRAIN, NULL, "a", NULL);
   world_pass(w, 60);
-  same_fleet(w);
+  world_same_fleet(w);
   world_ask(w, API_POOL_CHANGE, NULL, "p", "{'group':'lic','group_rule':'together'}");
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -208,7 +185,7 @@ static void a_refusal_is_short_and_names_hosts_to_staff_alone(void **state)
   World *w = three_hosts();
   for (int i = 0; i < 196; i++) {
     g_autofree char *name = g_strdup_printf("secret-%d", i), *label = g_strdup_printf(",'labels':['%s','only-%d']", i % 7 ? "x" : "ssd", i);
-    host_add(w, name, label);
+    world_host_add(w, name, label);
   }
   world_ask(w, API_POOL_CREATE, NULL, NULL,
             "{'name':'p','template':'linux','image':'linux','labels':['ssd'],'vcpus':9,'memory_mib':20000,'min':0,'max':9}");

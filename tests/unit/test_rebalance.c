@@ -6,38 +6,10 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "core/ledger.h"
 #include "tests/unit/brain_world.h"
 
-static void host_answers(World *w, const char *name, const char *virt_type)
-{
-  Observation *o = observation_new(SAW_HOST, name);
-  o->hostname = g_strdup(name);
-  o->virt_type = g_strdup(virt_type);
-  o->cpus = 2;
-  o->memory_mib = 16384;
-  brain_observe(w->brain, o, w->now_us);
-  world_settle(w);
-}
-
-static void host_add(World *w, const char *name, const char *fields)
-{
-  g_autofree char *body = g_strdup_printf("{'name':'%s','uri':'fake:%s','vcpus':8%s}", name, name, fields);
-  assert_int_equal(world_ask(w, API_HOST_ADD, NULL, NULL, body)->status, 201);
-  host_answers(w, name, "kvm");
-}
-
-/* Hosts a, b and c of 8 virtual CPUs each, sharing the image's storage. */
-static World *three_hosts(void)
-{
-  World *w = world_new();
-  world_furnish(w, 0, 0, 0);
-  world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
-  host_add(w, "a", ",'labels':['ssd']");
-  host_add(w, "b", ",'labels':['ssd']");
-  host_add(w, "c", "");
-  return w;
-}
+/* Hosts of 8 virtual CPUs each, sharing the image's storage. */
+static World *three_hosts(void) { return world_of_three(",'vcpus':8,'labels':['ssd']", ",'vcpus':8,'labels':['ssd']", ",'vcpus':8"); }
 
 static void pool_add(World *w, const char *name, int vcpus, int n, const char *fields)
 {
@@ -65,12 +37,6 @@ static const char *text(json_t *object, const char *name)
 static const char *stays(json_t *plan, guint i) { return text(json_array_get(json_object_get(plan, "stays"), i), "kind"); }
 
 static json_t *move(json_t *plan, guint i) { return json_array_get(json_object_get(plan, "moves"), i); }
-
-static void same_fleet(World *w)
-{
-  g_autofree char *kept = ledger_text(w->brain, false), *anew = ledger_text(w->brain, true);
-  assert_string_equal(kept, anew);
-}
 
 static const char *only_desktop(World *w, const char *pool)
 {
@@ -117,7 +83,7 @@ static void a_host_is_freed_and_nothing_is_done(void **state)
   assert_int_equal(number(free, "memory_mib"), 2048);
   assert_string_equal(text(move(free, 0), "from"), "a");
   assert_string_not_equal(text(move(free, 0), "to"), "a");
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -129,11 +95,11 @@ static void moves_obey_the_pool_s_labels_and_the_kind_of_hypervisor(void **state
   g_autofree char *body = g_strdup_printf("{'host':'%s'}", on), *there = g_strdup(other);
   json_auto_t *to_label = told(w, body);
   assert_string_equal(text(move(to_label, 0), "to"), there);
-  host_answers(w, there, "xen");
+  world_host_answers(w, there, "xen");
   json_auto_t *none = told(w, body);
   assert_int_equal(number(none, "moves_in_all"), 0);
   assert_string_equal(stays(none, 0), "nowhere");
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -164,7 +130,7 @@ static void what_live_migration_cannot_move_stays_and_says_why(void **state)
     if (strcmp(stays(plan, 0), rows[i].word))
       fail_msg("%s: %s", rows[i].why, stays(plan, 0));
     assert_int_equal(number(plan, "moves_in_all"), *rows[i].word ? 0 : 1);
-    same_fleet(w);
+    world_same_fleet(w);
     world_free(w);
   }
 }
@@ -180,7 +146,7 @@ static void what_is_off_or_worked_on_stays_for_now(void **state)
   world_ask(w, API_DESKTOP_DESTROY, NULL, name, NULL);
   json_auto_t *busy = told(w, "{'host':'a'}");
   assert_string_equal(stays(busy, 0), "task");
-  same_fleet(w);
+  world_same_fleet(w);
   w->hold = false;
   world_release(w);
   world_settle(w);
@@ -188,7 +154,7 @@ static void what_is_off_or_worked_on_stays_for_now(void **state)
   json_auto_t *off = told(w, "{'host':'a'}");
   assert_string_equal(stays(off, 0), "state");
   assert_int_equal(number(off, "moves_in_all"), 0);
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
@@ -202,7 +168,7 @@ static void without_a_host_the_cheapest_one_to_free_is_told(void **state)
   json_auto_t *plan = told(w, "{}");
   assert_string_equal(text(plan, "host"), "b");
   assert_int_equal(number(plan, "moves_in_all"), 1);
-  same_fleet(w);
+  world_same_fleet(w);
   world_free(w);
 }
 
