@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/ledger.h"
 #include "tests/unit/brain_world.h"
 
 /* Hosts of 8 virtual CPUs each, sharing the image's storage. */
