@@ -161,8 +161,10 @@ void gpus_look(Brain *b, const char *host, int64_t age_s);
 /* What was seen of a card, borrowed until it is seen again. */
 const GpuCard *gpu_picture(Brain *b, const Gpu *gpu);
 void gpus_forget(Brain *b, const char *host);
-/* A claim of ours names that part of the card. */
-bool gpu_part_is_claimed(Brain *b, const char *gpu, const GpuPart *part);
+/* Our claims on a card, of const Vgpu *: a borrowed view until one of them changes, the array is the caller's. */
+GPtrArray *gpu_claims(Brain *b, const char *gpu);
+/* One of these claims names that part of their card. */
+bool gpu_part_is_claimed(const GpuPart *part, const GPtrArray *claims);
 /* The part of a claim as its card shows it, or NULL. */
 const GpuPart *vgpu_part(Brain *b, const Vgpu *claim);
 

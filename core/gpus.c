@@ -217,11 +217,19 @@ typedef struct {
   int used, foreign, orphans, missing;
 } Difference;
 
-bool gpu_part_is_claimed(Brain *b, const char *gpu, const GpuPart *part)
+GPtrArray *gpu_claims(Brain *b, const char *gpu)
 {
   g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
+  GPtrArray *claims = g_ptr_array_new();
   for (guint i = 0; i < names->len; i++)
-    if (part_is_of(part, GET(b, Vgpu, VGPU, names->pdata[i])))
+    g_ptr_array_add(claims, (Vgpu *)GET(b, Vgpu, VGPU, names->pdata[i]));
+  return claims;
+}
+
+bool gpu_part_is_claimed(const GpuPart *part, const GPtrArray *claims)
+{
+  for (guint i = 0; i < claims->len; i++)
+    if (part_is_of(part, claims->pdata[i]))
       return true;
   return false;
 }
@@ -251,10 +259,11 @@ static void parts_judge(Brain *b, const char *name, Difference *sum)
 {
   const Gpu *gpu = GET(b, Gpu, GPU, name);
   const GpuCard *card = gpu_picture(b, gpu);
+  g_autoptr(GPtrArray) claims = gpu_claims(b, name);
   for (guint i = 0; i < card->parts->len; i++) {
     const GpuPart *part = card->parts->pdata[i];
     sum->used++;
-    if (gpu_part_is_claimed(b, name, part))
+    if (gpu_part_is_claimed(part, claims))
       continue;
     bool ours = part->marked && part->uuid[0];
     sum->orphans += ours;

@@ -213,9 +213,10 @@ GArray *card_holds_new(Brain *b, const Gpu *gpu, const CardShape *shape)
   g_array_set_clear_func(holds, hold_clear);
   const GpuCard *card = gpu_picture(b, gpu);
   const GpuPart *first = card->parts->len ? card->parts->pdata[0] : NULL;
+  g_autoptr(GPtrArray) claims = gpu_claims(b, gpu->head.name);
   for (guint i = 0; i < card->parts->len; i++) {
     const GpuPart *part = card->parts->pdata[i];
-    if (!gpu_part_is_claimed(b, gpu->head.name, part))
+    if (!gpu_part_is_claimed(part, claims))
       hold_add(holds, card, part->type, card_extent(shape, card, part->type, part->start));
   }
   CardExtent denied = denied_by_card(card, shape);
