@@ -10,6 +10,7 @@ typedef struct {
   char *text;       /* what it was made of */
   GPtrArray *gpus;  /* names, in the order in which the fleet counts the host's cards */
   GPtrArray *shapes;  /* CardShape of each, borrowed */
+  bool crowded;     /* more was put on a card than it has, or parts of two types: who was put first matters */
 } HostEntry;
 
 typedef struct {
@@ -182,6 +183,14 @@ static void card_put(Brain *b, HostMaking *m, const CardMaking *c)
   }
 }
 
+static void cards_keep(Brain *b, const HostEntry *known, HostMaking *m)
+{
+  for (guint i = 0; i < known->gpus->len; i++) {
+    const CardShape *s = known->shapes->pdata[i];
+    card_put(b, m, &(CardMaking){ { s->name, 0 }, known->gpus->pdata[i], s });
+  }
+}
+
 /* false: a card is of a shape that the fleet does not know yet. */
 static bool cards_make(Brain *b, const Ledger *l, const char *host, HostMaking *m)
 {
@@ -222,7 +231,8 @@ static void storages_make(const GArray *stores, const char *host, HostMaking *m)
   g_ptr_array_add(m->images, NULL);
 }
 
-static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *stores, HostMaking *m)
+/* known: its cards are as they were then; NULL: they have to be looked at. */
+static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *stores, const HostEntry *known, HostMaking *m)
 {
   g_autofree char *labels = h->labels ? g_strjoinv(" ", h->labels) : g_strdup("");
   *m = (HostMaking){ .stores = g_ptr_array_new(), .images = g_ptr_array_new(), .gpus = g_ptr_array_new_with_free_func(g_free),
@@ -237,7 +247,9 @@ static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *st
   g_string_append_printf(m->text, "%s %s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", m->spec.state, h->virt_type ? h->virt_type : "",
                          m->spec.vcpus, m->spec.memory_mib, labels);
   storages_make(stores, h->head.name, m);
-  if (!cards_make(b, l, h->head.name, m))
+  if (known)
+    cards_keep(b, known, m);
+  else if (!cards_make(b, l, h->head.name, m))
     return false;
   m->spec.stores = (const char *const *)m->stores->pdata;
   m->spec.images = (const char *const *)m->images->pdata;
@@ -248,21 +260,22 @@ static bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *st
 
 /* ── claims ───────────────────────────────────────────────────────────────── */
 
-static ClaimId claim_put(Fleet *f, const Demand *demand, const Place *place, const ClaimTerms *terms)
+static ClaimId claim_put(Fleet *f, HostEntry *host, const Demand *demand, const Place *place, const ClaimTerms *terms)
 {
   g_autoptr(DemandClass) class = demand_class(f, demand, NULL);
+  host->crowded = host->crowded || !place_fits(class, place);
   return place_put(class, place, terms);
 }
 
-static void holds_put(Fleet *f, int host, const HostMaking *m)
+static void holds_put(Fleet *f, HostEntry *host, const HostMaking *m)
 {
   for (guint card = 0; card < m->holds->len; card++) {
     const GArray *holds = g_array_index(m->holds, GArray *, card);
     for (guint i = 0; i < holds->len; i++) {
       const CardHold *h = &g_array_index(holds, CardHold, i);
       Demand demand = { .gpu = { .count = 1, .profile = h->profile } };
-      Place place = { .host = host, .cell = -1, .disk = -1, .n_cards = 1, .cards = { { (int)card, h->extent.share, h->extent.slots } } };
-      claim_put(f, &demand, &place, NULL);
+      Place place = { .host = host->number, .cell = -1, .disk = -1, .n_cards = 1, .cards = { { (int)card, h->extent.share, h->extent.slots } } };
+      claim_put(f, host, &demand, &place, NULL);
     }
   }
 }
@@ -286,11 +299,37 @@ static void place_add(Place *p, int card, CardExtent e)
   p->cards[i].slots |= e.slots;
 }
 
+static char *profile_of(Brain *b, const Vgpu *v)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  return gpu ? card_profile_name(gpu_picture(b, gpu), v->type) : g_strdup(v->type);
+}
+
+/* The claim's card in the host's order, and what of it is taken; -1: the host has no such card. */
+static int claim_extent(Brain *b, const HostEntry *host, const Vgpu *v, CardExtent *ret_extent)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  int card = gpu && host ? card_index(host, v->gpu) : -1;
+  if (card >= 0)
+    *ret_extent = card_extent(host->shapes->pdata[card], gpu_picture(b, gpu), v->type, (int)v->start);
+  return card;
+}
+
+static bool claim_add(Brain *b, const HostEntry *host, const Vgpu *v, Place *place)
+{
+  CardExtent extent;
+  int card = claim_extent(b, host, v, &extent);
+  if (card >= 0)
+    place_add(place, card, extent);
+  return card >= 0;
+}
+
 /* What one desktop, or one that has gone, holds on a host. */
 typedef struct {
   const Desktop *desktop;   /* NULL = gone, or elsewhere */
   const Pool *pool;
   Stay stay;
+  HostEntry *host;          /* NULL = it is none of the fleet's */
   GPtrArray *claims;        /* const Vgpu *, those that count */
   GString *text;
 } Holding;
@@ -302,10 +341,18 @@ static void holding_clear(Holding *h)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Holding, holding_clear)
 
-static void holding_make(Brain *b, const char *name, Holding *h)
+static void holding_tell(Brain *b, Holding *h, const Vgpu *v)
+{
+  g_autofree char *profile = profile_of(b, v);
+  CardExtent extent = { 0 };
+  int card = claim_extent(b, h->host, v, &extent);
+  g_string_append_printf(h->text, "|%s %d %s %d/%x %d", v->gpu, card, profile, extent.share, extent.slots, v->state == VGPU_RELEASING);
+}
+
+static void holding_make(Brain *b, const Ledger *l, const char *name, Holding *h)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, g_ptr_array_new(), g_string_new(NULL) };
+  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, NULL, g_ptr_array_new(), g_string_new(NULL) };
   if (d)
     g_string_append_printf(h->text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->vcpus, d->memory_mib,
                            stay_is_for_good(h->stay) ? "" : d->storage);
@@ -316,28 +363,17 @@ static void holding_make(Brain *b, const char *name, Holding *h)
       continue;
     g_ptr_array_add(h->claims, (Vgpu *)v);
     h->stay = STAY_CARD;
-    g_string_append_printf(h->text, "|%s %s %" G_GINT64_FORMAT " %d", v->gpu, v->type, v->start, v->state == VGPU_RELEASING);
   }
+  const Vgpu *any = h->claims->len ? h->claims->pdata[0] : NULL;
+  const char *on = d ? d->host : any ? any->host : NULL;
+  h->host = on ? g_hash_table_lookup(l->hosts, on) : NULL;
+  for (guint i = 0; i < h->claims->len; i++)
+    holding_tell(b, h, h->claims->pdata[i]);
 }
 
 static bool goes_with(const Vgpu *a, const Vgpu *v)
 {
   return v->state != VGPU_RELEASING && !g_strcmp0(a->type, v->type);
-}
-
-static bool claim_extent(Brain *b, const HostEntry *host, const Vgpu *v, Place *place)
-{
-  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
-  int card = gpu ? card_index(host, v->gpu) : -1;
-  if (card >= 0)
-    place_add(place, card, card_extent(host->shapes->pdata[card], gpu_picture(b, gpu), v->type, (int)v->start));
-  return card >= 0;
-}
-
-static char *profile_of(Brain *b, const Vgpu *v)
-{
-  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
-  return gpu ? card_profile_name(gpu_picture(b, gpu), v->type) : g_strdup(v->type);
 }
 
 /* Where it may go when it has to: where its disk is, its pool's labels hold, and the hypervisor is of the same kind. */
@@ -357,15 +393,16 @@ static void demand_elsewhere(Brain *b, const Holding *h, Demand *demand, const c
 }
 
 /* The desktop itself with its parts; rank by rank, as its pool asks. */
-static ClaimId whole_put(Brain *b, Fleet *f, const HostEntry *host, const Holding *h, const Vgpu *lead, uint64_t tag)
+static ClaimId whole_put(Brain *b, Fleet *f, const Holding *h, const Vgpu *lead, uint64_t tag)
 {
+  HostEntry *host = h->host;
   Place place = { .host = host->number, .cell = -1, .disk = -1 };
   g_autofree char *profile = lead ? profile_of(b, lead) : NULL;
   const char *stores[2] = { NULL }, *features[2] = { NULL };
   Demand demand = { .gpu = { .profile = profile } };
   for (guint i = 0; lead && i < h->claims->len; i++)
     if (goes_with(lead, h->claims->pdata[i]))
-      demand.gpu.count += claim_extent(b, host, h->claims->pdata[i], &place);
+      demand.gpu.count += claim_add(b, host, h->claims->pdata[i], &place);
   if (h->desktop) {
     demand.vcpus = 1000 * h->desktop->vcpus;
     demand.memory_mib = h->desktop->memory_mib;
@@ -374,17 +411,17 @@ static ClaimId whole_put(Brain *b, Fleet *f, const HostEntry *host, const Holdin
   }
   if (h->desktop && !stay_is_for_good(h->stay))
     demand_elsewhere(b, h, &demand, stores, features);
-  return claim_put(f, &demand, &place, &(ClaimTerms){ .tag = tag, .movable = h->stay == STAY_NOT });
+  return claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag, .movable = h->stay == STAY_NOT });
 }
 
-static void part_put(Brain *b, Fleet *f, const HostEntry *host, const Vgpu *v, DesktopEntry *e, uint64_t tag)
+static void part_put(Brain *b, Fleet *f, HostEntry *host, const Vgpu *v, DesktopEntry *e, uint64_t tag)
 {
   Place place = { .host = host->number, .cell = -1, .disk = -1 };
   g_autofree char *profile = profile_of(b, v);
   Demand demand = { .gpu = { .count = 1, .profile = profile } };
-  if (!claim_extent(b, host, v, &place))
+  if (!claim_add(b, host, v, &place))
     return;
-  ClaimId id = claim_put(f, &demand, &place, &(ClaimTerms){ .tag = tag });
+  ClaimId id = claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag });
   if (!e->more)
     e->more = g_array_new(FALSE, FALSE, sizeof(ClaimId));
   g_array_append_val(e->more, id);
@@ -392,20 +429,18 @@ static void part_put(Brain *b, Fleet *f, const HostEntry *host, const Vgpu *v, D
 
 static void desktop_put(Brain *b, Ledger *l, const char *name, const Holding *h)
 {
-  const Vgpu *lead = NULL, *any = h->claims->len ? h->claims->pdata[0] : NULL;
-  const char *on = h->desktop ? h->desktop->host : any ? any->host : NULL;
-  const HostEntry *host = on ? g_hash_table_lookup(l->hosts, on) : NULL;
-  if (!host)
+  const Vgpu *lead = NULL;
+  if (!h->host)
     return;
   for (guint i = 0; !lead && i < h->claims->len; i++)
     lead = ((Vgpu *)h->claims->pdata[i])->state != VGPU_RELEASING ? h->claims->pdata[i] : NULL;
   DesktopEntry *e = g_new0(DesktopEntry, 1);
-  e->host = host->number;
+  e->host = h->host->number;
   e->digest = hash_text(h->text->str);
-  e->first = whole_put(b, l->fleet, host, h, lead, tag_of(name));
+  e->first = whole_put(b, l->fleet, h, lead, tag_of(name));
   for (guint i = 0; i < h->claims->len; i++)
     if (!lead || !goes_with(lead, h->claims->pdata[i]))
-      part_put(b, l->fleet, host, h->claims->pdata[i], e, tag_of(name));
+      part_put(b, l->fleet, h->host, h->claims->pdata[i], e, tag_of(name));
   g_hash_table_insert(l->desktops, g_strdup(name), e);
 }
 
@@ -475,28 +510,36 @@ static bool host_enter(Ledger *l, const char *name, HostMaking *m)
   e->text = g_strdup(m->text->str);
   e->gpus = g_steal_pointer(&m->gpus);
   e->shapes = g_steal_pointer(&m->shapes);
-  holds_put(l->fleet, e->number, m);
+  e->crowded = false;
+  holds_put(l->fleet, e, m);
   return true;
 }
 
+/* What may be otherwise on a host since it was entered. */
+typedef enum {
+  RENEW_OWN,      /* its own numbers, and what is held of its cards */
+  RENEW_CARDS,    /* its cards as well */
+  RENEW_ALL,      /* all that is put on it, again in order */
+} Renewal;
+
 /* false: the fleet has to be made anew. */
-static bool host_renew(Brain *b, Ledger *l, const char *name, const GArray *stores, bool always)
+static bool host_renew(Brain *b, Ledger *l, const char *name, const GArray *stores, Renewal what)
 {
   const Host *h = GET(b, Host, HOST, name);
+  const HostEntry *e = g_hash_table_lookup(l->hosts, name);
   g_auto(HostMaking) m = { 0 };
   if (!h)
     return true;
-  if (!host_make(b, l, h, stores, &m))
+  if (!host_make(b, l, h, stores, what == RENEW_CARDS ? NULL : e, &m))
     return false;
-  const HostEntry *e = g_hash_table_lookup(l->hosts, name);
-  if (e && !always && !strcmp(e->text, m.text->str))
+  if (e && what != RENEW_ALL && !strcmp(e->text, m.text->str))
     return true;
   if (!host_enter(l, name, &m))
     return false;
   g_autoptr(GPtrArray) holders = holders_on(b, name);
   for (guint i = 0; i < holders->len; i++) {
     g_auto(Holding) holding;
-    holding_make(b, holders->pdata[i], &holding);
+    holding_make(b, l, holders->pdata[i], &holding);
     desktop_take_out(l, holders->pdata[i]);
     desktop_put(b, l, holders->pdata[i], &holding);
   }
@@ -578,7 +621,7 @@ static Ledger *ledger_new(Brain *b)
   g_autoptr(GPtrArray) names = sorted_names(b, NOUN_HOST);
   g_autoptr(GArray) stores = stores_new(b);
   for (guint i = 0; i < names->len; i++)
-    host_renew(b, l, names->pdata[i], stores, true);
+    host_renew(b, l, names->pdata[i], stores, RENEW_ALL);
   return l;
 }
 
@@ -596,52 +639,69 @@ static bool storages_differ(Brain *b, const Ledger *l)
   return strcmp(now, l->storages) != 0;
 }
 
-static bool whole_follow(Brain *b, Ledger *l, GHashTable *hosts, const GArray *stores)
+static void names_join(GHashTable *set, GHashTable *names)
 {
-  bool known = true;
-  g_autoptr(GPtrArray) names = sorted_keys(hosts);
-  for (guint i = 0; known && i < names->len; i++)
-    known = host_renew(b, l, names->pdata[i], stores, true);
-  return known;
+  GHashTableIter i;
+  void *name;
+  g_hash_table_iter_init(&i, names);
+  while (g_hash_table_iter_next(&i, &name, NULL))
+    g_hash_table_add(set, g_strdup(name));
+}
+
+/* What a card tells may change what each part of it takes. */
+static void holders_touch(Brain *b, Touched *t)
+{
+  g_autoptr(GPtrArray) hosts = sorted_keys(t->cards);
+  for (guint i = 0; i < hosts->len; i++) {
+    g_autoptr(GPtrArray) holders = holders_on(b, hosts->pdata[i]);
+    for (guint k = 0; k < holders->len; k++)
+      g_hash_table_add(t->desktops, g_strdup(holders->pdata[k]));
+  }
 }
 
 static bool hosts_follow(Brain *b, Ledger *l, Touched *t)
 {
-  if (!t->storages && !t->images && !g_hash_table_size(t->hosts) && !g_hash_table_size(t->cards))
+  names_join(t->hosts, t->cards);
+  names_join(t->hosts, t->claims);
+  bool all = t->storages || t->images, known = true;
+  if (!all && !g_hash_table_size(t->hosts))
     return true;
   g_autoptr(GArray) stores = stores_new(b);
-  bool all = t->storages || t->images, known = true;
   g_autoptr(GPtrArray) names = all ? sorted_names(b, NOUN_HOST) : sorted_keys(t->hosts);
   for (guint i = 0; known && i < names->len; i++)
-    known = host_renew(b, l, names->pdata[i], stores, false);
-  return known && whole_follow(b, l, t->cards, stores);
+    known = host_renew(b, l, names->pdata[i], stores, g_hash_table_contains(t->cards, names->pdata[i]) ? RENEW_CARDS : RENEW_OWN);
+  holders_touch(b, t);
+  return known;
 }
 
-/* Those on hosts with cards go with the whole host: which part was put first would matter otherwise. */
+static void whole_add(GHashTable *whole, const HostEntry *host, const Ledger *l)
+{
+  if (host && host->crowded)
+    g_hash_table_add(whole, g_strdup(fleet_host_name(l->fleet, host->number)));
+}
+
+/* Where it matters who was put first, all of the host's are put again. */
 static void desktop_follow(Brain *b, Ledger *l, const char *name, GHashTable *whole)
 {
   const DesktopEntry *e = g_hash_table_lookup(l->desktops, name);
   g_auto(Holding) h;
-  holding_make(b, name, &h);
+  holding_make(b, l, name, &h);
   bool same = e ? e->digest == hash_text(h.text->str) : !h.desktop && !h.claims->len;
   if (e && same)
     place_set_movable(l->fleet, e->first, h.stay == STAY_NOT, NULL);
   if (same)
     return;
-  const Vgpu *any = h.claims->len ? h.claims->pdata[0] : NULL;
-  const char *on = h.desktop ? h.desktop->host : any ? any->host : fleet_host_name(l->fleet, e->host);
-  const HostEntry *host = on ? g_hash_table_lookup(l->hosts, on) : NULL;
-  if (host && host->gpus->len) {
-    g_hash_table_add(whole, g_strdup(on));
-    return;
-  }
+  if (e)
+    whole_add(whole, g_hash_table_lookup(l->hosts, fleet_host_name(l->fleet, e->host)), l);
   desktop_take_out(l, name);
   desktop_put(b, l, name, &h);
+  whole_add(whole, h.host, l);
 }
 
 static bool desktops_follow(Brain *b, Ledger *l, Touched *t)
 {
   g_autoptr(GHashTable) whole = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  bool known = true;
   GHashTableIter i;
   void *name;
   g_hash_table_iter_init(&i, t->desktops);
@@ -650,7 +710,10 @@ static bool desktops_follow(Brain *b, Ledger *l, Touched *t)
   if (!g_hash_table_size(whole))
     return true;
   g_autoptr(GArray) stores = stores_new(b);
-  return whole_follow(b, l, whole, stores);
+  g_autoptr(GPtrArray) names = sorted_keys(whole);
+  for (guint k = 0; known && k < names->len; k++)
+    known = host_renew(b, l, names->pdata[k], stores, RENEW_ALL);
+  return known;
 }
 
 static bool ledger_follow(Brain *b, Ledger *l, Touched *t)

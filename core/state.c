@@ -116,6 +116,7 @@ void state_free(State *state)
   if (state->touched) {
     g_hash_table_unref(state->touched->hosts);
     g_hash_table_unref(state->touched->cards);
+    g_hash_table_unref(state->touched->claims);
     g_hash_table_unref(state->touched->desktops);
     g_free(state->touched);
   }
@@ -307,7 +308,7 @@ static void slot_touch(State *state, const Object *object)
   else if (object->noun == NOUN_GPU)
     name_touch(t->cards, ((const Gpu *)object)->host);
   else if (object->noun == NOUN_VGPU) {
-    name_touch(t->cards, ((const Vgpu *)object)->host);
+    name_touch(t->claims, ((const Vgpu *)object)->host);
     name_touch(t->desktops, ((const Vgpu *)object)->desktop);
   }
   t->pools = t->pools || object->noun == NOUN_POOL || object->noun == NOUN_TEMPLATE || object->noun == NOUN_IMAGE;
@@ -675,6 +676,7 @@ Touched *state_touched(State *state)
     state->touched = g_new0(Touched, 1);
     state->touched->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     state->touched->cards = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    state->touched->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     state->touched->desktops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   }
   return state->touched;
@@ -684,6 +686,7 @@ void touched_clear(Touched *touched)
 {
   g_hash_table_remove_all(touched->hosts);
   g_hash_table_remove_all(touched->cards);
+  g_hash_table_remove_all(touched->claims);
   g_hash_table_remove_all(touched->desktops);
   touched->pools = touched->images = touched->storages = touched->classes = touched->gone = false;
 }

@@ -82,7 +82,7 @@ const Desktop *state_owned_desktop(State *state, const char *pool, const char *o
 
 /* What changed, for one who keeps numbers of their own: noted from the first time it is asked for. Borrowed; the asker empties it. */
 typedef struct {
-  GHashTable *hosts, *cards, *desktops; /* sets of names, owned: hosts, hosts of cards and claims, desktops of themselves and of claims */
+  GHashTable *hosts, *cards, *claims, *desktops; /* sets of names, owned: hosts, hosts of cards, hosts of claims, desktops of themselves and of claims */
   bool pools, images, storages, classes, gone;  /* one of them changed; gone: a host was removed */
 } Touched;
 Touched *state_touched(State *state);

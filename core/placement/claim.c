@@ -142,6 +142,19 @@ static void row_fit(Fleet *f, ClaimRow *r)
   }
 }
 
+bool place_fits(const DemandClass *c, const Place *p)
+{
+  const HostKind *k = kind_at(c->fleet, bucket_of(c->fleet, p->host)->state.kind);
+  for (int i = 0; i < p->n_cards; i++) {
+    const CardShare *part = &p->cards[i];
+    CardState card = cards_of(c->fleet, p->host)[part->card];
+    bool same = card.free == CARD_WHOLE || card.type == c->need[k->model[part->card]].type;
+    if (part->share > card.free || part->slots & card.slots || !same)
+      return false;
+  }
+  return true;
+}
+
 ClaimId place_put(DemandClass *c, const Place *p, const ClaimTerms *terms)
 {
   Fleet *f = c->fleet;

@@ -77,6 +77,8 @@ bool place_claim(DemandClass *class, const Place *place, const ClaimTerms *terms
 /* Takes what is known to be taken, as it is: no rule is asked, CPUs and memory may go below 0, of a part of a card as much is
  * taken as is free. */
 ClaimId place_put(DemandClass *class, const Place *place, const ClaimTerms *terms);
+/* That would take all of the place's parts, on cards that are empty or in use as the same type: puts that fit come to the same in whatever order. */
+bool place_fits(const DemandClass *class, const Place *place);
 /* Gives a claim back. Errors: PLACE_STALE where the id names an earlier owner of that number: the present one keeps it. */
 bool place_release(Fleet *f, ClaimId claim, GError **err);
 

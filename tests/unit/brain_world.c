@@ -58,12 +58,25 @@ void world_free(World *w)
   g_free(w);
 }
 
+/* A host does to every part what is asked of it. */
+static void parts_done(StepResult *result, const StepOrder *order)
+{
+  bool tells = order->kind == STEP_GPU_MAKE || order->kind == STEP_GPU_RELEASE || order->kind == STEP_GPU_UNPLUG;
+  for (guint i = 0; tells && order->vgpus && i < order->vgpus->len; i++) {
+    const Vgpu *claim = order->vgpus->pdata[i];
+    VgpuDone *done = step_result_add_vgpu(result, claim);
+    done->start = (int)claim->start;
+    done->fresh = order->kind == STEP_GPU_MAKE && claim->state != VGPU_ATTACHED;
+  }
+}
+
 static StepResult *result_of(World *w, const StepOrder *order)
 {
   StepResult *result = step_result_new(order);
   result->error = w->answer ? w->answer(w, order) : NULL;
   if (result->error)
     return result;
+  parts_done(result, order);
   if (order->kind == STEP_START || order->kind == STEP_READY)
     result->power = POWER_ON;
   if (order->kind == STEP_CLONE || order->kind == STEP_PROVE) {
@@ -162,6 +175,30 @@ void world_pass(World *w, int64_t seconds)
 {
   w->now_us += seconds * G_USEC_PER_SEC;
   brain_tick(w->brain, w->now_us);
+  world_settle(w);
+}
+
+static void card_drop(void *card) { gpu_card_free(card); }
+
+void world_look(World *w, GpuCard *take_card)
+{
+  bool held = w->hold;
+  w->hold = true;
+  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'starts':4}"); /* which has it looked at */
+  StepOrder *look = NULL;
+  for (guint i = 0; i < w->held->len && !look; i++)
+    if (((StepOrder *)w->held->pdata[i])->kind == STEP_GPU_DISCOVER)
+      look = g_ptr_array_steal_index(w->held, i);
+  g_assert(look);
+  StepResult *result = step_result_new(look);
+  result->cards = g_ptr_array_new_with_free_func(card_drop);
+  result->looked_us = ++w->now_us;
+  result->without_files = !take_card;
+  if (take_card)
+    g_ptr_array_add(result->cards, take_card);
+  brain_result(w->brain, result, w->now_us);
+  step_order_free(look);
+  w->hold = held;
   world_settle(w);
 }
 

@@ -53,6 +53,8 @@ const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char
 void world_settle(World *world);
 void world_release(World *world);
 void world_pass(World *world, int64_t seconds);
+/* The next look at the cards of h1 tells of this one alone, which it takes; NULL = that there was no way to the host's files. */
+void world_look(World *world, GpuCard *take_card);
 #define WORLD_GET(world, Type, NOUN, name) ((const Type *)brain_find((world)->brain, NOUN_##NOUN, name))
 /* The newest event of a kind, borrowed; NULL where none came. */
 const Event *world_event(World *world, const char *kind);

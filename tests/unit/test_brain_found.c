@@ -98,32 +98,10 @@ static void room_that_another_pool_left_was_not_looked_at(void **state)
 }
 
 /* Its cards' files are reached by a key that lies on the controller, or on the controller itself: neither is for callers from elsewhere to name. */
-/* What the next look at the host's cards tells: card, owned by the look; NULL = that there was no way to the host's files. */
-static void look_tells(World *w, GpuCard *card)
-{
-  w->hold = true;
-  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'starts':4}"); /* which has it looked at */
-  StepOrder *look = NULL;
-  for (guint i = 0; i < w->held->len && !look; i++)
-    if (((StepOrder *)w->held->pdata[i])->kind == STEP_GPU_DISCOVER)
-      look = g_ptr_array_steal_index(w->held, i);
-  assert_non_null(look);
-  StepResult *result = step_result_new(look);
-  result->cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
-  result->looked_us = ++w->now_us;
-  result->without_files = !card;
-  if (card)
-    g_ptr_array_add(result->cards, card);
-  brain_result(w->brain, result, w->now_us);
-  step_order_free(look);
-  w->hold = false;
-  world_settle(w);
-}
-
 /* A card of a back end that takes files of its host, as a look tells it. */
 static void look_answered(World *w, bool with_files)
 {
-  look_tells(w, with_files ? gpu_card_new("0000:65:00.0", GPU_VENDOR_VF) : NULL);
+  world_look(w, with_files ? gpu_card_new("0000:65:00.0", GPU_VENDOR_VF) : NULL);
 }
 
 static const Gpu *only_card(World *w)
@@ -177,7 +155,7 @@ static void a_part_at_another_place_was_taken_for_ours(void **state)
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     World *w = world_new();
     world_furnish(w, 0, 0, 1);
-    look_tells(w, card_with_places("0000:65:00.4", -1));
+    world_look(w, card_with_places("0000:65:00.4", -1));
     assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['1g.5gb']}")->error);
     w->hold = true; /* the claim stands, and nothing was made */
     assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
@@ -185,7 +163,7 @@ static void a_part_at_another_place_was_taken_for_ours(void **state)
     assert_int_equal(claims->len, 1);
     assert_int_equal(WORLD_GET(w, Vgpu, VGPU, claims->pdata[0])->start, 0);
     assert_string_equal(WORLD_GET(w, Vgpu, VGPU, claims->pdata[0])->address, "0000:65:00.4");
-    look_tells(w, card_with_places("0000:65:00.4", rows[i].start));
+    world_look(w, card_with_places("0000:65:00.4", rows[i].start));
     assert_int_equal(only_card(w)->foreign_parts, rows[i].foreign);
     world_free(w);
   }

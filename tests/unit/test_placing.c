@@ -222,6 +222,44 @@ static void a_session_that_waits_is_told_what_it_waits_for(void **state)
   world_free(w);
 }
 
+/* A card for four parts, so many of them somebody else's. */
+static GpuCard *card_with_foreign(int n)
+{
+  GpuCard *card = gpu_card_new("0000:65:00.0", GPU_MDEV);
+  GpuType *type = gpu_card_add_type(card, "m-1");
+  type->max = 4;
+  type->free = 4 - n;
+  for (int i = 0; i < n; i++)
+    g_snprintf(gpu_card_add_part(card, "m-1")->uuid, GPU_UUID_TEXT_BYTES, "00000000-0000-4000-8000-00000000000%d", i);
+  return card;
+}
+
+/* Two are claimed, and before they are made others took three of the card's four: the second one has what the first leaves, and that is all there
+ * is when the first one goes. */
+static void who_was_first_on_a_crowded_card_was_forgotten(void **state)
+{
+  for (int goes = 0; goes < 2; goes++) {
+    World *w = world_new();
+    world_furnish(w, 0, 0, 0);
+    world_look(w, card_with_foreign(0));
+    assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['m-1']}")->error);
+    w->hold = true;
+    assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','gpu_class':'small','min':2,'max':2}")->error);
+    world_same_fleet(w);
+    world_look(w, card_with_foreign(3));
+    world_same_fleet(w);
+    w->hold = false;
+    world_release(w);
+    world_settle(w);
+    g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
+    assert_int_equal(names->len, 2);
+    assert_null(world_ask(w, API_DESKTOP_RETIRE, NULL, names->pdata[goes], NULL)->error);
+    world_same_fleet(w);
+    assert_int_equal(on_host(w, "h1"), 1);
+    world_free(w);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -234,6 +272,7 @@ int main(void)
     cmocka_unit_test(a_plan_of_what_is_not_there_is_refused),
     cmocka_unit_test(a_denied_request_is_kept_with_what_it_asked_for),
     cmocka_unit_test(a_refusal_is_short_and_names_hosts_to_staff_alone),
+    cmocka_unit_test(who_was_first_on_a_crowded_card_was_forgotten),
     cmocka_unit_test(a_session_that_waits_is_told_what_it_waits_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
