@@ -106,6 +106,8 @@ bool command_ask_list(Command *command, ApiVerb verb, json_t *filters, json_t **
 bool command_wait(Command *command, Noun noun, json_t **json, GError **err);
 /* Prints changes of a noun's objects (name NULL: of all that filters let through) as they come, until Ctrl-C or the object's end. */
 bool command_watch(Command *command, Noun noun, const char *name, json_t *filters, GError **err);
+/* Returns when an object of nouns, "gpu,vgpu", has changed behind that sequence, or the person wants to go. STREAM_ENDED. */
+bool command_await_change(Command *command, const char *nouns, int64_t after, GError **err);
 
 /* Adds "trouble" to the controller's state: objects in states that ask for somebody, a few of each, told as explain tells them. */
 void status_add_troubles(Command *command, json_t *status, Lang lang);
@@ -127,6 +129,7 @@ void plan_print(json_t *plan, Lang lang);
 bool command_plan_replay(Command *command, GError **err);
 bool command_plan_rebalance(Command *command, GError **err);
 bool command_gpu_tree(Command *command, GError **err);
+bool command_gpu_watch(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);
 bool command_logout(Command *command, GError **err);

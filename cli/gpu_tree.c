@@ -1,13 +1,17 @@
-/* sarang gpu tree: host → card → part → who has it. A part that no claim stands for is foreign, or has our mark and is nobody's. */
+/* sarang gpu tree, gpu watch: host → card → part → who has it. A part that no claim stands for is foreign, or has our mark and is nobody's. */
 #include <libsmartcols.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/explain.h"
+#include "cli/interrupt.h"
 #include "core/text.h"
 #include "core/words.h"
 
+enum { SETTLE_US = 200000 }; /* changes come in groups: a tree for all of one */
 enum { TREE_NAME, TREE_STATE, TREE_WHAT, TREE_OWNER, N_TREE_COLUMNS };
 
 typedef struct {
@@ -142,15 +146,18 @@ static struct libscols_table *table_new(const Command *c)
   return table;
 }
 
-static json_t *ask(Command *c, ApiVerb verb, GError **err)
+/* *ret_sequence, where it is not NULL: as of when. */
+static json_t *ask(Command *c, ApiVerb verb, int64_t *ret_sequence, GError **err)
 {
   json_auto_t *none = json_object();
   json_t *list = NULL;
-  return command_ask_list(c, verb, none, &list, NULL, err) ? list : NULL;
+  return command_ask_list(c, verb, none, &list, ret_sequence, err) ? list : NULL;
 }
 
-static void print_tree(Command *c, Tree *t)
+/* Owned by the caller; "" where no host has a card. */
+static char *draw(Command *c, Tree *t)
 {
+  char *printed = NULL;
   t->table = table_new(c);
   t->colored = output_is_colored(c->color);
   size_t i;
@@ -158,23 +165,63 @@ static void print_tree(Command *c, Tree *t)
   json_array_foreach(t->hosts, i, host)
     add_host(t, host);
   if (scols_table_get_nlines(t->table))
-    scols_print_table(t->table);
+    scols_print_table_to_string(t->table, &printed); /* its last line has no end */
   scols_unref_table(t->table);
+  char *text = g_strdup_printf("%s%s", printed ? printed : "", printed ? "\n" : "");
+  free(printed);
+  return text;
+}
+
+/* As draw(); NULL: err. *ret_sequence: what comes behind it may not be in the text. */
+static char *tree_text(Command *c, int64_t *ret_sequence, GError **err)
+{
+  Tree t = { .lang = c->place.lang };
+  if (c->form != OUTPUT_TABLE && c->form != OUTPUT_WIDE)
+    return error_null(err, REASON_BAD_VALUE, "field", "--output", "value", output_form_name(c->form), "limit", "table or wide", NULL);
+  bool ok = (t.hosts = ask(c, API_HOST_LIST, ret_sequence, err)) && (t.gpus = ask(c, API_GPU_LIST, NULL, err)) &&
+            (t.vgpus = ask(c, API_VGPU_LIST, NULL, err)) && (t.desktops = ask(c, API_DESKTOP_LIST, NULL, err));
+  char *text = ok ? draw(c, &t) : NULL;
+  json_decref(t.hosts);
+  json_decref(t.gpus);
+  json_decref(t.vgpus);
+  json_decref(t.desktops);
+  return text;
 }
 
 /* Programs have the lists themselves: gpu list, vgpu list. */
 bool command_gpu_tree(Command *c, GError **err)
 {
-  Tree t = { .lang = c->place.lang };
-  if (c->form != OUTPUT_TABLE && c->form != OUTPUT_WIDE)
-    return error_false(err, REASON_BAD_VALUE, "field", "--output", "value", output_form_name(c->form), "limit", "table or wide", NULL);
-  bool ok = (t.hosts = ask(c, API_HOST_LIST, err)) && (t.gpus = ask(c, API_GPU_LIST, err)) && (t.vgpus = ask(c, API_VGPU_LIST, err)) &&
-            (t.desktops = ask(c, API_DESKTOP_LIST, err));
-  if (ok)
-    print_tree(c, &t);
-  json_decref(t.hosts);
-  json_decref(t.gpus);
-  json_decref(t.vgpus);
-  json_decref(t.desktops);
+  g_autofree char *text = tree_text(c, NULL, err);
+  if (text)
+    fputs(text, stdout);
+  return text != NULL;
+}
+
+static void show_again(const char *text, bool first)
+{
+  if (isatty(STDOUT_FILENO))
+    fputs("\033[H\033[2J\033[3J", stdout); /* home, what is seen, what was scrolled away */
+  else if (!first)
+    putchar('\n');
+  fputs(text, stdout);
+  fflush(stdout);
+}
+
+bool command_gpu_watch(Command *c, GError **err)
+{
+  volatile sig_atomic_t *stop = interrupt_flag();
+  g_autofree char *shown = NULL;
+  bool ok = true;
+  while (ok && !*stop) {
+    int64_t sequence = 0;
+    char *text = tree_text(c, &sequence, err);
+    if (text && (!shown || strcmp(text, shown) != 0))
+      show_again(text, !shown);
+    g_free(shown);
+    shown = text;
+    ok = text && command_await_change(c, "host,gpu,vgpu,desktop", sequence, err);
+    if (ok && !*stop)
+      g_usleep(SETTLE_US);
+  }
   return ok;
 }

@@ -41,6 +41,7 @@ const ExtraCommand extra_commands[] = {
       { "add_hosts", "FILE", "as if there were these hosts too: lines of NAME,LIKE, where LIKE is a host there is" },
       { "without_host", "HOST", "as if that host took nothing" }, { "profile", "TYPE", "as if they got parts of that type" } } },
   { "gpu", "tree", command_gpu_tree, false, 0, 0, "", "Show each host's graphics cards, their parts and who has them" },
+  { "gpu", "watch", command_gpu_watch, false, 0, 0, "", "Show that tree again whenever something in it changes, until Ctrl-C" },
   { "login", NULL, command_login, true, 2, 2, "https://HOST USER", "Log in to a gateway; the password is read from the terminal or standard input" },
   { "logout", NULL, command_logout, false, 0, 0, "", "Revoke this login's token and forget it" },
   { "context", "list", command_context_list, true, 0, 0, "", "List the places that login has kept" },

@@ -92,25 +92,29 @@ static bool show_one(Watch *w, GError **err)
   return true;
 }
 
-static bool may_try_again(Watch *w, const GError *why)
+/* A stream that was cut: taken up again after a while, or *tries were enough and err says what became of it. */
+static bool try_again(const Place *p, int *tries, const GError *why, GError **err)
 {
-  return ++w->tries <= TRIES_MOST && (!why || error_class(why) == CLASS_UNREACHABLE || error_class(why) == CLASS_UNAVAILABLE);
-}
-
-static bool watch_on(Watch *w, GError **err)
-{
-  g_autofree char *path = g_strdup_printf("/api/v1/watch?nouns=%s&after=%" G_GINT64_FORMAT, schemas[w->noun].noun, w->sse.after);
-  g_autoptr(GError) why = NULL;
-  client_stream(&w->command->place, path, on_line, w, w->stop, &why);
-  if (*w->stop || w->ended || w->again)
-    return true;
-  if (may_try_again(w, why)) {
+  if (++*tries <= TRIES_MOST && (!why || error_class(why) == CLASS_UNREACHABLE || error_class(why) == CLASS_UNAVAILABLE)) {
     g_usleep(PAUSE_MS * 1000);
     return true;
   }
   g_autofree char *text = why ? error_text(why, LANG_EN) : g_strdup("it was cut");
-  const Place *p = &w->command->place;
   return error_false(err, REASON_STREAM_ENDED, "server", p->socket ? p->socket : p->server, "detail", text, NULL);
+}
+
+static char *stream_path(const char *nouns, int64_t after)
+{
+  return g_strdup_printf("/api/v1/watch?nouns=%s&after=%" G_GINT64_FORMAT, nouns, after);
+}
+
+static bool watch_on(Watch *w, GError **err)
+{
+  const Place *place = &w->command->place;
+  g_autofree char *path = stream_path(schemas[w->noun].noun, w->sse.after);
+  g_autoptr(GError) why = NULL;
+  client_stream(place, path, on_line, w, w->stop, &why);
+  return *w->stop || w->ended || w->again || try_again(place, &w->tries, why, err);
 }
 
 bool command_watch(Command *c, Noun noun, const char *name, json_t *filters, GError **err)
@@ -122,4 +126,38 @@ bool command_watch(Command *c, Noun noun, const char *name, json_t *filters, GEr
     ok = (!w.again || (name ? show_one(&w, err) : show_all(&w, err))) && watch_on(&w, err);
   output_stream_free(w.out);
   return ok;
+}
+
+/* ── the next change ──────────────────────────────────────────────────────── */
+
+typedef struct {
+  Sse sse;
+  bool changed;
+  int tries;
+} Await;
+
+static bool on_awaited(const char *line, void *data)
+{
+  Await *a = data;
+  const char *json;
+  SseWhat what = sse_read(&a->sse, line, &json);
+  if (what == SSE_READY)
+    a->tries = 0;
+  a->changed = what == SSE_CHANGE || what == SSE_RESET;
+  return !a->changed;
+}
+
+bool command_await_change(Command *c, const char *nouns, int64_t after, GError **err)
+{
+  Await a = { .sse.after = after };
+  volatile sig_atomic_t *stop = interrupt_flag();
+  for (bool ok = true; ok;) {
+    g_autofree char *path = stream_path(nouns, a.sse.after);
+    g_autoptr(GError) why = NULL;
+    client_stream(&c->place, path, on_awaited, &a, stop, &why);
+    if (*stop || a.changed)
+      return true;
+    ok = try_again(&c->place, &a.tries, why, err);
+  }
+  return false;
 }

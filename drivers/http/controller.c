@@ -7,6 +7,7 @@
 #include "drivers/http/body.h"
 #include "drivers/http/caller.h"
 #include "drivers/http/gateways.h"
+#include "drivers/http/metrics.h"
 #include "drivers/http/openapi.h"
 #include "drivers/http/reply.h"
 #include "drivers/http/runs.h"
@@ -88,6 +89,14 @@ bool status_run(Exchange *x, GError **err)
   }
   g_string_append_c(text, '}');
   reply_json(x, 200, text);
+  return true;
+}
+
+bool metrics_run(Exchange *x, GError **err)
+{
+  if (!caller_may(x, NULL, err))
+    return false;
+  reply_bytes(x, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", g_string_free_to_bytes(metrics_text(x->server)));
   return true;
 }
 

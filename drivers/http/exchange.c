@@ -19,7 +19,7 @@ static const ExchangeRun how_runs[] = {
 
 static const ExchangeRun edge_runs[N_API_VERBS] = {
   [API_LOGIN] = login_run, [API_LOGOUT] = logout_run, [API_ME] = me_run, [API_WATCH] = watch_run,
-  [API_STATUS] = status_run, [API_OPENAPI] = openapi_run, [API_BACKUP] = backup_run,
+  [API_STATUS] = status_run, [API_OPENAPI] = openapi_run, [API_METRICS] = metrics_run, [API_BACKUP] = backup_run,
 };
 
 static ExchangeRun run_of(ApiVerb verb)

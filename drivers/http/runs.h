@@ -13,5 +13,6 @@ bool logout_run(Exchange *x, GError **err);
 bool me_run(Exchange *x, GError **err);
 bool watch_run(Exchange *x, GError **err);
 bool status_run(Exchange *x, GError **err);
+bool metrics_run(Exchange *x, GError **err);
 bool openapi_run(Exchange *x, GError **err);
 bool backup_run(Exchange *x, GError **err);

@@ -1,11 +1,7 @@
 #include "drivers/http/taken.h"
 
-typedef struct {
-  int64_t desktops, vcpus, memory_mib;
-} Sum;
-
 struct Taken {
-  GHashTable *sums;      /* a host's name → Sum */
+  GHashTable *sums;      /* a host's name → TakenSum */
   GPtrArray *desktops;   /* which hold those names */
 };
 
@@ -16,9 +12,9 @@ static bool is_of(const Object *object, void *host)
 
 static void add(Taken *taken, const Desktop *d)
 {
-  Sum *sum = g_hash_table_lookup(taken->sums, d->host);
+  TakenSum *sum = g_hash_table_lookup(taken->sums, d->host);
   if (!sum)
-    g_hash_table_insert(taken->sums, d->host, sum = g_new0(Sum, 1));
+    g_hash_table_insert(taken->sums, d->host, sum = g_new0(TakenSum, 1));
   sum->desktops++;
   sum->vcpus += d->vcpus;
   sum->memory_mib += d->memory_mib;
@@ -44,14 +40,18 @@ void taken_free(Taken *taken)
   g_free(taken);
 }
 
+TakenSum taken_of(const Taken *taken, const char *host)
+{
+  const TakenSum *sum = g_hash_table_lookup(taken->sums, host);
+  return sum ? *sum : (TakenSum){ 0 };
+}
+
 void taken_append(const Taken *taken, const Host *host, GString *out)
 {
-  const Sum none = { 0 }, *sum = g_hash_table_lookup(taken->sums, host->head.name);
-  if (!sum)
-    sum = &none;
+  TakenSum sum = taken_of(taken, host->head.name);
   g_string_truncate(out, out->len - 1); /* its brace */
   g_string_append_printf(out, ",\"desktops\":%" G_GINT64_FORMAT ",\"vcpus_used\":%" G_GINT64_FORMAT ",\"vcpus_total\":%" G_GINT64_FORMAT,
-                         sum->desktops, sum->vcpus, host_offer_vcpus(host));
-  g_string_append_printf(out, ",\"memory_used_mib\":%" G_GINT64_FORMAT ",\"memory_total_mib\":%" G_GINT64_FORMAT "}", sum->memory_mib,
+                         sum.desktops, sum.vcpus, host_offer_vcpus(host));
+  g_string_append_printf(out, ",\"memory_used_mib\":%" G_GINT64_FORMAT ",\"memory_total_mib\":%" G_GINT64_FORMAT "}", sum.memory_mib,
                          host_offer_mib(host));
 }

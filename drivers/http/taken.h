@@ -10,5 +10,11 @@ Taken *taken_new(Published *published, const char *host);
 void taken_free(Taken *taken);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Taken, taken_free)
 
+/* What the desktops of one host have. */
+typedef struct {
+  int64_t desktops, vcpus, memory_mib;
+} TakenSum;
+TakenSum taken_of(const Taken *taken, const char *host);
+
 /* Adds "desktops", "vcpus_used", "vcpus_total", "memory_used_mib" and "memory_total_mib" to the JSON object that out ends with. */
 void taken_append(const Taken *taken, const Host *host, GString *out);

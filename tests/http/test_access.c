@@ -56,7 +56,8 @@ static const char *const wanted[N_API_VERBS] = {
   [API_TOKEN_REVOKE] = "lnodoo",    [API_LOGIN] = "oooooo",
   [API_LOGOUT] = "looooo",          [API_ME] = "looooo",
   [API_WATCH] = "looooo",           [API_STATUS] = "looooo",
-  [API_OPENAPI] = "oooooo",         [API_BACKUP] = "lddddo",
+  [API_OPENAPI] = "oooooo",         [API_METRICS] = "lddooo",
+          [API_BACKUP] = "lddddo",
   [API_GATEWAY_REDEEM] = "oddddd",  [API_GATEWAY_SYNC] = "oddddd",
 };
 

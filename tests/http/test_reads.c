@@ -521,6 +521,20 @@ static void what_is_under_way_is_answered_before_the_end(void **state)
   scene_free(other);
 }
 
+/* What a host calls its card is a host's word: whatever is in it, it stays in its quotes. */
+static void a_card_s_name_breaks_no_line_of_the_metrics(void **state)
+{
+  Gpu *gpu = (Gpu *)object_new(&schemas[NOUN_GPU], NOUN_GPU, "g-7");
+  ref_set(&gpu->host, "h1");
+  ref_set(&gpu->model, "an \"A\\40\"\n# EOF");
+  fake_put(scene->runtime, gpu);
+  g_autoptr(Response) r = get("/api/v1/metrics");
+  assert_int_equal(r->status, 200);
+  assert_non_null(strstr(r->body->str, "sarang_gpu_info{gpu=\"g-7\",host=\"h1\",backend=\"mdev\",model=\"an \\\"A\\\\40\\\"\\n# EOF\"} 1\n"));
+  assert_true(g_str_has_suffix(r->body->str, "\n# EOF\n"));
+  assert_ptr_equal(strstr(r->body->str, "\n# EOF\n"), r->body->str + r->body->len - strlen("\n# EOF\n"));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -546,6 +560,7 @@ int main(void)
     cmocka_unit_test(a_second_server_does_not_take_the_sockets),
     cmocka_unit_test(stale_sockets_are_replaced_and_files_are_not),
     cmocka_unit_test(what_is_under_way_is_answered_before_the_end),
+    cmocka_unit_test(a_card_s_name_breaks_no_line_of_the_metrics),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,35 +1,10 @@
 #!/usr/bin/env python3
 """Graphics cards from the first look to the last claim, as a person sees it: the shipped daemon, a fake host with the vendors' rules."""
-import os
+import signal
 
 from clilab import Place
 from gatewaylab import eventually, main, test
-
-CARD, TYPE = "0000:08:00.0", "vgpu_mdpy-hd"
-
-
-def cards(sarang):
-    return sarang.ok("gpu list -o json").json()
-
-
-def claims(sarang, state="attached"):
-    return [v for v in sarang.ok("vgpu list -o json").json() if v["state"] == state]
-
-
-def made(sarang):
-    """What the host has, whoever made it."""
-    return sorted(os.listdir(sarang.folder / "cards" / "mdev"))
-
-
-def furnish(sarang):
-    sarang.furnish(spare=0, uri=f"&gpus={sarang.folder}/cards")
-    sarang.command_host(f"card {CARD} mdpy")
-    eventually(lambda: [c["state"] for c in cards(sarang)] == ["ready"], 40, "the card is found")
-    sarang.ok(f"gpu-class add hd --accepts {TYPE}")
-    sarang.ok("pool create gpu --template linux-cli --image linux --gpu-class hd --min 2 --max 4")
-    eventually(lambda: len(claims(sarang)) == 2, 40, "two desktops run with a part each")
-    sarang.command_host(f"mdev {CARD} {TYPE}")
-    eventually(lambda: cards(sarang)[0]["foreign_parts"] == 1, 40, "what somebody else made is counted")
+from gpulab import CARD, cards, claims, furnish, made
 
 
 @test
@@ -49,6 +24,24 @@ def a_tree_shows_whose_each_part_is():
         assert "남의 것" in korean and "3개 사용" in korean and "사용 중" in korean and "foreign" not in korean, korean
         refused = sarang.type("gpu tree -o json")
         assert refused.status == 2 and "table or wide" in refused.err, refused
+
+
+@test
+def a_watched_tree_is_shown_again_when_something_in_it_changes():
+    with Place() as sarang:
+        furnish(sarang)
+        watch = sarang.process("gpu watch")
+        first = [watch.stdout.readline() for _ in range(6)]
+        assert first == sarang.ok("gpu tree").out.splitlines(keepends=True), first
+        card = cards(sarang)[0]["name"]
+        sarang.ok(f"gpu quarantine {card}")
+        assert watch.stdout.readline() == "\n"
+        again = [watch.stdout.readline() for _ in range(6)]
+        assert "quarantined" in again[2], again
+        assert [line.split() for line in first[3:]] == [line.split() for line in again[3:]], "columns may be wider, what is in them is the same"
+        watch.send_signal(signal.SIGINT)
+        out, err = watch.communicate(timeout=30)
+        assert (watch.returncode, out, err) == (0, "", ""), (out, err)
 
 
 @test
