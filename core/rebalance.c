@@ -108,6 +108,7 @@ typedef struct {
   Stay stay;
   int n;
   GError *why;       /* of the first */
+  char *text;        /* that, as it is told */
   json_t *desktops;  /* some of them */
 } Group;
 
@@ -115,6 +116,7 @@ static void group_clear(void *data)
 {
   Group *g = data;
   g_clear_error(&g->why);
+  g_free(g->text);
   json_decref(g->desktops);
 }
 
@@ -130,11 +132,10 @@ static Group *group_of(GArray *groups, Stay stay, const GError *why)
   g_autofree char *text = error_text(why, LANG_EN);
   for (guint i = 0; i < groups->len; i++) {
     Group *g = &g_array_index(groups, Group, i);
-    g_autofree char *other = g->stay == stay ? error_text(g->why, LANG_EN) : NULL;
-    if (!g_strcmp0(text, other))
+    if (g->stay == stay && !strcmp(text, g->text))
       return g;
   }
-  Group fresh = { stay, 0, g_error_copy(why), json_array() };
+  Group fresh = { stay, 0, g_error_copy(why), g_steal_pointer(&text), json_array() };
   g_array_append_val(groups, fresh);
   return &g_array_index(groups, Group, groups->len - 1);
 }

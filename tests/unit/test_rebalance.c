@@ -159,6 +159,19 @@ static void what_is_off_or_worked_on_stays_for_now(void **state)
   world_free(w);
 }
 
+/* A reason that names what works on each would be a row a desktop, and grow by their square. */
+static void those_that_are_worked_on_are_told_together(void **state)
+{
+  World *w = three_hosts();
+  w->hold = true;
+  pool_add(w, "p", 1, 4, ",'hosts':['a']");
+  json_auto_t *plan = told(w, "{'host':'a'}");
+  assert_int_equal(json_array_size(json_object_get(plan, "stays")), 1);
+  assert_string_equal(stays(plan, 0), "task");
+  assert_int_equal(number(json_array_get(json_object_get(plan, "stays"), 0), "n"), 4);
+  world_free(w);
+}
+
 static void without_a_host_the_cheapest_one_to_free_is_told(void **state)
 {
   World *w = three_hosts();
@@ -221,6 +234,7 @@ int main(void)
     cmocka_unit_test(moves_obey_the_pool_s_labels_and_the_kind_of_hypervisor),
     cmocka_unit_test(what_live_migration_cannot_move_stays_and_says_why),
     cmocka_unit_test(what_is_off_or_worked_on_stays_for_now),
+    cmocka_unit_test(those_that_are_worked_on_are_told_together),
     cmocka_unit_test(without_a_host_the_cheapest_one_to_free_is_told),
     cmocka_unit_test(room_is_made_by_the_fewest_moves_and_they_do_make_it),
     cmocka_unit_test(what_is_not_there_is_refused),
