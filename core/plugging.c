@@ -94,13 +94,23 @@ static bool may_plug(Brain *b, const Desktop *d, GError **err)
   return d->power == POWER_ON || error_false(err, REASON_DESKTOP_NOT_ON, "desktop", d->head.name, "state", power_state_name(d->power), NULL);
 }
 
+/* A word that is no number is not taken for the first slot. */
+static bool slot_ok(const Request *r, GError **err)
+{
+  const json_t *named = json_object_get(r->body, "slot");
+  if (!named || (json_is_integer(named) && json_integer_value(named) >= 0 && json_integer_value(named) < 8))
+    return true;
+  g_autofree char *value = json_dumps(named, JSON_ENCODE_ANY);
+  return error_false(err, REASON_BAD_VALUE, "field", "slot", "value", value, "limit", "a whole number from 0 to 7", NULL);
+}
+
 /* The slots that are meant, as bits: the one that was named, or those that are as `out` says. */
 static int64_t slots_meant(const Desktop *d, const Request *r, bool out)
 {
   json_t *named = json_object_get(r->body, "slot");
   int64_t all = (INT64_C(1) << d->gpus) - 1, slot = json_integer_value(named);
   if (named)
-    return slot >= 0 && slot < 8 ? INT64_C(1) << slot : 0;
+    return INT64_C(1) << slot;
   return out ? d->unplugged & all : all & ~d->unplugged;
 }
 
@@ -135,7 +145,7 @@ static bool task_answer(Brain *b, const Request *r, Answer *a, TaskKind kind)
 bool verb_desktop_detach_gpu(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  if (!may_plug(b, d, err))
+  if (!slot_ok(r, err) || !may_plug(b, d, err))
     return false;
   int64_t slots = slots_meant(d, r, false);
   g_autofree char *number = slot_named(r, 0);
@@ -162,7 +172,7 @@ static bool claim_again(Brain *b, const char *desktop, int64_t slots, GError **e
 bool verb_desktop_attach_gpu(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  if (!may_plug(b, d, err))
+  if (!slot_ok(r, err) || !may_plug(b, d, err))
     return false;
   int64_t slots = slots_meant(d, r, true);
   g_autofree char *number = slot_named(r, 0), *gpus = g_strdup_printf("%" G_GINT64_FORMAT, d->gpus);
