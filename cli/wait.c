@@ -235,7 +235,8 @@ static bool refuse_bad_end(const Wait *w, json_t *json, GError **err)
     g_propagate_error(err, g_steal_pointer(&cause));
     return false;
   }
-  g_autofree char *why = cause ? error_text(cause, lang) : g_strdup(say(lang, "no reason was given")), *fix = cause ? error_fix(cause, lang) : NULL;
+  const char *none = w->command->verb == API_HOST_DRAIN ? say(lang, "it is not being drained any more") : say(lang, "no reason was given");
+  g_autofree char *why = cause ? error_text(cause, lang) : g_strdup(none), *fix = cause ? error_fix(cause, lang) : NULL;
   return error_false(err, REASON_WAIT_FAILED, "kind", schemas[w->noun].noun, "name", w->name, "state", member(json, "state"), "why", why, "fix",
                      fix ? fix : "", NULL);
 }
@@ -252,10 +253,13 @@ static bool is_leaving(json_t *json)
   return by_words(member(json, "state"), "deleting", "retiring") != GOING;
 }
 
-/* Who ends a session waits for its end. */
+/* Who ends a session waits for its end; who drains a host for its last desktop, and is told where somebody wants the host back before. */
 static Ended come_to(const Wait *w, json_t *json)
 {
-  return w->command->verb == API_SESSION_END ? by_words(member(json, "state"), "ended", "") : ended(w->noun, json);
+  const char *state = member(json, "state");
+  if (w->command->verb == API_SESSION_END)
+    return by_words(state, "ended", "");
+  return w->command->verb == API_HOST_DRAIN ? by_words(state, "maintenance", "up enrolling fenced") : ended(w->noun, json);
 }
 
 static bool wait_on(Wait *w, int64_t end_us, json_t **json, GError **err)

@@ -39,6 +39,23 @@ def what_has_a_place_and_what_stops_the_rest():
 
 
 @test
+def who_drains_a_host_is_told_where_it_is_wanted_back():
+    with Place() as sarang:
+        sarang.furnish(spare=1, most=1)
+        sarang.ok("session request cad --user jihye --wait=20")
+        drains = sarang.process("host drain h1 --wait=30")
+        sarang.wait_for("host", "h1", state="draining")
+        sarang.ok("host activate h1")
+        out, err = drains.communicate(timeout=60)
+        assert drains.returncode == 1 and err == "sarang: host h1 is up: it is not being drained any more\n", (drains.returncode, out, err)
+        drains = sarang.process("host drain h1 --wait=30")
+        sarang.wait_for("host", "h1", state="draining")
+        sarang.ok(f"session end {sarang.ok('session list -o json').json()[0]['name']} --wait=20")
+        out, err = drains.communicate(timeout=60)
+        assert drains.returncode == 0 and "maintenance" in out, (drains.returncode, out, err)
+
+
+@test
 def moves_are_told_and_not_made():
     with Place() as sarang:
         fleet(sarang)
