@@ -120,7 +120,8 @@ bool template_add_check(const Command *command, json_t *body, GError **err);
 /* sarang plan replay without lists: what the controller recorded, or a CSV of demand, on the fleet there is and as it would be. */
 bool replay_recorded(Command *command, GError **err);
 bool plan_read_text(const char *path, char **ret, GError **err);
-bool plan_write_text(const char *path, const char *text, GError **err);
+/* A file is replaced as a whole, and a new one has that mode; a device, a pipe or a link is written into, or root would lose /dev/null by naming it. IO. */
+bool text_write(const char *path, const char *text, int mode, GError **err);
 /* A flag's whole number from 0 to most. */
 bool plan_number_flag(const char *flag, const char *text, int64_t most, int64_t *ret, GError **err);
 /* sarang plan; and its text of an answer, which explain prints as well. */

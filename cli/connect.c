@@ -125,10 +125,7 @@ static bool vv_write(const char *path, const char *session, int port, GError **e
 {
   g_autofree char *text = g_strdup_printf("[virt-viewer]\ntype=vnc\nhost=127.0.0.1\nport=%d\ntitle=%s\ndelete-this-file=1\n"
                                           "secure-attention=ctrl+alt+end\nrelease-cursor=shift+f12\n", port, session);
-  g_autoptr(GError) why = NULL;
-  if (g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0600, &why))
-    return true;
-  return error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
+  return text_write(path, text, 0600, err);
 }
 
 /* ── the port ─────────────────────────────────────────────────────────────── */

@@ -1,6 +1,8 @@
 /* sarang plan: where more desktops would go, by the daemon's own placement. sarang plan replay: what recorded demand would have met on more or
  * fewer hosts, played here, without a daemon. */
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "cli/command.h"
 #include "cli/output.h"
@@ -15,10 +17,27 @@ bool plan_read_text(const char *path, char **ret, GError **err)
   return g_file_get_contents(path, ret, NULL, &why) || error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
 }
 
-bool plan_write_text(const char *path, const char *text, GError **err)
+/* Whatever it is, it stays that. */
+static bool write_into(const char *path, const char *text, GError **err)
 {
+  FILE *file = fopen(path, "we");
+  bool good = file && fputs(text, file) >= 0;
+  int why = errno;
+  if (file && fclose(file) && good) {
+    why = errno;
+    good = false;
+  }
+  return good || error_false(err, REASON_IO, "action", "write", "path", path, "detail", g_strerror(why), NULL);
+}
+
+bool text_write(const char *path, const char *text, int mode, GError **err)
+{
+  struct stat there;
+  if (!lstat(path, &there) && !S_ISREG(there.st_mode))
+    return write_into(path, text, err);
   g_autoptr(GError) why = NULL;
-  return g_file_set_contents(path, text, -1, &why) || error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
+  return g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, mode, &why) ||
+         error_false(err, REASON_IO, "action", "write", "path", path, "detail", why->message, NULL);
 }
 
 bool plan_number_flag(const char *flag, const char *text, int64_t most, int64_t *ret, GError **err)
@@ -64,7 +83,7 @@ bool command_plan_replay(Command *c, GError **err)
     return false;
   g_autofree char *table = replay_table(results, NULL, n, c->place.lang), *plot = replay_svg(results, NULL, n, NULL, c->place.lang);
   fputs(table, stdout);
-  return !svg || plan_write_text(svg, plot, err);
+  return !svg || text_write(svg, plot, 0644, err);
 }
 
 /* ── what if ──────────────────────────────────────────────────────────────── */

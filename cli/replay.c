@@ -198,5 +198,5 @@ bool replay_recorded(Command *c, GError **err)
     print_people(&r, c->place.lang);
   else
     print_programs(c, &r);
-  return !svg || plan_write_text(svg, plot, err);
+  return !svg || text_write(svg, plot, 0644, err);
 }

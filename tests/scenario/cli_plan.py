@@ -3,6 +3,7 @@
 from clilab import PROJECT, Place, eventually
 from gatewaylab import main, test
 
+import os
 import subprocess
 
 
@@ -143,6 +144,13 @@ def what_was_asked_for_is_played_on_other_fleets():
         assert "호스트" in sarang.ok("plan replay --csv demand.csv --lang ko").out
         svg = (sarang.folder / "use.svg").read_text(encoding="utf-8")
         assert svg.startswith("<svg ") and svg.count("<polyline") == 4 and "h9" in svg
+        os.mkfifo(sarang.folder / "pipe")
+        drawn = subprocess.Popen(["cat", sarang.folder / "pipe"], stdout=subprocess.PIPE, text=True)
+        sarang.ok("plan replay --csv demand.csv --add-hosts more.csv --svg pipe")
+        assert drawn.communicate(timeout=20)[0] == svg and (sarang.folder / "pipe").is_fifo(), "what is no file is not replaced by one"
+        (sarang.folder / "full").symlink_to("/dev/full")
+        full = sarang.type("plan replay --csv demand.csv --svg full")
+        assert full.status == 1 and "No space left" in full.err and (sarang.folder / "full").is_symlink(), full
         lines[2] = "yesterday,cad,,,6"
         (sarang.folder / "demand.csv").write_text("\n".join(lines), encoding="utf-8")
         refused = sarang.type("plan replay --csv demand.csv")
