@@ -87,6 +87,31 @@ static bool check_needed(const ApiRow *row, json_t *body, GError **err)
   return true;
 }
 
+/* What a member is that is no text. Passwords and paths are refused by their own words, fields of numbers and lists by their schema. */
+static const char *limit_of(const char *member, const Field *field, const json_t *value)
+{
+  static const char *const numbers = "days clone slot count", *const answers = "force ticket", *const others = "password old_password path";
+  bool text = field ? field->type == FIELD_TEXT || field->type == FIELD_REF : !list_has(others, member);
+  if (json_is_null(value))
+    return NULL;
+  if (!field && list_has(numbers, member))
+    return json_is_integer(value) ? NULL : "a whole number";
+  if (!field && list_has(answers, member))
+    return json_is_boolean(value) ? NULL : "true or false";
+  return !text || json_is_string(value) ? NULL : "a text";
+}
+
+/* What is of another kind than it must be is not taken for absent. A gateway is a program of ours. */
+static bool check_kind(const ApiRow *row, const char *member, const Field *field, json_t *value, GError **err)
+{
+  const char *limit = row->allow & MAY_GATEWAY ? NULL : limit_of(member, field, value);
+  if (!limit)
+    return true;
+  bool is_short = json_is_number(value) || json_is_boolean(value);
+  g_autofree char *text = is_short ? json_dumps(value, JSON_ENCODE_ANY) : g_strdup(json_is_string(value) ? json_string_value(value) : "…");
+  return error_false(err, REASON_BAD_VALUE, "field", member, "value", text, "limit", limit, NULL);
+}
+
 bool body_check(ApiVerb verb, json_t *body, GError **err)
 {
   const ApiRow *row = &api_rows[verb];
@@ -94,8 +119,11 @@ bool body_check(ApiVerb verb, json_t *body, GError **err)
   json_t *value;
   json_object_foreach(body, member, value) {
     const Field *field = schema_field(&schemas[row->noun], member);
-    if (!list_has(row->args, member) && !(field && field->flags & settable(row->how)))
+    bool is_field = field && field->flags & settable(row->how);
+    if (!list_has(row->args, member) && !is_field)
       return refuse_member(row, member, err);
+    if (!check_kind(row, member, is_field ? field : NULL, value, err))
+      return false;
   }
   return check_needed(row, body, err);
 }

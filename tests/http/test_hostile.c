@@ -233,6 +233,23 @@ static void bodies_are_read_strictly(void **state)
   }
 }
 
+/* A word of another kind is not one that is absent: a session for whoever "user" was meant to be is not the caller's. */
+static void words_of_another_kind_are_refused(void **state)
+{
+  static const struct { const char *path, *body; } rows[] = {
+    { "sessions", "{\"pool\":\"cad\",\"user\":5}" },  { "sessions", "{\"pool\":7}" },
+    { "sessions", "{\"pool\":\"cad\",\"ticket\":\"yes\"}" }, { "tokens", "{\"user\":[\"jihye\"]}" },
+    { "tokens", "{\"title\":7}" },                     { "tokens", "{\"days\":\"7\"}" },
+    { "rebalance", "{\"host\":3}" },                   { "rebalance", "{\"pool\":true}" },
+    { "users", "{\"name\":{}}" },                      { "hosts", "{\"name\":\"h2\",\"uri\":1.5}" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *path = g_strconcat("/api/v1/", rows[i].path, NULL);
+    g_autoptr(Response) r = client_ask(scene->local, "POST", path, NULL, NULL, rows[i].body);
+    check(r, 400, "bad-value", rows[i].body);
+  }
+}
+
 static void deep_bodies_end_early(void **state)
 {
   static const struct { size_t n; const char *open, *close; int status; const char *code; } rows[] = {
@@ -479,6 +496,7 @@ int main(void)
     cmocka_unit_test(paths_stay_paths),
     cmocka_unit_test(arguments_are_read_strictly),
     cmocka_unit_test(bodies_are_read_strictly),
+    cmocka_unit_test(words_of_another_kind_are_refused),
     cmocka_unit_test(deep_bodies_end_early),
     cmocka_unit_test(bodies_are_json_by_name),
     cmocka_unit_test(a_refusal_quotes_no_password),
