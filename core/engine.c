@@ -12,10 +12,10 @@ static bool kind_starts_desktops(TaskKind kind)
   return kind == TASK_PROVISION || kind == TASK_RESET || kind == TASK_RECOVER;
 }
 
-/* Never given up: what they clean away must not stay. */
-static bool kind_goes_on_for_ever(TaskKind kind)
+/* Never given up: what they clean away must not stay. What left the guest has to leave the definition too, and is not freed before. */
+static bool goes_on_for_ever(const Task *task, StepKind step)
 {
-  return kind == TASK_DESTROY || kind == TASK_IMAGE_DELETE;
+  return task->kind == TASK_DESTROY || task->kind == TASK_IMAGE_DELETE || (task->kind == TASK_GPU_DETACH && step == STEP_DEFINE);
 }
 
 /* What a failed import left is taken away with the image, whenever its storage lets us: whoever waits for the import is told at once. */
@@ -298,7 +298,7 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   StepKind step = task_step(task);
   task_note_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
-  bool for_ever = task->undoing ? undoing_goes_on_for_ever(task->kind) : kind_goes_on_for_ever(task->kind);
+  bool for_ever = task->undoing ? undoing_goes_on_for_ever(task->kind) : goes_on_for_ever(task, step);
   bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE ||
                        task->kind == TASK_RESEED;
   if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */

@@ -30,11 +30,11 @@ static World *world_make(int64_t events_s, Rate people, Rate staff)
   w->events = g_ptr_array_new_with_free_func(event_drop);
   static char *inside[] = { (char *)"/srv", NULL }, *apart[] = { (char *)"/srv/own", (char *)"/var/lib/sarang", NULL };
   static const StorageGround ground = { inside, apart };
-  BrainOptions options = { .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS, .ground = &ground,
-                           .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC }, .rate = people, .staff_rate = staff };
+  w->options = (BrainOptions){ .random = random_bytes, .random_data = w, .imports = WORLD_IMPORTS, .ground = &ground,
+                               .keep_us = { [NOUN_EVENT] = events_s * G_USEC_PER_SEC }, .rate = people, .staff_rate = staff };
   w->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
   w->prunes = g_array_new(FALSE, FALSE, sizeof(Prune));
-  w->brain = brain_new(&options);
+  w->brain = brain_new(&w->options);
   brain_start(w->brain, w->now_us);
   world_settle(w);
   return w;
@@ -175,6 +175,22 @@ void world_pass(World *w, int64_t seconds)
 {
   w->now_us += seconds * G_USEC_PER_SEC;
   brain_tick(w->brain, w->now_us);
+  world_settle(w);
+}
+
+void world_crash(World *w)
+{
+  g_autoptr(Brain) dead = w->brain;
+  w->brain = brain_new(&w->options);
+  for (Noun noun = 0; noun < N_NOUNS; noun++) {
+    g_autoptr(GPtrArray) names = brain_names(dead, noun);
+    for (guint i = 0; i < names->len; i++)
+      brain_load(object_dup(&schemas[noun], brain_find(dead, noun, names->pdata[i])), w->brain);
+  }
+  for (guint i = 0; i < w->held->len; i++)
+    step_order_free(w->held->pdata[i]);
+  g_ptr_array_set_size(w->held, 0);
+  brain_start(w->brain, w->now_us);
   world_settle(w);
 }
 

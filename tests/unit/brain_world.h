@@ -10,6 +10,7 @@ typedef GError *(*WorldFn)(World *world, const StepOrder *order);
 
 struct World {
   Brain *brain;
+  BrainOptions options; /* that it was made with */
   int64_t now_us;
   GPtrArray *held;    /* orders not answered yet, of StepOrder * */
   WorldFn answer;     /* NULL = every order works */
@@ -53,6 +54,8 @@ const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char
 void world_settle(World *world);
 void world_release(World *world);
 void world_pass(World *world, int64_t seconds);
+/* The controller dies and begins again with what is durable; nobody hears what became of the orders that were out. */
+void world_crash(World *world);
 /* The next look at the cards of h1 tells of this one alone, which it takes; NULL = that there was no way to the host's files. */
 void world_look(World *world, GpuCard *take_card);
 #define WORLD_GET(world, Type, NOUN, name) ((const Type *)brain_find((world)->brain, NOUN_##NOUN, name))
