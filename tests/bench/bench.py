@@ -18,6 +18,12 @@ def unmeasured(name, why, reach, at_most=True):
                       "holds": False}), flush=True)
 
 
+def skipped(name, why, reach, at_most=True):
+    """A row for what this machine has no peer for: neither reached nor missed, and says why. For those that tests/bench/run lets skip."""
+    print(json.dumps({"name": name, "value": None, "unit": "", "against": f"skipped: {why}", "reach": ("<= " if at_most else ">= ") + str(reach),
+                      "holds": None}), flush=True)
+
+
 def ratio_of_medians(measure, against, rounds=5):
     """Both sides in turn, so that noise meets both; the ratio of their medians."""
     ours, theirs = [], []
