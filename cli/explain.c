@@ -159,6 +159,17 @@ json_t *explain_summary(Noun noun, json_t *object, Lang lang)
   return all;
 }
 
+/* What an operator took out of a desktop as it ran; NULL where nothing is out. */
+static json_t *unplugged_of(Noun noun, json_t *object, Lang lang)
+{
+  if (noun != NOUN_DESKTOP || !json_integer_value(json_object_get(object, "unplugged")))
+    return NULL;
+  const StateText *text = state_text_find(noun, "unplugged");
+  g_autofree char *means = filled(text->means[lang], noun, object, lang);
+  g_autofree char *fix = filled(text->fix[lang], noun, object, LANG_EN);
+  return json_pack("{ss ss ss}", "means", means, "next", text->next[lang], "fix", fix);
+}
+
 /* Objects that a noun's object hangs on: its field and what that names. */
 static const struct { Noun noun; const char *field; Noun other; } links[] = {
   { NOUN_SESSION, "desktop", NOUN_DESKTOP }, { NOUN_SESSION, "task", NOUN_TASK },       { NOUN_SESSION, "pool", NOUN_POOL },
@@ -249,6 +260,13 @@ static void print_summary(json_t *about, Lang lang)
   json_t *fix;
   json_array_foreach(json_object_get(about, "fixes"), i, fix)
     print_line(lang, "help", json_string_value(fix));
+}
+
+static void print_unplugged(json_t *unplugged, Lang lang)
+{
+  print_line(lang, "GPU", member(unplugged, "means"));
+  print_line(lang, "next", member(unplugged, "next"));
+  print_line(lang, "help", member(unplugged, "fix"));
 }
 
 static void print_around(json_t *around, Lang lang)
@@ -373,6 +391,7 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   json_auto_t *about = explain_summary(noun, object, lang), *around = around_of(c, noun, object);
   json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
   json_auto_t *denials = denials_of(c, noun, name), *placement = placement_of(c, noun, object, denials);
+  json_auto_t *unplugged = unplugged_of(noun, object, lang);
   if (!people) {
     json_object_set(about, "around", around);
     json_object_set(about, "desktops", counts);
@@ -381,12 +400,16 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
       json_object_set(about, "denials", denials);
     if (placement)
       json_object_set(about, "placement", placement);
+    if (unplugged)
+      json_object_set(about, "unplugged", unplugged);
     OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
     output_print(&style, noun, about);
     return true;
   }
   printf("%s %s: %s\n", word_noun(schemas[noun].noun, lang), name, state_said(schemas[noun].noun, member(about, "state"), lang));
   print_summary(about, lang);
+  if (unplugged)
+    print_unplugged(unplugged, lang);
   print_around(around, lang);
   print_counts(counts, lang);
   print_denials(denials, lang);

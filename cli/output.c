@@ -81,8 +81,21 @@ static char *error_cell(json_t *value, Telling t)
   return text ? text_dup_visible(text, t.most) : g_strdup("-");
 }
 
+/* "slots 0, 1"; a lone number would be read as how many. Owned by the caller. */
+static char *slots_cell(int64_t bits, Lang lang)
+{
+  g_autoptr(GString) all = g_string_new(NULL);
+  int n = 0;
+  for (int slot = 0; slot < 63; slot++)
+    if (bits >> slot & 1)
+      g_string_append_printf(all, "%s%d", n++ ? ", " : "", slot);
+  return n ? g_strdup_printf(say(lang, n > 1 ? "slots %s" : "slot %s"), all->str) : g_strdup("-");
+}
+
 static char *cell_of(json_t *value, Telling t)
 {
+  if (json_is_integer(value) && t.field && t.field->flags & F_SLOTS)
+    return slots_cell(json_integer_value(value), t.lang);
   if (json_is_string(value))
     return text_dup_visible(word_said(json_string_value(value), t), t.most);
   if (json_is_integer(value))

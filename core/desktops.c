@@ -583,7 +583,7 @@ void desktop_gpus_seen(Brain *b, const char *name)
 
 static PowerVerb verb_of(ApiVerb verb)
 {
-  PowerVerb power = VERB_START;
+  PowerVerb power = VERB_NONE;
   bool known = power_verb_parse(api_rows[verb].verb, &power);
   g_assert(known);
   return power;
@@ -599,6 +599,7 @@ static PowerState wanted_after(PowerVerb verb)
     return POWER_SUSPENDED;
   case VERB_SAVE:
     return POWER_SAVED;
+  case VERB_NONE:
   case VERB_START:
   case VERB_REBOOT:
   case VERB_RESET:

@@ -75,7 +75,7 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
 
 #define POWER_VERBS(X) \
-  X(VERB_START, "start") X(VERB_SHUTDOWN, "shutdown") X(VERB_REBOOT, "reboot") X(VERB_RESET, "reset") X(VERB_DESTROY, "destroy") \
+  X(VERB_NONE, "none") X(VERB_START, "start") X(VERB_SHUTDOWN, "shutdown") X(VERB_REBOOT, "reboot") X(VERB_RESET, "reset") X(VERB_DESTROY, "destroy") \
   X(VERB_SUSPEND, "suspend") X(VERB_RESUME, "resume") X(VERB_SAVE, "save") X(VERB_RESTORE, "restore")
 ENUM_DECLARE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
 
@@ -301,7 +301,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, memory_mib, F_WIDE, NULL, 0, 1 << 24, "claimed on its host, in MiB") \
   F(REF, gpu_class, F_WIDE, NULL, 0, 63, "GPU class it was made with") \
   F(INT, gpus, F_WIDE, NULL, 0, 8, "parts of that class it has a right to") \
-  F(INT, unplugged, F_WIDE, NULL, 0, 255, "which of these an operator has taken out of this generation: a bit a slot") \
+  F(INT, unplugged, F_WIDE | F_SLOTS, NULL, 0, 255, "which of these an operator has taken out of this generation: a bit a slot") \
   F(REF, owner, F_COL, NULL, 0, 63, "whose it is, in a dedicated pool") \
   F(TEXT, session, F_COL, NULL, 0, 63, "the session that holds it") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
@@ -377,7 +377,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, step_index, 0, NULL, 0, 64, "its place in the list of steps") \
   F(INT, attempt, F_WIDE, NULL, 0, 1000, "how often that step was begun") \
   F(INT, progress_pct, F_WIDE, NULL, 0, 100, "of a step that can tell, else 0") \
-  F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task") \
+  F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task, else none") \
   F(REF, user, F_WIDE, NULL, 0, 63, "who asked for it; absent = Sarang itself") \
   F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is looked at again: its next try, or the end of its step's time") \
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \

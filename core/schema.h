@@ -42,6 +42,7 @@ enum {
   F_PATH = 1 << 10,    /* its text is an absolute path without ".." */
   F_ADDRESS = 1 << 11, /* its text is an IP address or a host's name */
   F_SEEN = 1 << 12,    /* as it was observed last: shown, and not made durable for its own sake */
+  F_SLOTS = 1 << 13,   /* its number has a bit a slot: people see the slots' numbers */
 };
 
 typedef struct {

@@ -106,11 +106,24 @@ def a_part_is_taken_out_of_a_running_desktop_and_plugged_in_again():
         assert first["uuid"] not in made(sarang), made(sarang)
         shown = sarang.ok(f"desktop show {desktop} -o json").json()
         assert (shown["power"], shown["unplugged"]) == ("on", 1), shown
+        lines = [line.strip() for lang in ("en", "ko") for line in sarang.ok(f"desktop show {desktop} --lang {lang}").out.splitlines()]
+        shown = [" ".join(line.split()) for line in lines if line.startswith(("unplugged", "뺀 GPU"))]
+        assert shown == ["unplugged slot 0", "뺀 GPU 슬롯 0"], shown
+        told = sarang.ok(f"explain {desktop}").out
+        assert "an operator took parts of its graphics card out as it ran: slot 0\n" in told, told
+        assert f"help     while it is on: sarang desktop attach-gpu {desktop}\n" in told, told
+        assert "운영자가 실행 중에 GPU를 뺐습니다: 슬롯 0\n" in sarang.ok(f"explain {desktop} --lang ko").out
+        (task,) = [t for t in sarang.ok("task list -o json").json() if t["kind"] == "gpu-detach" and t["state"] == "done"]
+        assert task["verb"] == "none" and " start\n" not in sarang.ok(f"task show {task['name']}").out, task
         again = sarang.type(f"desktop detach-gpu {desktop}")
         assert again.status != 0 and "to take out" in again.err, again
         sarang.ok(f"desktop attach-gpu {desktop} --wait=60")
         second = next(v for v in claims(sarang) if v["desktop"] == desktop)
         assert second["name"] != first["name"] and second["uuid"] in made(sarang), (first, second)
+        again = sarang.ok(f"desktop show {desktop}").out.splitlines()
+        assert [line.split()[1] for line in again if line.startswith("unplugged")] == ["-"], again
+        assert "taken out" not in sarang.ok(f"explain {desktop}").out and "attach-gpu" not in sarang.ok(f"explain {desktop}").out
+        assert "unplugged" not in sarang.ok(f"explain {desktop} -o json").json()
         # the definition follows: it starts with the part that it has now
         sarang.ok(f"desktop destroy {desktop} --wait=60")
         sarang.ok(f"desktop start {desktop} --wait=60")
