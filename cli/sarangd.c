@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/config.h"
+#include "core/guestnet.h"
 #include "core/log.h"
 #include "drivers/http/server.h"
 #include "drivers/runtime/notify.h"
@@ -30,6 +31,9 @@
   X(acceleration, CHOICE, "hosts", "acceleration", 0, 0, "auto", "auto|never", "auto: KVM where a host offers it; never: guests are emulated") \
   X(plain_tcp, BOOL, "hosts", "plain_tcp", 0, 0, "false", "", "take hosts by qemu+tcp, which neither encrypts nor asks who calls: for labs") \
   X(poll_s, INT, "hosts", "poll_s", 1, 3600, "30", "seconds", "between looks at each host beside its events") \
+  X(guest_networks, LIST, "console", "guest_networks", 0, 64, "", "networks", \
+    "where screens that are servers in guests may be, such as 10.20.0.0/16: sarangd and gateways connect to what guests name there; " \
+    "empty: nowhere") \
   X(imports, PATH, "image", "import_directory", 1, 4000, NULL, "", \
     "where images must lie that are imported over the network; unset: imports in the state directory") \
   X(storages, LIST, "storage", "directories", 0, 64, "/srv;/var/lib/libvirt/images;/var/lib/xen/images", "directories", \
@@ -105,13 +109,15 @@ static bool serve(const DaemonConfig *config, const char *store_uri, GError **er
 {
   g_auto(Places) places = { 0 };
   g_auto(StorageGround) ground = { 0 };
-  if (!places_prepare(config->state, config->imports, config->http_backups, &places, err) ||
+  GuestNetworks networks;
+  if (!guest_networks_parse((const char *const *)config->guest_networks, &networks, err) ||
+      !places_prepare(config->state, config->imports, config->http_backups, &places, err) ||
       !places_ground(&places, config->state, config->storages, &ground, err))
     return false;
   RuntimeOptions options = {
     .store_uri = store_uri, .page_url = config->page_url, .requests_max = config->requests, .never_kvm = config->acceleration == 1,
     .allow_plain_tcp = config->plain_tcp, .poll_us = config->poll_s * G_USEC_PER_SEC,
-    .imports = places.imports, .ground = &ground, .token_days_max = config->token_days,
+    .guest_networks = &networks, .imports = places.imports, .ground = &ground, .token_days_max = config->token_days,
     .keep_days = { [NOUN_EVENT] = config->event_days, [NOUN_TASK] = config->task_days, [NOUN_SESSION] = config->session_days,
                    [NOUN_DEMAND] = config->demand_days },
     .rate = { config->changes_burst, config->changes }, .staff_rate = { config->staff_burst, config->staff_changes },

@@ -472,7 +472,7 @@ static void call_done(Brain *b, StepResult *result)
   PendingCall *call = g_hash_table_lookup(b->calls, &result->call);
   if (!call)
     return;
-  if (call->kind == STEP_CONSOLE) {
+  if (call->kind == STEP_CONSOLE || call->kind == STEP_GUEST_CONSOLE) {
     Answer *answer = console_call_done(b, call, result);
     reply_add(b, call->reply, answer, NULL);
   } else if (call->kind == STEP_SCREENSHOT) {

@@ -159,12 +159,14 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
   SessionState to;
   if (session_next(s->state, SESSION_REDEEM, &to, NULL))
     s->state = to;
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, GET(b, Desktop, DESKTOP, desktop)->template);
+  bool in_guest = t && t->guest_screen;
   /* here bytes of a person may begin, and nothing later could be durable before them */
   Desktop *d = EDIT(b, Desktop, DESKTOP, desktop);
   d->touched = true;
   if (d->state == DESKTOP_ASSIGNED)
     desktop_move(b, desktop, MOVE_USE);
-  brain_call(b, STEP_CONSOLE, desktop, d->host, relay->head.name);
+  brain_call(b, in_guest ? STEP_GUEST_CONSOLE : STEP_CONSOLE, desktop, d->host, relay->head.name);
   b->deferred = true;
   return true;
 }
@@ -177,9 +179,19 @@ bool relay_must_go(Brain *b, const Relay *relay)
   return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user, s) || token_revoked(b, relay->token);
 }
 
+/* Who has the desktop hears it as an answer; who runs the house finds it beside the desktop. */
+static void screen_refused(Brain *b, const PendingCall *call, const Relay *relay, const GError *why)
+{
+  if (call->kind != STEP_GUEST_CONSOLE || !relay || !why)
+    return;
+  g_autofree char *detail = brain_error_json(why);
+  brain_event(b, "desktop.screen-refused", NOUN_DESKTOP, relay->desktop, relay->user, detail);
+}
+
 Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result)
 {
   const Relay *relay = GET(b, Relay, RELAY, call->object);
+  screen_refused(b, call, relay, result->error);
   if (result->error || !relay || relay_must_go(b, relay)) {
     if (relay)
       relay_closed(b, call->object);
@@ -190,8 +202,9 @@ Answer *console_call_done(Brain *b, const PendingCall *call, StepResult *result)
   }
   const Session *s = GET(b, Session, SESSION, relay->session);
   const Pool *pool = s ? GET(b, Pool, POOL, s->pool) : NULL;
+  const char *via = call->kind == STEP_GUEST_CONSOLE ? "guest" : "direct";
   json_t *target = json_pack("{ss ss ss ss ss ss si ss sb ss}", "relay", call->object, "session", relay->session, "user", relay->user,
-                             "protocol", "vnc", "via", "direct", "host", result->address, "port", result->port, "password",
+                             "protocol", "vnc", "via", via, "host", result->address, "port", result->port, "password",
                              result->password, "view_only", 0, "clipboard", clipboard_mode_name(pool ? pool->clipboard : CLIPBOARD_NONE));
   Answer *answer = answer_new(200);
   answer->noun = NOUN_RELAY;

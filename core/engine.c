@@ -466,6 +466,17 @@ static void *grab(Brain *b, Noun noun, const char *name)
   return (void *)object;
 }
 
+/* Whose addresses a guest may not claim. */
+static void order_add_house(Brain *b, StepOrder *order)
+{
+  if ((order->kind != STEP_READY && order->kind != STEP_GUEST_CONSOLE) || !order->template || !order->template->guest_screen)
+    return;
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
+  order->house = g_ptr_array_new();
+  for (guint i = 0; i < names->len; i++)
+    g_ptr_array_add(order->house, grab(b, NOUN_HOST, names->pdata[i]));
+}
+
 static void order_add_desktop(Brain *b, StepOrder *order, const Task *task, const char *name)
 {
   order->desktop = grab(b, NOUN_DESKTOP, name);
@@ -479,6 +490,7 @@ static void order_add_desktop(Brain *b, StepOrder *order, const Task *task, cons
   order->session = grab(b, NOUN_SESSION, order->desktop->session);
   order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
   order_add_vgpus(b, order, task, name);
+  order_add_house(b, order);
 }
 
 /* A host through which the storage can be reached: by name, so that each try takes the same one. */

@@ -231,6 +231,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(REF, gpu_class, F_WIDE, NULL, 0, 63, "GPU class of its desktops where a pool says nothing else") \
   F(REF, gpu_parameter, F_WIDE, NULL, 0, 63, "its parameter that names a GPU class") \
   F(BOOL, gpu_needed, F_WIDE, NULL, 0, 0, "its desktops get a part of a graphics card, or are not made") \
+  F(BOOL, guest_screen, F_WIDE, NULL, 0, 0, "people are shown a VNC server in the guest, not the host's screen") \
   F(TEXT, xml, F_LINES | F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
 

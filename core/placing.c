@@ -76,13 +76,13 @@ static GPtrArray *storages_of(Brain *b, const Wish *w)
   return names;
 }
 
-/* Card models of which a part of that profile has what the class wants; NULL-ended, borrowed. */
-static GPtrArray *models_of(Brain *b, const GpuClass *class, const char *profile)
+/* Card models of which a part of that profile has what the class wants, or a server in the guest shows what it draws; NULL-ended, borrowed. */
+static GPtrArray *models_of(Brain *b, const GpuClass *class, bool in_guest, const char *profile)
 {
   GPtrArray *names = g_ptr_array_new(), *shapes = ledger_shapes(b);
   for (guint i = 0; i < shapes->len; i++) {
     const CardShape *s = shapes->pdata[i];
-    bool shows = class->display == GPU_DISPLAY_OFF || s->backend == GPU_MDEV;
+    bool shows = class->display == GPU_DISPLAY_OFF || in_guest || s->backend == GPU_MDEV;
     for (int p = 0; shows && p < s->n; p++)
       if (!strcmp(s->profiles[p].name, profile) && (!s->heads[p] || s->heads[p] >= class->heads))
         g_ptr_array_add(names, s->name);
@@ -91,10 +91,11 @@ static GPtrArray *models_of(Brain *b, const GpuClass *class, const char *profile
   return names;
 }
 
-static DemandClass *class_of(Brain *b, Fleet *f, const Demand *demand, const GpuClass *class, const char *profile, GError **err)
+static DemandClass *class_of(Brain *b, Fleet *f, const Demand *demand, const GpuClass *class, bool in_guest,
+                             const char *profile, GError **err)
 {
   Demand d = *demand;
-  g_autoptr(GPtrArray) models = profile ? models_of(b, class, profile) : NULL;
+  g_autoptr(GPtrArray) models = profile ? models_of(b, class, in_guest, profile) : NULL;
   d.gpu.profile = profile;
   d.gpu.models = models ? (const char *const *)models->pdata : NULL;
   return demand_class(f, &d, err);
@@ -105,7 +106,7 @@ static bool classes_add(Brain *b, Fleet *f, const Demand *demand, const Wish *w,
   const char *const only[] = { w->profile, NULL };
   const char *const *accepts = !w->class ? only : w->profile ? only : (const char *const *)w->class->accepts;
   for (int i = 0; !i || (w->class && accepts && accepts[i]); i++) {
-    DemandClass *class = class_of(b, f, demand, w->class, w->class && accepts ? accepts[i] : NULL, err);
+    DemandClass *class = class_of(b, f, demand, w->class, w->template->guest_screen, w->class && accepts ? accepts[i] : NULL, err);
     if (!class)
       return false;
     g_ptr_array_add(classes, class);
@@ -159,7 +160,8 @@ static int compare_names(const void *a, const void *b)
 static void mix_tell(GString *text, const Wish *w)
 {
   g_autofree char *accepts = g_strjoinv(" ", w->class->accepts);
-  g_string_append_printf(text, "%s|%s|%d %d|%d %d %d %d\n", w->pool->head.name, accepts, w->class->display, (int)w->class->heads, (int)w->gpus,
+  GpuDisplay display = w->template->guest_screen ? GPU_DISPLAY_OFF : (GpuDisplay)w->class->display;
+  g_string_append_printf(text, "%s|%s|%d %d|%d %d %d %d\n", w->pool->head.name, accepts, display, (int)w->class->heads, (int)w->gpus,
                          (int)w->pool->vcpus, (int)w->pool->memory_mib, (int)w->pool->max);
 }
 
@@ -423,7 +425,7 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
                      fleet_host_name(f, host), NULL);
 }
 
-GArray *parts_find(Brain *b, const char *host, const GpuClass *class, int n, GError **err)
+GArray *parts_find(Brain *b, const char *host, const GpuClass *class, bool in_guest, int n, GError **err)
 {
   Fleet *f = ledger_fleet(b);
   int number = fleet_find_host(f, host);
@@ -431,7 +433,7 @@ GArray *parts_find(Brain *b, const char *host, const GpuClass *class, int n, GEr
   g_autoptr(DemandClass) first = NULL;
   for (char **a = class->accepts; number >= 0 && a && *a; a++) {
     Place place;
-    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, *a, NULL);
+    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, in_guest, *a, NULL);
     if (!first)
       first = demand_class_ref(asked);
     GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, *a, n) : NULL;

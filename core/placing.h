@@ -36,8 +36,9 @@ typedef struct {
   const char *type, *address;  /* address NULL = the card chooses, or needs none */
   int start;
 } PartPlace;
-/* Places for n more parts of class on a host, all of one type. GArray of PartPlace, owned by the caller. NO_GPU with what each card says. */
-GArray *parts_find(Brain *b, const char *host, const GpuClass *class, int n, GError **err);
+/* Places for n more parts of class on a host, all of one type; in_guest: a server in the guest shows what they draw, so none needs a
+ * display. GArray of PartPlace, owned by the caller. NO_GPU with what each card says. */
+GArray *parts_find(Brain *b, const char *host, const GpuClass *class, bool in_guest, int n, GError **err);
 
 /* The fleet is another one: nothing that was found out about the old one counts. */
 void placing_forget(Brain *b);

@@ -66,6 +66,9 @@ void step_order_free(StepOrder *order)
     drop(NOUN_STORAGE, order->storages->pdata[i]);
     drop(NOUN_HOST, order->hosts->pdata[i]);
   }
+  for (guint i = 0; order->house && i < order->house->len; i++)
+    drop(NOUN_HOST, order->house->pdata[i]);
+  g_clear_pointer(&order->house, g_ptr_array_unref);
   g_clear_pointer(&order->storages, g_ptr_array_unref);
   g_clear_pointer(&order->hosts, g_ptr_array_unref);
   for (guint i = 0; order->vgpus && i < order->vgpus->len; i++) {

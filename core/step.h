@@ -27,6 +27,7 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(IMPORT, "import", FILES, 86400, 3, DELETE_IMAGE) \
   X(DELETE_IMAGE, "delete-image", FILES, 600, 3, NONE) \
   X(CONSOLE, "console", HOST, 10, 1, NONE)               /* a fresh, expiring password; where the console is. No task */ \
+  X(GUEST_CONSOLE, "guest-console", AGENT, 25, 1, NONE)  /* the same of a server in the guest: its agent is asked. No task */ \
   X(SCREENSHOT, "screenshot", HOST, 20, 1, NONE)         /* no task */ \
   X(REAP, "reap", HOST, 60, 1, NONE)                     /* a domain of ours that no desktop stands for. No task */ \
   X(MEASURE, "measure", FILES, 30, 1, NONE)              /* how much room a storage has. No task */ \
@@ -76,6 +77,7 @@ typedef struct {
   User *person;
   GPtrArray *storages;   /* of Storage *: of IMPORT and DELETE_IMAGE */
   GPtrArray *hosts;      /* of Host *, one beside each storage: a host that has it; NULL = none is there */
+  GPtrArray *house;      /* of Host *: all there are, for READY and GUEST_CONSOLE of a screen in the guest: it may have none of their addresses */
   PowerVerb verb;
   char *domain;          /* of REAP: the domain's UUID */
   GPtrArray *vgpus;      /* of Vgpu *: of DEFINE, START and GPU_MAKE the desktop's parts by slot, of the others those they are about */
@@ -106,7 +108,7 @@ typedef struct {
   char *sha256;          /* of IMPORT, as the next two */
   int64_t size_bytes, virtual_bytes;
   int64_t total_bytes, free_bytes;  /* of MEASURE */
-  char *address;         /* of CONSOLE, as the next two */
+  char *address;         /* of CONSOLE and GUEST_CONSOLE, as the next two */
   int port;
   char *password;
   GBytes *picture;       /* of SCREENSHOT: PNG */

@@ -15,7 +15,7 @@ static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GEr
   text_set(&version->title_en, t->title[LANG_EN]);
   text_set(&version->title_ko, t->title[LANG_KO]);
   text_set(&version->autologin, t->autologin);
-  version->agent = t->ready == READY_BY_AGENT || t->personalise == PERSONALISE_BY_AGENT;
+  version->agent = template_needs_agent(t);
   static const PersonaliseMode modes[N_TEMPLATE_PERSONALISE_KINDS] = {
     [PERSONALISE_BY_AGENT] = PERSONALISE_AGENT, [PERSONALISE_BY_SEED] = PERSONALISE_SEED, [PERSONALISE_BY_NOBODY] = PERSONALISE_NONE,
   };
@@ -25,6 +25,7 @@ static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GEr
   ref_set(&version->gpu_class, t->gpu_class ? t->gpu_class : class ? class->standard : NULL);
   ref_set(&version->gpu_parameter, t->gpu_parameter);
   version->gpu_needed = t->gpu == GPU_NEED_REQUIRED;
+  version->guest_screen = t->screen == SCREEN_BY_GUEST;
   version->ready_s = t->ready_timeout_us / SECOND_US;
   return template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, err);
 }

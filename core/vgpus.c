@@ -71,6 +71,13 @@ void vgpu_end(Brain *b, const char *name, const char *event)
   state_delete(b->state, NOUN_VGPU, name);
 }
 
+/* Then no part is its screen, whatever the class says. */
+static bool screen_in_guest(Brain *b, const Desktop *d)
+{
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  return t && t->guest_screen;
+}
+
 static Vgpu *claim_new(Brain *b, const Desktop *d, const char *gpu, int64_t slot, const char *type)
 {
   g_autofree char *name = brain_number(b, 'v');
@@ -82,7 +89,7 @@ static Vgpu *claim_new(Brain *b, const Desktop *d, const char *gpu, int64_t slot
   v->slot = slot;
   ref_set(&v->class, d->gpu_class);
   ref_set(&v->type, type);
-  v->display = class ? class->display : GPU_DISPLAY_OFF;
+  v->display = class && !screen_in_guest(b, d) ? class->display : GPU_DISPLAY_OFF;
   v->clone = d->clone;
   v->since = b->now_us;
   v->start = -1;
@@ -159,7 +166,7 @@ bool vgpus_claim(Brain *b, const char *desktop, GError **err)
     return true;
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
-  g_autoptr(GArray) parts = class ? parts_find(b, d->host, class, __builtin_popcount(lacking), err) : NULL;
+  g_autoptr(GArray) parts = class ? parts_find(b, d->host, class, screen_in_guest(b, d), __builtin_popcount(lacking), err) : NULL;
   for (guint i = 0; parts && i < parts->len; i++) {
     const PartPlace *p = &g_array_index(parts, PartPlace, i);
     Vgpu *v = claim_new(b, d, p->gpu, __builtin_ctz(lacking), p->type);

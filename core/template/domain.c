@@ -180,7 +180,7 @@ static void set_devices(xmlNode *root, const DomainTemplate *template, const Dom
   if (template->protocols[OFFER_SPICE].offered)
     machine_ensure_screen(root, "spice");
   machine_set_screens(root, spec->listen, spec->vnc_port, spec->type != VIRT_XEN);
-  if (template->ready == READY_BY_AGENT || template->personalise == PERSONALISE_BY_AGENT)
+  if (template_needs_agent(template))
     machine_ensure_agent(root);
 }
 
@@ -237,7 +237,7 @@ static LintTarget target_of(const DomainTemplate *template, const DomainSpec *sp
 static char *with_hostdevs(xmlDoc *doc, const DomainSpec *spec, GError **err)
 {
   xmlNode *root = xmlDocGetRootElement(doc);
-  if (spec->gpu_screen)
+  if (spec->gpu_screen || spec->guest_screen)
     machine_hide_video(root);
   for (const char *const *xml = spec->hostdevs; *xml; xml++)
     if (!machine_add_hostdev(root, *xml, err))

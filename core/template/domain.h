@@ -24,6 +24,7 @@ typedef struct {
   int vnc_port;                  /* 0 = the host finds one */
   const char *const *hostdevs;   /* parts of graphics cards, as <hostdev> elements of the controller's own making; NULL = none */
   bool gpu_screen;               /* the first of them is the guest's screen: there is no other */
+  bool guest_screen;             /* a server in the guest shows what they draw: with hostdevs there is no video of QEMU's */
   /* the mark that makes the domain ours, see DOMAIN_OWNER_XMLNS; pool and template (FAMILY@VERSION) are for people */
   const char *controller, *desktop, *pool, *template_version;
   int64_t generation;

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MAX_LINE_CHARACTERS = 200, MAX_NETWORK_CHARACTERS = 63, MAX_TEXT_CHARACTERS = 4096, STANDARD_TEXT_CHARACTERS = 200 };
+enum { MAX_LINE_CHARACTERS = 200, MAX_NETWORK_CHARACTERS = 63, MAX_TEXT_CHARACTERS = 4096, STANDARD_TEXT_CHARACTERS = 200, USUAL_VNC_PORT = 5900 };
 
 /* ── refusals with a line ────────────────────────────────────────────────── */
 
@@ -186,6 +186,27 @@ static bool read_protocol(const xmlNode *node, const Target *target, GError **er
   if (!read_number(node, "port", 1, 65535, &port, err))
     return false;
   target->template->protocols[protocol] = (TemplateOffer){ .offered = true, .port = (int)port };
+  return true;
+}
+
+static bool read_screen(const xmlNode *node, const Target *target, GError **err)
+{
+  static const char *const guests_alone[] = { "port", "password" };
+  DomainTemplate *t = target->template;
+  int screen, key;
+  int64_t port = USUAL_VNC_PORT;
+  if (!read_word(node, "server", &template_screen_names, SCREEN_BY_HOST, &screen, err) ||
+      !read_word(node, "password", &template_screen_key_names, SCREEN_KEY_BY_AGENT, &key, err) ||
+      !read_number(node, "port", 1, 65535, &port, err))
+    return false;
+  for (size_t i = 0; screen == SCREEN_BY_HOST && i < G_N_ELEMENTS(guests_alone); i++) {
+    g_autofree char *text = xml_dup(node, guests_alone[i]);
+    if (text)
+      return refuse_value(node, guests_alone[i], text, "left out: the host sees to its own screens", err);
+  }
+  t->screen = (TemplateScreen)screen;
+  t->screen_key = (TemplateScreenKey)key;
+  t->screen_port = screen == SCREEN_BY_GUEST ? (int)port : 0;
   return true;
 }
 
@@ -452,9 +473,19 @@ static const xmlNode *find_template(const xmlNode *root, GError **err)
 
 static bool agent_check(const xmlNode *node, const DomainTemplate *t, GError **err)
 {
-  if (t->is_xen && (t->ready == READY_BY_AGENT || t->personalise == PERSONALISE_BY_AGENT))
+  if (t->is_xen && template_needs_agent(t))
     return refuse_value(node, "agent", "agent", "something else on Xen: libvirt reaches no guest agent there", err);
   return true;
+}
+
+/* A serial line is listened to among the host's own calls, where nobody may wait for a guest. */
+static bool screen_check(const xmlNode *node, const DomainTemplate *t, GError **err)
+{
+  const xmlNode *ready = xml_find(node, NULL);
+  while (ready && strcmp((const char *)ready->name, "ready") != 0)
+    ready = xml_next(ready, true);
+  return t->screen != SCREEN_BY_GUEST || t->ready != READY_BY_SERIAL ||
+         refuse_value(ready, "by", "serial", "agent or tcp where the screen is a server in the guest", err);
 }
 
 static bool gpu_check(const xmlNode *node, const DomainTemplate *t, GError **err)
@@ -492,7 +523,7 @@ bool template_parse(const char *bytes, size_t len, DomainTemplate **ret_template
   const xmlNode *node = find_template(root, err);
   if (!node || !attributes_check(node, &template_elements[TEMPLATE_ELEMENT_TEMPLATE], err) ||
       !read_template(node, &target, err) || !read_children(node, &target, err) || !title_complete(node, template, err) ||
-      !agent_check(node, template, err) || !gpu_check(node, template, err))
+      !agent_check(node, template, err) || !screen_check(node, template, err) || !gpu_check(node, template, err))
     return false;
   *ret_template = g_steal_pointer(&template);
   return true;

@@ -28,6 +28,12 @@ ENUM_DECLARE(TemplateGpuNeed, template_gpu_need, TEMPLATE_GPU_NEEDS, N_TEMPLATE_
 #define TEMPLATE_KERNELS(X) X(KERNEL_NO, "no") X(KERNEL_OPTIONAL, "optional") X(KERNEL_REQUIRED, "required")
 ENUM_DECLARE(TemplateKernel, template_kernel, TEMPLATE_KERNELS, N_TEMPLATE_KERNELS)
 
+/* Whose picture a viewer gets, and how the password of one in the guest comes there. */
+#define TEMPLATE_SCREENS(X) X(SCREEN_BY_HOST, "host") X(SCREEN_BY_GUEST, "guest")
+ENUM_DECLARE(TemplateScreen, template_screen, TEMPLATE_SCREENS, N_TEMPLATE_SCREENS)
+#define TEMPLATE_SCREEN_KEYS(X) X(SCREEN_KEY_BY_AGENT, "agent") X(SCREEN_KEY_NONE, "none")
+ENUM_DECLARE(TemplateScreenKey, template_screen_key, TEMPLATE_SCREEN_KEYS, N_TEMPLATE_SCREEN_KEYS)
+
 /* VNC and SPICE are the host's consoles; RDP and SSH are servers in the guest. */
 #define TEMPLATE_PROTOCOLS(X) X(OFFER_VNC, "vnc") X(OFFER_SPICE, "spice") X(OFFER_RDP, "rdp") X(OFFER_SSH, "ssh")
 ENUM_DECLARE(TemplateProtocol, template_protocol, TEMPLATE_PROTOCOLS, N_TEMPLATE_PROTOCOLS)
@@ -72,6 +78,9 @@ typedef struct {
   char *gpu_class;      /* of its desktops where a pool names none; NULL = none */
   char *gpu_parameter;  /* one of its parameters, whose value names a class; NULL = none */
   TemplateOffer protocols[N_TEMPLATE_PROTOCOLS];
+  TemplateScreen screen;
+  int screen_port;      /* SCREEN_BY_GUEST: where its VNC server listens */
+  TemplateScreenKey screen_key;
   TemplateGuestSystem system;
   char *autologin;      /* the guest's own account that may be logged in after a reset; NULL = none */
   TemplatePersonalise personalise;
@@ -91,6 +100,9 @@ typedef struct {
 bool template_parse(const char *bytes, size_t len, DomainTemplate **ret_template, GError **err);
 void template_free(DomainTemplate *template);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DomainTemplate, template_free)
+
+/* Whether something of it goes through a guest agent: readiness, personalising, or the password of a screen in the guest. */
+bool template_needs_agent(const DomainTemplate *template);
 
 /* Whether text can name a network: a libvirt network, "bridge:NAME", or "user". */
 bool template_network_is(const char *text);

@@ -1,6 +1,7 @@
 #include "drivers/console/sockets.h"
 
 #include <glib.h>
+#include <ifaddrs.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -21,6 +22,23 @@ bool socket_is_loopback(const struct sockaddr *a)
   if (a->sa_family == AF_INET)
     return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
   return a->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)a)->sin6_addr);
+}
+
+bool socket_is_own(const GuestAddressBits *address)
+{
+  struct ifaddrs *all;
+  if (getifaddrs(&all))
+    return true;
+  bool own = false;
+  for (const struct ifaddrs *i = all; i && !own; i = i->ifa_next) {
+    int family = i->ifa_addr ? i->ifa_addr->sa_family : AF_UNSPEC;
+    if (family == AF_INET && address->n == 4)
+      own = !memcmp(&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, address->bytes, 4);
+    if (family == AF_INET6 && address->n == 16)
+      own = !memcmp(&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, address->bytes, 16);
+  }
+  freeifaddrs(all);
+  return own;
 }
 
 static void set(int fd, int level, int option, int value) { setsockopt(fd, level, option, &value, sizeof value); }

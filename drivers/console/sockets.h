@@ -4,8 +4,13 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
+#include "core/guestnet.h"
+
 /* 127.0.0.0/8 or ::1 */
 bool socket_is_loopback(const struct sockaddr *address);
+
+/* An interface of this machine has that address now. Where the kernel does not tell, every address is. */
+bool socket_is_own(const GuestAddressBits *address);
 
 /* Before connect, of a socket to a guest. */
 void socket_tune_guest(int fd, const struct sockaddr *address);

@@ -119,6 +119,11 @@ char *guest_full_name(const char *title);
  * ~/.ssh/authorized_keys by exec (Linux). Idempotent. BAD_VALUE for a person that does not fit, GUEST_COMMAND. */
 bool guest_personalise(const Guest *guest, const GuestPerson *person, GError **err);
 
+/* Tells the guest the password of the next connect to the VNC server that is its screen: /usr/local/sbin/sarang-screen, started without arguments,
+ * reads from its standard input version=1 · password=… (8 letters and digits) · seconds=… (how long it is good) · end=1, sets it, and exits with 0.
+ * So a server that takes it is this guest's, whatever address was named. GUEST_COMMAND, AGENT_REFUSED (there is no such program). */
+bool guest_screen_password(const Guest *guest, const char *password, int valid_s, GError **err);
+
 /* Proves that no person is in the guest: the agent answers, reports nobody but autologin (NULL = nobody at all), and
  * /etc/passwd, where there is one, names no account from uid 1000 on but autologin. *ret_evidence: what was seen, as JSON, at
  * most 8 KiB. GUEST_NOT_CLEAN names who. */

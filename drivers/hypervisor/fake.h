@@ -35,6 +35,7 @@
  *   mdev ADDRESS TYPE     somebody else makes a mediated device
  *   sticky DOMAIN on|off  its guest does not let go of devices, or does again
  *   lease DOMAIN ADDRESS  the host's DHCP server gave it that address
+ *   claim DOMAIN ADDRESS  its agent says that it has that address
  *   serial DOMAIN TEXT    it writes a line to its serial console */
 #pragma once
 

@@ -334,6 +334,13 @@ static bool do_lease(const Command *command, GError **err)
   return true;
 }
 
+static bool do_claim(const Command *command, GError **err)
+{
+  g_free(command->domain->told);
+  command->domain->told = g_strdup(command->words[2]);
+  return true;
+}
+
 static bool do_serial(const Command *command, GError **err)
 {
   g_autofree char *line = g_strjoinv(" ", command->words + 2);
@@ -373,6 +380,7 @@ static const struct {
   { "user", DOMAIN, 3, false, do_user },
   { "account", DOMAIN, 3, false, do_account },
   { "lease", DOMAIN, 3, false, do_lease },
+  { "claim", DOMAIN, 3, false, do_claim },
   { "serial", DOMAIN, 3, true, do_serial },
 };
 

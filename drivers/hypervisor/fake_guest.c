@@ -165,12 +165,20 @@ static int run_personalise(const Ask *ask, const char *const *argv, const GStrin
   return 0;
 }
 
+/* See guest_screen_password() in drivers/guest/guest.h. What it was told last is in a file. */
+static int run_screen(const Ask *ask, const char *const *argv, const GString *input, Process *process)
+{
+  g_hash_table_replace(ask->guest->files, g_strdup("/run/sarang-screen"), g_string_new_len(input->str, (gssize)input->len));
+  return strstr(input->str, "end=1\n") ? 0 : 2;
+}
+
 static const struct { const char *path; int (*run)(const Ask *, const char *const *, const GString *, Process *); } programs[] = {
   { "/bin/echo", run_echo },
   { "/bin/cat", run_cat },
   { "/bin/true", run_true },
   { "/bin/false", run_false },
   { PERSONALISE, run_personalise },
+  { "/usr/local/sbin/sarang-screen", run_screen },
 };
 
 static json_t *run_exec(Ask *ask)
@@ -298,7 +306,8 @@ static json_t *run_interfaces(Ask *ask)
 {
   const uint8_t *u = ask->domain->uuid;
   g_autofree char *mac = g_strdup_printf("52:54:00:%02x:%02x:%02x", u[13], u[14], u[15]);
-  g_autofree char *address = g_strdup_printf("10.%d.%d.%d", u[13], u[14], u[15]);
+  g_autofree char *own = g_strdup_printf("10.%d.%d.%d", u[13], u[14], u[15]);
+  const char *address = ask->domain->told ? ask->domain->told : own;
   return json_pack("[{s:s, s:[{s:s, s:s, s:i}]}, {s:s, s:s, s:[{s:s, s:s, s:i}]}]",
                    "name", "lo", "ip-addresses", "ip-address", "127.0.0.1", "ip-address-type", "ipv4", "prefix", 8,
                    "name", "eth0", "hardware-address", mac,

@@ -405,6 +405,7 @@ void fake_domain_free(FakeDomain *domain)
   g_free(domain->desktop);
   g_strfreev(domain->devices);
   g_free(domain->lease);
+  g_free(domain->told);
   g_strfreev(domain->defined);
   g_free(domain);
 }

@@ -24,6 +24,7 @@ typedef struct {
   char **devices;           /* "ALIAS DEVICE" of what runs, of the definition while it is off; the device as in DomainFacts.hostdevs, the alias may be "" */
   char **defined;           /* the same, of the definition */
   char *lease;              /* the address that the host says it has, or NULL */
+  char *told;               /* the address that its agent says it has; NULL = one made of its UUID */
   uint8_t graphics;         /* bits 1 << CONSOLE_… */
   bool has_agent : 1, has_serial : 1;
   bool booted : 1, deaf : 1, agent_off : 1;

@@ -479,7 +479,7 @@ Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options)
 {
   Dispatch *d = g_new0(Dispatch, 1);
   d->runtime = runtime;
-  d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm, step_memo_new(), options->ground };
+  d->steps = (StepOptions){ options->allow_plain_tcp, options->never_kvm, step_memo_new(), options->ground, options->guest_networks };
   d->poll_us = options->poll_us;
   d->look_us = options->look_us ? options->look_us : LOOK_S * G_USEC_PER_SEC;
   d->early = g_ptr_array_new_with_free_func(host_drop);

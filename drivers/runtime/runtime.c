@@ -446,6 +446,7 @@ Runtime *runtime_new(const RuntimeOptions *options, GError **err)
   rt->store = store_open(options->store_uri, err);
   DispatchOptions how = { options->never_kvm, options->allow_plain_tcp, options->poll_us };
   how.ground = options->ground;
+  how.guest_networks = options->guest_networks;
   rt->dispatch = rt->store ? dispatch_new(rt, &how) : NULL;
   Brain *brain = rt->store ? brain_from_store(rt, err) : NULL;
   if (!brain) {

@@ -4,6 +4,7 @@
 
 #include "core/api.h"
 #include "core/ground.h"
+#include "core/guestnet.h"
 #include "core/rate.h"
 #include "drivers/runtime/published.h"
 #include "drivers/store/store.h"
@@ -44,6 +45,7 @@ typedef struct {
   int64_t keep_days[N_NOUNS];  /* how long the history of EVENT, TASK, SESSION and DEMAND is kept; 0 = for ever */
   Rate rate, staff_rate;       /* how fast a person of role user or viewer, an operator or administrator has things changed over the network */
   int64_t token_days_max;      /* how long a token for programs may last; 0 = 366 */
+  const GuestNetworks *guest_networks; /* where servers in guests may be dialled; outlives the runtime; NULL = nowhere */
   const StorageGround *ground; /* where a storage may lie that is made over the network, see places.h; outlives the runtime; NULL = nowhere */
   const char *imports;         /* directory whose files may be imported over the network, see places.h; outlives the runtime; NULL = none may */
 } RuntimeOptions;

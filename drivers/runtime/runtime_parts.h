@@ -22,7 +22,8 @@ typedef struct {
   bool never_kvm, allow_plain_tcp;
   int64_t poll_us;
   int64_t look_us;  /* how long one look at whether a guest is ready may take, by its serial line six times as long; 0 = 10 s */
-  const StorageGround *ground;  /* see steps.h */
+  const StorageGround *ground;  /* see steps.h, as the next */
+  const GuestNetworks *guest_networks;
 } DispatchOptions;
 
 Dispatch *dispatch_new(Runtime *runtime, const DispatchOptions *options);

@@ -69,31 +69,17 @@ static bool run_power(StepRun *run, GError **err)
   return ok && power_seen(run, err);
 }
 
-/* Eight characters of 64: VNC's passwords hold no more. Good for one connect, for some seconds. */
-static char *password_new(void)
-{
-  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab";
-  g_autoptr(GError) err = NULL;
-  guint8 bits[VNC_PASSWORD_MAX_BYTES];
-  char *text = g_malloc0(sizeof bits + 1);
-  step_random(bits, sizeof bits);
-  for (size_t i = 0; i < sizeof bits; i++)
-    text[i] = letters[bits[i] & 63];
-  return text;
-}
-
 static bool run_console(StepRun *run, GError **err)
 {
-  enum { VALID_S = 20 };
   g_autofree char *uuid = step_uuid(run->order);
   if (!step_meant(run, uuid, err))
     return false;
-  run->result->password = password_new();
+  run->result->password = step_password_new();
   const Host *host = run->order->host;
   run->result->address = hypervisor_console_address(host->uri, host->console_address, err);
   if (!run->result->address)
     return false;
-  ConsoleKey key = { CONSOLE_VNC, run->result->password, VALID_S };
+  ConsoleKey key = { CONSOLE_VNC, run->result->password, STEP_PASSWORD_S };
   DomainConsole console = { 0 };
   if (!hypervisor_console(run->hypervisor, uuid, &key, &console, err))
     return false;
@@ -135,6 +121,7 @@ static const RunFn runs[N_STEPS] = {
   [STEP_IMPORT] = run_import,
   [STEP_DELETE_IMAGE] = run_delete_image,
   [STEP_CONSOLE] = run_console,
+  [STEP_GUEST_CONSOLE] = run_guest_console,
   [STEP_SCREENSHOT] = run_screenshot,
   [STEP_REAP] = run_reap,
   [STEP_MEASURE] = run_measure,

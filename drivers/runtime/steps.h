@@ -5,6 +5,7 @@
 #include <gio/gio.h>
 
 #include "core/ground.h"
+#include "core/guestnet.h"
 #include "core/step.h"
 #include "drivers/hypervisor/hypervisor.h"
 
@@ -18,6 +19,7 @@ typedef struct {
   bool never_kvm;
   StepMemo *memo;  /* NULL = a host looks at every definition */
   const StorageGround *ground;  /* storages in it lead nowhere else, see VolumesOptions; NULL = none is held to anything */
+  const GuestNetworks *guest_networks;  /* where servers in guests may be dialled; NULL = nowhere */
 } StepOptions;
 
 /* Runs order with the host's connection (NULL for one on files) and fills result (error included) by deadline_us, monotonic.

@@ -272,6 +272,7 @@ bool run_define(StepRun *run, GError **err)
   g_auto(GStrv) hostdevs = NULL;
   if (!step_hostdevs(o, &hostdevs, &spec.gpu_screen, err))
     return false;
+  spec.guest_screen = t->screen == SCREEN_BY_GUEST;
   spec.hostdevs = (const char *const *)hostdevs;
   g_autofree char *xml = NULL;
   return define_xml(run, t, &spec, &xml, err) && define_checked(run, xml, err);

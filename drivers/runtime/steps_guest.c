@@ -23,6 +23,17 @@ GuestPerson step_person(const User *user)
   return (GuestPerson){ user->head.name, user->title, user->guest_hash, (const char *const *)user->ssh_keys, user->locale };
 }
 
+char *step_password_new(void)
+{
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789ab";
+  guint8 bits[VNC_PASSWORD_MAX_BYTES];
+  char *text = g_malloc0(sizeof bits + 1);
+  step_random(bits, sizeof bits);
+  for (size_t i = 0; i < sizeof bits; i++)
+    text[i] = letters[bits[i] & 63];
+  return text;
+}
+
 DomainTemplate *step_template(const StepOrder *order, GError **err)
 {
   DomainTemplate *t = NULL;
@@ -44,7 +55,7 @@ bool step_listens(const StepOrder *order)
 
 /* ── readiness: one look; the runtime looks again until the step's time is over ── */
 
-static bool ready_by_agent(StepRun *run, GError **err)
+static bool ready_by_agent(StepRun *run, const DomainTemplate *t, GError **err)
 {
   g_autofree char *uuid = step_uuid(run->order);
   GuestDomain where = { run->hypervisor, uuid };
@@ -132,23 +143,19 @@ static bool ready_by_serial(StepRun *run, const DomainTemplate *t, GError **err)
   return found || error_false(err, REASON_NOT_READY, "desktop", run->order->desktop->head.name, "wanted", t->ready_line, NULL);
 }
 
+static bool (*const readiness[N_TEMPLATE_READY_KINDS])(StepRun *, const DomainTemplate *, GError **) = {
+  [READY_BY_AGENT] = ready_by_agent,
+  [READY_BY_TCP] = ready_by_tcp,
+  [READY_BY_SERIAL] = ready_by_serial,
+};
+
 bool run_ready(StepRun *run, GError **err)
 {
   g_autoptr(DomainTemplate) t = step_template(run->order, err);
   if (!t || (t->ready != READY_BY_SERIAL && !still_on(run, err)))
     return false;
   run->result->power = POWER_ON;
-  switch (t->ready) {
-  case READY_BY_AGENT:
-    return ready_by_agent(run, err);
-  case READY_BY_SERIAL:
-    return ready_by_serial(run, t, err);
-  case READY_BY_TCP:
-    return ready_by_tcp(run, t, err);
-  case N_TEMPLATE_READY_KINDS:
-    break;
-  }
-  g_assert_not_reached();
+  return readiness[t->ready](run, t, err) && (t->screen != SCREEN_BY_GUEST || step_screen_ready(run, t, err));
 }
 
 /* ── people ───────────────────────────────────────────────────────────────── */
@@ -166,11 +173,6 @@ bool step_meant(const StepRun *run, const char *uuid, GError **err)
   return error_false(err, REASON_DESKTOP_PASSED_ON, "desktop", d->head.name, "found", found, "meant", meant, NULL);
 }
 
-typedef struct {
-  const StepRun *run;
-  const char *uuid;
-} MeantGuest;
-
 /* A story of many questions may outlast its guest: each is asked of the generation that was meant, or not at all. */
 static bool ask_meant(void *owner, const char *json, int timeout_s, char **ret_json, GError **err)
 {
@@ -178,7 +180,7 @@ static bool ask_meant(void *owner, const char *json, int timeout_s, char **ret_j
   return step_meant(meant->run, meant->uuid, err) && hypervisor_agent(meant->run->hypervisor, meant->uuid, json, timeout_s, ret_json, err);
 }
 
-static Guest meant_guest(const MeantGuest *meant)
+Guest step_meant_guest(const MeantGuest *meant)
 {
   const StepRun *run = meant->run;
   GuestWire wire = { ask_meant, (void *)meant };
@@ -192,7 +194,7 @@ bool run_personalise(StepRun *run, GError **err)
     return true; /* root's own session: nobody to make known */
   g_autofree char *uuid = step_uuid(run->order);
   MeantGuest meant = { run, uuid };
-  Guest guest = meant_guest(&meant);
+  Guest guest = step_meant_guest(&meant);
   GuestPerson person = step_person(user);
   return guest_personalise(&guest, &person, err);
 }
@@ -208,7 +210,7 @@ bool run_prove(StepRun *run, GError **err)
   if (!facts->owner.ours || facts->owner.generation != d->clone || facts->state != DOMAIN_ON)
     return error_false(err, REASON_NO_PROOF, "desktop", d->head.name, NULL);
   MeantGuest meant = { run, uuid };
-  Guest guest = meant_guest(&meant);
+  Guest guest = step_meant_guest(&meant);
   const char *autologin = run->order->template ? run->order->template->autologin : NULL;
   run->result->clone = facts->owner.generation;
   return guest_prove_no_one(&guest, autologin, &run->result->evidence, err);

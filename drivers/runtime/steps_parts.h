@@ -1,4 +1,4 @@
-/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (disks, domains), steps_image.c, steps_guest.c (readiness, people, proof). */
+/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (disks, domains), steps_image.c, steps_guest.c (readiness, people, proof), steps_screen.c (screens that are servers in guests). */
 #pragma once
 
 #include "core/template/domain.h"
@@ -44,5 +44,18 @@ bool step_reads_serial(const StepOrder *order);
 /* memo may be NULL: nothing is known, and nothing is kept. */
 bool step_memo_has(StepMemo *memo, const char *key);
 void step_memo_add(StepMemo *memo, const char *key);
+/* Eight characters of 64: VNC's passwords hold no more. Good for one connect, for some seconds; owned by the caller. */
+char *step_password_new(void);
+/* How long such a password is good: the gateway connects at once. */
+enum { STEP_PASSWORD_S = 20 };
+/* The guest of the generation that the order speaks of, asked through wire, which must outlive it; until the step's deadline. */
+typedef struct {
+  const StepRun *run;
+  const char *uuid;
+} MeantGuest;
+Guest step_meant_guest(const MeantGuest *wire);
+/* The server in the guest that is its screen greets; else why not, and whether to look again (run->not_yet). */
+bool step_screen_ready(StepRun *run, const DomainTemplate *t, GError **err);
+bool run_guest_console(StepRun *run, GError **err);
 /* n bytes of the kernel's randomness. */
 void step_random(void *bytes, size_t n);

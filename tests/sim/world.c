@@ -428,6 +428,7 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
   case STEP_POWER:
     return do_power(s, o, d, r);
   case STEP_CONSOLE:
+  case STEP_GUEST_CONSOLE:
     return do_console(o, d, r);
   case STEP_REAP:
     return do_reap(s, o);

@@ -83,7 +83,7 @@ static StepResult *result_of(World *w, const StepOrder *order)
     result->clone = order->desktop->clone;
     result->evidence = g_strdup("{\"seen\":true}");
   }
-  if (order->kind == STEP_CONSOLE) {
+  if (order->kind == STEP_CONSOLE || order->kind == STEP_GUEST_CONSOLE) {
     result->address = g_strdup("127.0.0.1");
     result->port = 5901;
     result->password = g_strdup("secret");

@@ -169,6 +169,43 @@ static void a_part_at_another_place_was_taken_for_ours(void **state)
   }
 }
 
+static void guest_screen_add(World *w)
+{
+  g_autofree char *shipped = NULL;
+  assert_true(g_file_get_contents("templates/linux-desktop.xml", &shipped, NULL, NULL));
+  g_autoptr(GString) xml = g_string_new(shipped);
+  assert_true(g_string_replace(xml, "<sarang:guest ", "<sarang:screen server=\"guest\"/><sarang:guest ", 1));
+  Request *r = request_new(API_TEMPLATE_ADD);
+  r->caller = (Caller){ .user = g_strdup("root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
+  r->body = json_pack("{ss ss}", "family", "own", "xml", xml->str);
+  brain_request(w->brain, r, w, w->now_us);
+  world_settle(w);
+  assert_null(w->last->error);
+}
+
+/* Functions draw on no screen of the host's: a class that wants one finds them only for a template whose server in the guest shows what they draw,
+ * and then no part is a screen. */
+static void a_part_without_a_display_is_for_templates_with_a_screen_in_the_guest(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  guest_screen_add(w);
+  assert_true(WORLD_GET(w, TemplateVersion, TEMPLATE, "own@1")->guest_screen);
+  assert_false(WORLD_GET(w, TemplateVersion, TEMPLATE, "linux@1")->guest_screen);
+  world_look(w, card_with_places("0000:65:00.4", -1));
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['1g.5gb'],'display':'on'}")->error);
+  w->hold = true;
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
+  assert_non_null(WORLD_GET(w, Pool, POOL, "gpu")->error);
+  g_autoptr(GPtrArray) none = brain_names(w->brain, NOUN_VGPU);
+  assert_int_equal(none->len, 0);
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','template':'own','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
+  g_autoptr(GPtrArray) claims = brain_names(w->brain, NOUN_VGPU);
+  assert_int_equal(claims->len, 1);
+  assert_int_equal(WORLD_GET(w, Vgpu, VGPU, claims->pdata[0])->display, GPU_DISPLAY_OFF);
+  world_free(w);
+}
+
 static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
 {
   static const struct { const char *field, *value; } refused[] = { { "ssh_key", "/etc/ssh/ssh_host_ed25519_key" }, { "ssh_address", "local" } };
@@ -604,6 +641,7 @@ int main(void)
     cmocka_unit_test(cards_that_changed_were_seen_with_the_next_poll),
     cmocka_unit_test(a_card_was_gone_when_its_host_lost_its_ssh_address),
     cmocka_unit_test(a_part_at_another_place_was_taken_for_ours),
+    cmocka_unit_test(a_part_without_a_display_is_for_templates_with_a_screen_in_the_guest),
     cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
     cmocka_unit_test(room_that_another_pool_left_was_not_looked_at),
     cmocka_unit_test(events_stayed_in_memory_for_ever),

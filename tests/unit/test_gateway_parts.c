@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <arpa/inet.h>
+#include <gio/gio.h>
 #include <glib/gstdio.h>
 #include <jansson.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "drivers/console/listener.h"
 #include "drivers/console/origins.h"
 #include "drivers/console/registry.h"
+#include "drivers/console/sockets.h"
 
 static Slice slice(const char *text) { return (Slice){ text, strlen(text) }; }
 
@@ -275,8 +277,40 @@ static const struct {
   { "{\"relay\":\"r\",\"session\":\"s\",\"user\":\"u\",\"protocol\":\"spice\",\"via\":\"direct\",\"host\":\"h\",\"port\":1}", NULL },
   { "{\"relay\":\"r\",\"session\":\"s\",\"user\":\"u\",\"protocol\":\"spice\",\"via\":\"direct\",\"host\":\"h\",\"port\":1,"
     "\"clipboard\":\"none\"}", "console-policy" },
+  { "{\"relay\":\"r\",\"session\":\"s\",\"user\":\"u\",\"protocol\":\"vnc\",\"via\":\"guest\",\"host\":\"192.0.2.9\",\"port\":5900}", NULL },
   { "[]", "missing-field" },
 };
+
+/* What a guest named goes no further than other machines, whatever the controller has let through. */
+static void a_guests_word_leads_to_no_service_of_the_gateways_own(void **state)
+{
+  static const char *const never[] = { "127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "169.254.169.254", "fe80::1", "ff02::1", "localhost" };
+  g_autoptr(GSocketListener) listener = g_socket_listener_new();
+  int port = g_socket_listener_add_any_inet_port(listener, NULL, NULL);
+  for (size_t i = 0; i < G_N_ELEMENTS(never); i++) {
+    json_t *document = json_pack("{ss ss ss ss ss ss si}", "relay", "r-1", "session", "s-1", "user", "u", "protocol", "vnc", "via", "guest", "host",
+                                 never[i], "port", port);
+    g_auto(Target) t = { 0 };
+    g_autoptr(GError) err = NULL;
+    assert_true(target_parse_json(document, &t, NULL));
+    json_decref(document);
+    int fd = t.dial->begin(&t, &err);
+    if (fd >= 0)
+      fail_msg("%s was dialled", never[i]);
+    assert_true(error_is(err, REASON_GUEST_UNREACHABLE));
+  }
+  Target file = { .path = (char *)"/run/x" };
+  for (int i = 0; i < n_dials; i++)
+    assert_true(strcmp(dials[i].via, "guest") != 0 || dials[i].begin(&file, NULL) < 0);
+}
+
+static void this_machines_addresses_are_known(void **state)
+{
+  GuestAddressBits own, other;
+  assert_true(guest_address_parse("127.0.0.1", &own) && guest_address_parse("192.0.2.211", &other));
+  assert_true(socket_is_own(&own));
+  assert_false(socket_is_own(&other));
+}
 
 static void targets_are_read_or_refused(void **state)
 {
@@ -323,6 +357,8 @@ int main(void)
     cmocka_unit_test(a_console_used_and_over_between_reports_is_told_as_used),
     cmocka_unit_test(consoles_are_counted_by_user_and_in_all),
     cmocka_unit_test(targets_are_read_or_refused),
+    cmocka_unit_test(a_guests_word_leads_to_no_service_of_the_gateways_own),
+    cmocka_unit_test(this_machines_addresses_are_known),
     cmocka_unit_test(secrets_are_files_and_defaults_are_within_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,9 +65,11 @@ static void stand_free(Stand *s)
   g_free(s);
 }
 
+static GuestNetworks networks; /* where guests' servers may be; none but where a story says so */
+
 static StepResult *run(Stand *s, StepKind kind, PowerVerb verb)
 {
-  static const StepOptions plain = { 0 };
+  static const StepOptions plain = { .guest_networks = &networks };
   s->order.kind = kind;
   s->order.verb = verb;
   StepRun step = { .order = &s->order, .result = step_result_new(&s->order), .hypervisor = s->hypervisor, .options = &plain,
@@ -261,6 +263,89 @@ static void a_guest_without_an_agent_is_found_by_its_hosts_leases(void **state)
   stand_free(s);
 }
 
+/* ── screens that are servers in guests ────────────────────────────────────── */
+
+static TemplateVersion *with_guest_screen(void)
+{
+  g_autofree char *shipped = NULL;
+  assert_true(g_file_get_contents("templates/linux-cli.xml", &shipped, NULL, NULL));
+  g_autoptr(GString) xml = g_string_new(shipped);
+  assert_true(g_string_replace(xml, "<sarang:guest ", "<sarang:screen server=\"guest\" port=\"5907\"/><sarang:guest ", 1));
+  TemplateVersion *t = g_new0(TemplateVersion, 1);
+  t->head = (Object){ .refs = 1, .noun = NOUN_TEMPLATE };
+  t->xml = g_strdup(xml->str);
+  return t;
+}
+
+static void the_way_to_a_screen_in_the_guest_is_where_it_may_be(void **state)
+{
+  static const struct { const char *lease, *claim, *address, *reason; } rows[] = {
+    { "192.0.2.17", "198.51.100.9", "192.0.2.17", NULL },   /* what the host knows goes first */
+    { "198.51.100.9", "192.0.2.18", "192.0.2.18", NULL },   /* another of its networks */
+    { "198.51.100.9", "198.51.100.9", NULL, "guest-address-outside" },
+    { "169.254.9.9", "198.51.100.9", NULL, "guest-address-outside" },
+    { "169.254.9.9", "169.254.169.254", NULL, "guest-address-special" },
+    { "192.0.2.30", "::ffff:192.0.2.17", NULL, "guest-address-taken" }, /* of another host */
+    { "192.0.2.31", "192.0.2.31", NULL, "guest-address-taken" },
+    { "192.0.2.32", "192.0.2.32", NULL, "guest-address-taken" },
+  };
+  const char *const allowed[] = { "192.0.2.0/24", NULL };
+  Stand *s = stand_new(1);
+  Host hosts[] = { { .head = { .name = (char *)"h1" }, .uri = (char *)"qemu+tls://192.0.2.30/system" },
+                   { .head = { .name = (char *)"h2" }, .uri = (char *)"qemu:///system", .console_address = (char *)"192.0.2.31" },
+                   { .head = { .name = (char *)"h3" }, .uri = (char *)"qemu:///system", .ssh_address = (char *)"192.0.2.32" } };
+  g_autoptr(GPtrArray) house = g_ptr_array_new();
+  for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++)
+    g_ptr_array_add(house, &hosts[i]);
+  TemplateVersion *t = s->order.template = with_guest_screen();
+  s->order.house = house;
+  g_autoptr(StepResult) unset = run(s, STEP_GUEST_CONSOLE, 0);
+  assert_true(error_is(unset->error, REASON_GUEST_NETWORKS_UNSET));
+  assert_true(guest_networks_parse(allowed, &networks, NULL));
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *lease = g_strdup_printf("lease %s %s", s->uuid, rows[i].lease), *claim = g_strdup_printf("claim %s %s", s->uuid, rows[i].claim);
+    assert_true(fake_do("steps", lease, NULL) && fake_do("steps", claim, NULL));
+    g_autoptr(StepResult) result = run(s, STEP_GUEST_CONSOLE, 0);
+    const char *reason = result->error ? reason_wire(error_reason(result->error)) : NULL;
+    if (g_strcmp0(reason, rows[i].reason) || g_strcmp0(result->address, rows[i].address))
+      fail_msg("row %zu: %s at %s", i, reason ? reason : "taken", result->address);
+    assert_true(rows[i].reason || result->port == 5907);
+  }
+  networks = (GuestNetworks){ 0 };
+  g_free(t->xml);
+  g_free(t);
+  stand_free(s);
+}
+
+/* The password of this connect is in this guest: a server elsewhere, whose address it named, has another. */
+static void a_screen_in_the_guest_has_a_password_of_its_own_each_time(void **state)
+{
+  const char *const allowed[] = { "192.0.2.0/24", NULL };
+  Stand *s = stand_new(1);
+  TemplateVersion *t = s->order.template = with_guest_screen();
+  g_autofree char *lease = g_strdup_printf("lease %s 192.0.2.17", s->uuid), *before = g_strdup("");
+  assert_true(fake_do("steps", lease, NULL) && guest_networks_parse(allowed, &networks, NULL));
+  GuestDomain where = { s->hypervisor, s->uuid };
+  Guest guest = guest_of_domain(&where, "d-1", 20 * G_USEC_PER_SEC);
+  for (int i = 0; i < 2; i++) {
+    g_autoptr(StepResult) result = run(s, STEP_GUEST_CONSOLE, 0);
+    assert_null(result->error);
+    assert_int_equal(strlen(result->password), 8);
+    assert_string_not_equal(result->password, before);
+    g_autofree char *told = NULL, *wanted = g_strdup_printf("version=1\npassword=%s\nseconds=20\nend=1\n", result->password);
+    assert_true(guest_read_file(&guest, "/run/sarang-screen", 4096, &told, NULL));
+    assert_string_equal(told, wanted);
+    g_free(before);
+    before = g_strdup(result->password);
+  }
+  define(s, 2); /* it was reset for somebody else since */
+  assert_passed_on(run(s, STEP_GUEST_CONSOLE, 0));
+  networks = (GuestNetworks){ 0 };
+  g_free(t->xml);
+  g_free(t);
+  stand_free(s);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -273,6 +358,8 @@ int main(void)
     cmocka_unit_test(a_shutdown_of_the_generation_that_was_meant_works),
     cmocka_unit_test(a_proof_is_of_the_generation_that_was_meant),
     cmocka_unit_test(a_guest_without_an_agent_is_found_by_its_hosts_leases),
+    cmocka_unit_test(the_way_to_a_screen_in_the_guest_is_where_it_may_be),
+    cmocka_unit_test(a_screen_in_the_guest_has_a_password_of_its_own_each_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

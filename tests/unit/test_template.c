@@ -38,7 +38,7 @@ static void all_that_can_be_said(void **state)
     "<domain type='kvm'><metadata><s:template xmlns:s='urn:sarang:template:1' name='cad'>"
     "<!-- a comment --><s:title lang='en'>CAD &amp; more</s:title><s:title lang='ko'>설계</s:title>"
     "<s:image name='cad-image' kernel='optional'/><s:network name='bridge:br0'/><s:gpu need='required' class='cad-4g' parameter='bus'/>"
-    "<s:protocol name='vnc'/><s:protocol name='rdp'/><s:protocol name='ssh' port='2222'/>"
+    "<s:protocol name='vnc'/><s:protocol name='rdp'/><s:protocol name='ssh' port='2222'/><s:screen server='host'/>"
     "<s:guest os='windows' autologin='kiosk' personalise='seed' seed='yes'/>"
     "<s:ready by='serial' line='login: ' timeout='77'/>"
     "<s:parameter name='memory' type='size' unit='GiB' default='4' min='2' max='64' at='/domain/memory /domain/currentMemory'>"
@@ -61,6 +61,7 @@ static void all_that_can_be_said(void **state)
   assert_false(t->protocols[OFFER_SPICE].offered);
   assert_int_equal(t->protocols[OFFER_RDP].port, 3389);
   assert_int_equal(t->protocols[OFFER_SSH].port, 2222);
+  assert_int_equal(t->screen, SCREEN_BY_HOST);
   assert_int_equal(t->system, SYSTEM_WINDOWS);
   assert_string_equal(t->autologin, "kiosk");
   assert_int_equal(t->personalise, PERSONALISE_BY_SEED);
@@ -94,6 +95,24 @@ static void what_is_left_out(void **state)
   assert_false(t->seed);
   assert_int_equal(t->ready_timeout_us, 300000000);
   assert_int_equal(t->parameters->len, 0);
+  assert_int_equal(t->screen, SCREEN_BY_HOST);
+  assert_int_equal(t->screen_port, 0);
+}
+
+static void a_screen_in_the_guest(void **state)
+{
+  static const struct { const char *attributes; int port; TemplateScreenKey key; } rows[] = {
+    { "", 5900, SCREEN_KEY_BY_AGENT }, { " port='5999'", 5999, SCREEN_KEY_BY_AGENT }, { " password='none'", 5900, SCREEN_KEY_NONE },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *text = g_strconcat(HEAD, BODY, "<s:screen server='guest'", rows[i].attributes, "/>", TAIL, NULL);
+    g_autoptr(DomainTemplate) t = read_text(text, NULL);
+    assert_non_null(t);
+    assert_int_equal(t->screen, SCREEN_BY_GUEST);
+    assert_int_equal(t->screen_port, rows[i].port);
+    assert_int_equal(t->screen_key, rows[i].key);
+    assert_true(template_needs_agent(t));
+  }
 }
 
 static void not_a_template(void **state)
@@ -152,6 +171,14 @@ static void wrong_elements(void **state)
     { "<s:protocol name='spice' port='1'/>", "port of <protocol> is \"1\", but must be left out: the host chooses the port of its consoles" },
     { "<s:protocol name='rdp' port='65536'/>", "port of <protocol> is \"65536\", but must be 1…65535" },
     { "<s:protocol name='rdp' port='0x1'/>", "port of <protocol> is \"0x1\", but must be 1…65535" },
+    { "<s:screen/>", "<screen> lacks server" },
+    { "<s:screen server='cloud'/>", "server of <screen> is \"cloud\", but must be host | guest" },
+    { "<s:screen server='host' port='5900'/>", "port of <screen> is \"5900\", but must be left out: the host sees to its own screens" },
+    { "<s:screen server='host' password='none'/>", "password of <screen> is \"none\", but must be left out: the host sees to its own screens" },
+    { "<s:screen server='guest' port='0'/>", "port of <screen> is \"0\", but must be 1…65535" },
+    { "<s:screen server='guest' password='letmein'/>", "password of <screen> is \"letmein\", but must be agent | none" },
+    { "<s:screen server='guest' address='10.0.0.1'/>", "attribute address of <screen> is not known in a template" },
+    { "<s:screen server='guest'/><s:screen server='guest'/>", "<screen> is one too many, 1 may be there" },
     { "<s:protocol name='vnc'/>", "name of <protocol> is \"vnc\", but must be given once" },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -339,6 +366,7 @@ static int drop_parameters(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_screen_in_the_guest),
     cmocka_unit_test(all_that_can_be_said),
     cmocka_unit_test(what_is_left_out),
     cmocka_unit_test(not_a_template),

@@ -136,6 +136,38 @@ static void golden(void **state)
   }
 }
 
+static DomainTemplate *load_guest_screen(void)
+{
+  g_autofree char *shipped = NULL;
+  assert_true(g_file_get_contents("templates/linux-cli.xml", &shipped, NULL, NULL));
+  g_autoptr(GString) text = g_string_new(shipped);
+  assert_int_equal(g_string_replace(text, "<sarang:protocol name=\"vnc\"/>", "<sarang:protocol name=\"vnc\"/><sarang:screen server=\"guest\"/>", 0), 1);
+  DomainTemplate *template = NULL;
+  assert_true(template_parse(text->str, text->len, &template, NULL));
+  return template;
+}
+
+/* A part without a display and a server in the guest: no idle second screen. Without a part the server shows QEMU's own video, which stays. */
+static void a_screen_in_the_guest_leaves_no_idle_video(void **state)
+{
+  static const char *const part[] = { "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><driver name=\"vfio\"/><source>"
+    "<address domain=\"0x0000\" bus=\"0x41\" slot=\"0x00\" function=\"0x4\"/></source><alias name=\"ua-v-1\"/></hostdev>", NULL };
+  g_autoptr(DomainTemplate) template = load_guest_screen(), shown_by_host = load("templates", "linux-cli");
+  DomainSpec spec = spec_of(VIRT_KVM);
+  spec.guest_screen = true;
+  g_autofree char *without = make(template, &spec);
+  assert_non_null(strstr(without, "<model type=\"vga\""));
+  spec.hostdevs = part;
+  g_autofree char *with = make(template, &spec);
+  assert_null(strstr(with, "<model type=\"vga\""));
+  assert_null(strstr(with, "sarang:screen"));
+  xmlFreeDoc(parse_valid("linux-cli.kvm.guest-screen", with));
+  assert_golden("linux-cli.kvm.guest-screen", with);
+  spec.guest_screen = false;
+  g_autofree char *computes = make(shown_by_host, &spec);
+  assert_non_null(strstr(computes, "<model type=\"vga\""));
+}
+
 static void shipped_templates_are_clean(void **state)
 {
   g_autoptr(GDir) dir = g_dir_open("templates", 0, NULL);
@@ -622,6 +654,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(golden),
+    cmocka_unit_test(a_screen_in_the_guest_leaves_no_idle_video),
     cmocka_unit_test(shipped_templates_are_clean),
     cmocka_unit_test(what_we_do_not_know_survives),
     cmocka_unit_test(the_comparison_sees_a_change),
