@@ -26,8 +26,8 @@ class Server:
     """Listens, and shakes hands with each who comes; talk(connection) is the rest."""
     challenge, width, height, form = CHALLENGE, 640, 480, bytes(16)
 
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    def __init__(self, listener=None):
+        self.listener = listener or socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.connections = 0
         threading.Thread(target=self.serve, daemon=True).start()
@@ -58,6 +58,8 @@ class Server:
         return True
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # else who waits in accept() keeps it open
         self.listener.close()
 
 
@@ -102,11 +104,11 @@ class Screen(Server):
     """One colour all over. Any password is taken: sarangd makes a new one for each connect."""
     form = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
 
-    def __init__(self, width, height, color):
+    def __init__(self, width, height, color, listener=None):
         self.width, self.height, self.color = width, height, color
         self.challenge = os.urandom(16)
-        self.drawn, self.keys = 0, []
-        super().__init__()
+        self.drawn, self.keys, self.auth = 0, [], None
+        super().__init__(listener)
 
     def admits(self, response):
         return True
