@@ -214,6 +214,25 @@ static char *fill_named(const char *pattern, GHashTable *values)
   return g_string_free(out, FALSE);
 }
 
+/* "L40S (broken)": a card's model, and why it may not be asked. Owned by the caller. */
+static char *card_said(const char *text)
+{
+  const char *open = strrchr(text, '(');
+  if (!open || !g_str_has_suffix(open, ")"))
+    return g_strdup(text);
+  g_autofree char *model = g_strndup(text, open - text), *why = g_strndup(open + 1, strlen(open) - 2);
+  g_autofree char *korean = text_said(why, &gpu_state_names);
+  return g_strdup_printf("%s(%s)", model, korean);
+}
+
+/* The word of a finding that is one of ours, by the finding's wire name. Owned by the caller. */
+static char *finding_word(const char *wire, const char *word)
+{
+  if (!strcmp(wire, "place-host-state"))
+    return g_strdup(word_value(&host_state_names, word, LANG_KO));
+  return !strcmp(wire, "place-card-offer") ? card_said(word) : g_strdup(word);
+}
+
 /* Of the findings that text may be, the one that says most of it itself. */
 static char *finding_said(const char *text)
 {
@@ -227,8 +246,8 @@ static char *finding_said(const char *text)
     return text_said(text, arguments);
   g_autoptr(GHashTable) values = values_of(told[best].english, text);
   const char *word = g_hash_table_lookup(values, "word");
-  if (word && !strcmp(told[best].wire, "place-host-state"))
-    g_hash_table_replace(values, g_strdup("word"), g_strdup(word_value(&host_state_names, word, LANG_KO)));
+  if (word)
+    g_hash_table_replace(values, g_strdup("word"), finding_word(told[best].wire, word));
   return fill_named(told[best].korean, values);
 }
 
@@ -271,8 +290,8 @@ static char *counts_said(const char *text)
 char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
 {
   static const char *const texts[] = { "limit", "action", "what", "move", "wanted", NULL };
-  if (reason == REASON_PLACE_STATE && !strcmp(name, "word"))
-    return g_strdup(word_value(&host_state_names, value, LANG_KO));
+  if (!strcmp(name, "word"))
+    return finding_word(reason_wire(reason), value);
   if (!strcmp(name, "kind") || !strcmp(name, "by"))
     return g_strdup(kind_said(value));
   if (!strcmp(name, "state"))

@@ -115,6 +115,16 @@ static void add_bucket(Explanation *e, const DemandClass *c, const Bucket *b)
   }
 }
 
+/* Where no host has a card that could be asked, why not: of another model, or taken out of use, as its name says. */
+static void add_other_cards(Explanation *e, const DemandClass *c)
+{
+  for (guint i = 0; i < c->fleet->buckets->len; i++) {
+    const Bucket *b = bucket_at(c->fleet, i);
+    if (b->count && filter_kind(c, kind_at(c->fleet, b->state.kind), NULL) == RULE_MODEL)
+      add_cards(e, c, b);
+  }
+}
+
 Explanation *explain_rules(DemandClass *c)
 {
   Explanation *e = g_new0(Explanation, 1);
@@ -128,6 +138,8 @@ Explanation *explain_rules(DemandClass *c)
       add_bucket(e, c, bucket_at(c->fleet, b));
   if (rule != RULE_NONE && e->hosts)
     stopped_add(e->stopped, rule, &finding, 0, e->hosts);
+  else if (!e->fit && !e->stopped_cards->len)
+    add_other_cards(e, c);
   g_array_sort(e->stopped, compare_stopped);
   g_array_sort(e->stopped_cards, compare_stopped);
   e->fixes = g_array_new(FALSE, FALSE, sizeof(Fix));
