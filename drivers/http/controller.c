@@ -96,7 +96,8 @@ bool metrics_run(Exchange *x, GError **err)
 {
   if (!caller_may(x, NULL, err))
     return false;
-  reply_bytes(x, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", g_string_free_to_bytes(metrics_text(x->server)));
+  g_autoptr(GBytes) text = g_string_free_to_bytes(metrics_text(x->server));
+  reply_bytes(x, 200, "application/openmetrics-text; version=1.0.0; charset=utf-8", text);
   return true;
 }
 

@@ -5,7 +5,7 @@
 
 /* JSON of that status. Owns text. */
 void reply_json(Exchange *x, int status, GString *take_text);
-/* Any bytes. */
+/* Any bytes; takes a reference of its own. */
 void reply_bytes(Exchange *x, int status, const char *type, GBytes *bytes);
 /* A status without a body. */
 void reply_empty(Exchange *x, int status);
