@@ -93,10 +93,9 @@ class Daemon:
 
     def furnish(self, hosts, desktops, kept=False):
         """Fake hosts, an image, a template and one pool of so many desktops, all available; with kept, hosts outlive the daemon."""
-        for h in range(hosts):
-            state = f"&state={self.dir}/h{h}" if kept else ""
-            self.ask("host", "add", f"h{h}", "--uri", f"fake:h{h}?boot_ms=0&ready=count&memory_mib=100000000&cpus=60000{state}", "--starts", "64",
-                     "--wait=30")
+        state = f"&state={self.dir}/h%d" if kept else ""
+        self.post("/api/v1/hosts", f'{{"name":"h%d","starts":64,"uri":"fake:h%d?boot_ms=0&ready=count&memory_mib=100000000&cpus=60000{state}"}}', 0, hosts, 16)
+        self.wait_none("host", ("enrolling", "unreachable"), seconds=60 + hosts / 10)
         self.ask("storage", "add", "disk", "--path", "/srv/disk")
         raw = os.path.join(self.dir, "image.raw")
         with open(raw, "wb") as file:
@@ -107,13 +106,17 @@ class Daemon:
                  "--personalise", "none")
         self.wait_available(desktops)
 
-    def wait_available(self, n, pool="warm", seconds=600):
-        """Until no desktop is on its way; asking for one of them costs little, listing all of them does not."""
+    def wait_none(self, noun, states, pause_s=0.1, seconds=60):
+        """Until none is in one of the states; asking for one of them costs little, listing all of them does not."""
         end = time.monotonic() + seconds
-        while any(self.ask("desktop", "list", "--pool", pool, "--state", state, "--limit", "1") for state in ("defined", "provisioning", "wait-ready")):
+        while any(self.ask(noun, "list", "--state", state, "--limit", "1") for state in states):
             if time.monotonic() > end:
-                raise SystemExit(f"pool {pool} has no {n} desktops after {seconds} s")
-            time.sleep(max(0.2, n / 10000))
+                raise SystemExit(f"a {noun} is still in one of {', '.join(states)} after {seconds} s")
+            time.sleep(pause_s)
+
+    def wait_available(self, n, pool="warm", seconds=1200):
+        """Until no desktop is on its way."""
+        self.wait_none("desktop", ("defined", "provisioning", "wait-ready"), max(0.2, n / 10000), seconds)
         there = len(self.ask("desktop", "list", "--pool", pool, "--state", "available"))
         if there != n:
             raise SystemExit(f"pool {pool} has {there} desktops, not {n}")

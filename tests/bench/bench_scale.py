@@ -7,6 +7,7 @@ from bench import BUILD, Daemon, figure
 
 SIZES = [int(n) for n in os.environ.get("SIZES", "1000,10000,40000").split(",")]
 ROUNDS, TIMED = 5, 10000
+FLEET_HOSTS, FLEET_DESKTOPS = 2500, 40000
 
 
 def first_grant_s(daemon, user):
@@ -34,9 +35,9 @@ def settled_rss_kib(daemon):
     return last
 
 
-def furnish(daemon, n):
+def furnish(daemon, n, hosts):
     """The desktops, once the tasks that made them are history: what stands then is what a daemon holds on an ordinary day."""
-    daemon.furnish(hosts=max(4, n // 1000), desktops=n, kept=True)
+    daemon.furnish(hosts=hosts, desktops=n, kept=True)
     daemon.post("/api/v1/users", '{"name":"u%d"}', 1, ROUNDS, 1)
     end = time.monotonic() + 300
     while daemon.ask("task", "list", "--limit", "1"):
@@ -45,20 +46,20 @@ def furnish(daemon, n):
         time.sleep(1)
 
 
-def measure(n):
-    """(seconds to the first grant, KiB once settled): medians over starts; n = 0: a daemon that knows nothing."""
+def measure(n, hosts=0, rounds=ROUNDS):
+    """(seconds to the first grant, KiB once settled): medians over starts; n = 0: a daemon that knows nothing; hosts = 0: one for 1,000."""
     daemon = Daemon()
     try:
         if n:
-            furnish(daemon, n)
+            furnish(daemon, n, hosts or max(4, n // 1000))
         took, rss = [], []
-        for i in range(1, ROUNDS + 1):
+        for i in range(1, rounds + 1):
             daemon.stop()
             if n:
                 took.append(first_grant_s(daemon, f"u{i}"))
             else:
                 daemon.start()
-            if n <= TIMED or i == ROUNDS:
+            if n <= TIMED or i == rounds:
                 rss.append(settled_rss_kib(daemon))
         return statistics.median(took or [0]), statistics.median(rss)
     finally:
@@ -83,6 +84,7 @@ def main():
     if len(SIZES) > 1:
         exponent = slope([math.log(n) for n in SIZES], [math.log(grown[n]) for n in SIZES])
         figure("rss_growth", exponent, "exponent", "over " + ", ".join(map(str, SIZES)), 1.05)
+    figure("rss_40k_mib", measure(FLEET_DESKTOPS, FLEET_HOSTS, 1)[1] / 1024, "MiB", f"{FLEET_HOSTS} hosts, {FLEET_DESKTOPS} desktops, all of the daemon", 80)
 
 
 if __name__ == "__main__":
