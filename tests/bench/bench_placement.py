@@ -19,12 +19,12 @@ RESOURCES = "VCPU:2,MEMORY_MB:4096,VGPU:1"
 CALL_MS = 300                      # what define or start takes with libvirt
 
 
-def until(holds, what, seconds=180):
+def until(holds, what, pause_s=0.2, seconds=180):
     end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise SystemExit(f"after {seconds} s it is still awaited that {what}")
-        time.sleep(0.2)
+        time.sleep(pause_s)
 
 
 class Ours(Daemon):
@@ -36,7 +36,7 @@ class Ours(Daemon):
             shutil.copytree(f"{self.dir}/cards0", f"{self.dir}/cards{h}", symlinks=True, copy_function=os.link)
         self.post("/api/v1/hosts", '{"name":"h%d","uri":"fake:h%d?latency_ms=' + f"{CALL_MS}&cpus={INVENTORY['vcpus']}&memory_mib="
                   f'{INVENTORY["memory_mib"]}&ready=count&gpus={self.dir}/cards%d"' + "}", 0, hosts, 16)
-        until(lambda: len(self.ask("gpu", "list", "--state", "ready")) == INVENTORY["cards"] * hosts, "all cards are seen")
+        until(lambda: len(self.ask("gpu", "list", "--state", "ready")) == INVENTORY["cards"] * hosts, "all cards are seen", hosts / 1000)
         self.ask("storage", "add", "disk", "--path", "/srv/disk")
         raw = os.path.join(self.dir, "image.raw")
         with open(raw, "wb") as file:
