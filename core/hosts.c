@@ -321,6 +321,10 @@ bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Host *h = GET(b, Host, HOST, r->name);
   bool away = h->state == HOST_UNREACHABLE || h->state == HOST_FENCED; /* it will come back draining */
+  if (h->state == HOST_MAINTENANCE) { /* it is drained: nothing to do, nothing that anybody hears of */
+    answer_object(b, a, 202, r->name);
+    return true;
+  }
   if (h->state != HOST_DRAINING && !away && !host_move(b, r->name, HOST_DRAIN, err))
     return false;
   EDIT(b, Host, HOST, r->name)->drain = true;

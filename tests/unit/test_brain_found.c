@@ -538,6 +538,23 @@ static void a_host_away_could_not_be_drained(void **state)
   world_free(w);
 }
 
+static void a_host_that_is_drained_is_drained_again(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 1, 0, 1);
+  assert_int_equal(world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL)->status, 202);
+  world_settle(w);
+  assert_int_equal(host_state(w, "h1"), HOST_MAINTENANCE);
+  int64_t generation = WORLD_GET(w, Host, HOST, "h1")->head.generation;
+  const Answer *again = world_ask(w, API_HOST_DRAIN, NULL, "h1", NULL);
+  assert_int_equal(again->status, 202);
+  world_settle(w);
+  assert_int_equal(host_state(w, "h1"), HOST_MAINTENANCE);
+  assert_int_equal(WORLD_GET(w, Host, HOST, "h1")->head.generation, generation);
+  assert_true(WORLD_GET(w, Host, HOST, "h1")->drain);
+  world_free(w);
+}
+
 static void a_host_in_use_again_gave_its_desktops_away(void **state)
 {
   World *w = world_new();
@@ -630,6 +647,7 @@ int main(void)
     cmocka_unit_test(a_person_has_so_many_receipts_and_no_more),
     cmocka_unit_test(a_draining_host_came_back_up),
     cmocka_unit_test(a_host_away_could_not_be_drained),
+    cmocka_unit_test(a_host_that_is_drained_is_drained_again),
     cmocka_unit_test(an_older_host_could_call_itself_a_newer_one),
     cmocka_unit_test(a_host_in_use_again_gave_its_desktops_away),
     cmocka_unit_test(a_drain_forgot_that_a_desktop_was_to_go),
