@@ -379,6 +379,32 @@ static json_t *placement_of(Command *c, Noun noun, json_t *object, json_t *denia
   return plan;
 }
 
+/* Hosts are asked for room and know nothing of what a pool may have. counts: its desktops by state, of which some no longer count or never will. */
+static bool pool_is_at_most(Noun noun, json_t *pool, json_t *counts)
+{
+  static const char *const uncounted[] = { "retiring", "quarantined", NULL };
+  json_int_t standing = 0;
+  const char *state;
+  json_t *n;
+  json_object_foreach(counts, state, n)
+    standing += g_strv_contains(uncounted, state) ? 0 : json_integer_value(n);
+  return noun == NOUN_POOL && standing >= json_integer_value(json_object_get(pool, "max"));
+}
+
+static void print_placement(json_t *placement, json_t *pool, bool at_most, Lang lang)
+{
+  if (!at_most) {
+    plan_print(placement, lang);
+    return;
+  }
+  printf(say(lang, "pool %s gets no more: it has the %d desktops that its max allows; sarang pool change %s --max N"), member(pool, "name"),
+         (int)json_integer_value(json_object_get(pool, "max")), member(pool, "name"));
+  printf("\n");
+  printf(say(lang, "with a higher max the hosts would have room for %d of %d more"), (int)json_integer_value(json_object_get(placement, "placed")),
+         (int)json_integer_value(json_object_get(placement, "count")));
+  printf("\n");
+}
+
 static bool explain_object(Command *c, Noun noun, const char *name, GError **err)
 {
   json_auto_t *object = NULL;
@@ -392,6 +418,7 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
   json_auto_t *denials = denials_of(c, noun, name), *placement = placement_of(c, noun, object, denials);
   json_auto_t *unplugged = unplugged_of(noun, object, lang);
+  bool at_most = pool_is_at_most(noun, object, counts);
   if (!people) {
     json_object_set(about, "around", around);
     json_object_set(about, "desktops", counts);
@@ -400,6 +427,8 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
       json_object_set(about, "denials", denials);
     if (placement)
       json_object_set(about, "placement", placement);
+    if (noun == NOUN_POOL)
+      json_object_set_new(about, "at_max", json_boolean(at_most));
     if (unplugged)
       json_object_set(about, "unplugged", unplugged);
     OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
@@ -414,7 +443,7 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   print_counts(counts, lang);
   print_denials(denials, lang);
   if (placement)
-    plan_print(placement, lang);
+    print_placement(placement, object, at_most, lang);
   print_events(events, lang);
   return true;
 }

@@ -54,6 +54,9 @@ def who_drains_a_host_is_told_where_it_is_wanted_back():
         sarang.ok(f"session end {sarang.ok('session list -o json').json()[0]['name']} --wait=20")
         out, err = drains.communicate(timeout=60)
         assert drains.returncode == 0 and "maintenance" in out, (drains.returncode, out, err)
+        before = sarang.ok("event list --limit 1 -o json").json()
+        assert "maintenance" in sarang.ok("host drain h1 --wait=30").out, "who drains twice finds it drained"
+        assert sarang.ok("event list --limit 1 -o json").json() == before
 
 
 @test
@@ -100,6 +103,23 @@ def staff_sees_why_a_person_was_refused():
         assert "거부" in korean, korean
         sarang.ok("host activate h1 --wait=20")
         assert "1 of 1 more desktops have a place\n     1 × h1\n" in sarang.ok("explain pool big").out
+
+
+@test
+def a_pool_that_is_full_is_not_told_to_have_a_place():
+    with Place() as sarang:
+        sarang.furnish(spare=1, most=1)
+        sarang.ok("session request cad --user jihye --wait=20")
+        sarang.type("user add mina --password", text="correct horse battery\n")
+        assert sarang.type("session request cad --user mina").status == 8
+        told = sarang.ok("explain pool cad").out
+        assert "have a place" not in told and "have room for the next" not in told, told
+        assert "pool cad gets no more: it has the 1 desktops that its max allows; sarang pool change cad --max N\n" in told, told
+        assert "with a higher max the hosts would have room for 1 of 1 more\n" in told, told
+        assert "최대(max) 1대가 이미 있습니다" in sarang.ok("explain pool cad --lang ko").out
+        assert sarang.ok("explain pool cad -o json").json()["at_max"] is True
+        sarang.ok("pool change cad --spare 0 --max 2")
+        assert "1 of 1 more desktops have a place" in sarang.ok("explain pool cad").out
 
 
 @test
