@@ -2,6 +2,7 @@
  * fewer hosts, played here, without a daemon. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "cli/command.h"
@@ -14,7 +15,14 @@ enum { VARIANTS_MOST = 6, PATIENCE_S = 3600, YEAR_S = 31536000 };
 bool plan_read_text(const char *path, char **ret, GError **err)
 {
   g_autoptr(GError) why = NULL;
-  return g_file_get_contents(path, ret, NULL, &why) || error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
+  g_autofree char *text = NULL;
+  gsize length;
+  if (!g_file_get_contents(path, &text, &length, &why))
+    return error_false(err, REASON_IO, "action", "read", "path", path, "detail", why->message, NULL);
+  if (strlen(text) != length) /* spreadsheets' "Unicode text" is UTF-16 */
+    return error_false(err, REASON_BAD_VALUE, "field", "the encoding", "value", path, "limit", "UTF-8: save it as \"CSV UTF-8\"", NULL);
+  *ret = g_steal_pointer(&text);
+  return true;
 }
 
 /* Whatever it is, it stays that. */

@@ -75,7 +75,18 @@ static bool fetch_demand(Command *c, Recorded *r, GError **err)
   g_autofree char *text = NULL;
   if (csv)
     return plan_read_text(csv, &text, err) && recorded_add_csv(r, text, err);
-  return fetch_rows(c, API_DEMAND_LIST, recorded_add_rows, r, err) && fetch_rows(c, API_SESSION_LIST, take_sessions, r, err);
+  if (!fetch_rows(c, API_DEMAND_LIST, recorded_add_rows, r, err))
+    return false;
+  bool none = !recorded_rows(r);
+  if (!fetch_rows(c, API_SESSION_LIST, take_sessions, r, err))
+    return false;
+  if (none && recorded_rows(r) && !c->quiet) {
+    fprintf(stderr,
+            say(c->place.lang, "nothing is recorded yet: this plays the %d sessions open now; a list of your own: sarang plan replay --csv FILE"),
+            (int)recorded_rows(r));
+    fputc('\n', stderr);
+  }
+  return true;
 }
 
 /* ── asked ────────────────────────────────────────────────────────────────── */

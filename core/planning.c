@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/csv.h"
 #include "core/ledger.h"
 #include "core/placing.h"
 
@@ -14,26 +15,38 @@ static bool bad(const char *field, const char *value, const char *limit, GError 
   return error_false(err, REASON_BAD_VALUE, "field", field, "value", value, "limit", limit, NULL);
 }
 
-static bool host_add_like(Fleet *f, const char *line, GError **err)
+static bool host_add_like(Fleet *f, int line, char **fields, GError **err)
 {
-  g_auto(GStrv) parts = g_strsplit(line, ",", -1);
-  if (g_strv_length(parts) != 2)
-    return bad("add_hosts", line, "lines of NAME,LIKE: a new host, and one there is that it is like", err);
-  int like = fleet_find_host(f, g_strstrip(parts[1]));
+  g_autofree char *where = g_strdup_printf("add_hosts, line %d", line), *row = g_strjoinv(",", fields);
+  if (g_strv_length(fields) != 2)
+    return bad(where, row, "lines of NAME,LIKE: a new host, and one there is that it is like", err);
+  int like = fleet_find_host(f, fields[1]);
   if (like < 0)
-    return error_false(err, REASON_NOT_FOUND, "kind", "host", "name", parts[1], NULL);
-  return fleet_add_like(f, g_strstrip(parts[0]), like, err);
+    return error_false(err, REASON_NOT_FOUND, "kind", "host", "name", fields[1], NULL);
+  return fleet_add_like(f, fields[0], like, err);
+}
+
+static bool is_head(char **fields)
+{
+  return !g_strcmp0(fields[0], "name") && !g_strcmp0(fields[1], "like") && !fields[2];
 }
 
 bool plan_add_hosts(Fleet *f, const char *text, GError **err)
 {
-  g_auto(GStrv) lines = g_strsplit(text ? text : "", "\n", ADDED_MOST + 1);
-  for (char **line = lines; *line; line++) {
-    g_strstrip(*line);
-    if (**line && strcmp(*line, "name,like") && !host_add_like(f, *line, err))
+  Csv csv = csv_open(text ? text : "");
+  for (int added = 0;;) {
+    g_auto(GStrv) fields = NULL;
+    if (!csv_next(&csv, &fields, err))
+      return false;
+    if (!fields)
+      return true;
+    if (is_head(fields))
+      continue;
+    if (++added > ADDED_MOST)
+      return error_false(err, REASON_TOO_LARGE, "what", "add_hosts", "value", "10001 lines", "limit", "10000", NULL);
+    if (!host_add_like(f, csv.line, fields, err))
       return false;
   }
-  return true;
 }
 
 bool plan_leave_out(Fleet *f, const char *name, GError **err)

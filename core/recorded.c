@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/csv.h"
 #include "core/ledger.h"
 #include "core/placing.h"
 #include "core/text.h"
@@ -301,23 +302,21 @@ static bool line_add(Recorded *r, Line *l, GError **err)
 
 bool recorded_add_csv(Recorded *r, const char *text, GError **err)
 {
+  Csv csv = csv_open(text);
   Line l = { 0 };
-  bool good = true, header = false;
-  for (const char *at = text; good && *at; at += *at == '\n') {
-    size_t length = strcspn(at, "\n");
-    g_autofree char *line = g_strndup(at, length);
-    at += length;
-    l.line++;
-    if (!*g_strstrip(line))
-      continue;
-    l.fields = g_strsplit(line, ",", 64);
-    good = header ? line_add(r, &l, err) : header_read(&l, err);
-    header = true;
-    g_strfreev(l.fields);
+  for (bool header = false;; header = true) {
+    g_auto(GStrv) fields = NULL;
+    if (!csv_next(&csv, &fields, err))
+      return false;
+    if (!fields && header)
+      return true;
+    if (!fields)
+      return error_false(err, REASON_BAD_VALUE, "field", "the list", "value", "", "limit", "a line that names its columns, and others", NULL);
+    l.line = csv.line;
+    l.fields = fields;
+    if (!(header ? line_add(r, &l, err) : header_read(&l, err)))
+      return false;
   }
-  if (good && !header)
-    return error_false(err, REASON_BAD_VALUE, "field", "the list", "value", "", "limit", "a line that names its columns, and others", NULL);
-  return good;
 }
 
 /* ── played ───────────────────────────────────────────────────────────────── */
@@ -479,6 +478,14 @@ static void play_init(Play *p, Recorded *r)
   p->lasts = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_array_unref);
 }
 
+static bool no_demand(const Recorded *r, int outside, int left_out, GError **err)
+{
+  g_autofree char *rows = g_strdup_printf("%u", r->rows->len), *out = g_strdup_printf("%d", outside), *gone = g_strdup_printf("%d", left_out);
+  return error_false(err, REASON_NO_DEMAND, "rows", rows, "outside", out, "gone", gone, NULL);
+}
+
+guint recorded_rows(const Recorded *r) { return r->rows->len; }
+
 bool recorded_play(Recorded *r, const RecordedPlan *plan, ReplayResult *ret, GArray **ret_uses, int *ret_left_out, GError **err)
 {
   g_auto(Play) p;
@@ -487,12 +494,17 @@ bool recorded_play(Recorded *r, const RecordedPlan *plan, ReplayResult *ret, GAr
   if (!plan_add_hosts(p.f, plan->add_hosts, err) || !plan_leave_out(p.f, plan->without_host, err))
     return false;
   lasts_gather(&p);
+  int outside = 0;
   g_array_sort(r->rows, compare_rows); /* of a person's rows the first is the one that got the dedicated desktop */
   for (guint i = 0; i < r->rows->len; i++) {
     const Row *row = &g_array_index(r->rows, Row, i);
     if (row->asked_us >= plan->from_us && (!plan->to_us || row->asked_us < plan->to_us))
       row_play(&p, row);
+    else
+      outside++;
   }
+  if (!p.demands->len)
+    return no_demand(r, outside, p.left_out, err);
   ReplayTerms terms = { plan->patience_us, (const int64_t *)(void *)p.most->data, (int)p.most->len };
   *ret_left_out = p.left_out;
   return replay_play(p.f, p.demands, &terms, ret, ret_uses, err);

@@ -21,9 +21,11 @@ void recorded_load(Recorded *recorded, Noun noun, json_t *list);
 bool recorded_add_rows(Recorded *recorded, json_t *rows, GError **err);
 /* Sessions that live: what they asked for goes on. now_us tells how long they have lasted at least. TOO_LARGE. */
 bool recorded_add_sessions(Recorded *recorded, json_t *sessions, int64_t now_us, GError **err);
-/* Lines with a header, as `demand list -o csv` prints them: asked and pool must be there; user, granted, ended, vcpus, memory_mib, gpu_class, gpus
+/* CSV (core/csv.h) with a header, as `demand list -o csv` prints them: asked and pool must be there; user, granted, ended, vcpus, memory_mib, gpu_class, gpus
  * and count may be, others are left alone. BAD_VALUE with line, column and limit, TOO_LARGE. */
 bool recorded_add_csv(Recorded *recorded, const char *text, GError **err);
+/* How many were added. */
+guint recorded_rows(const Recorded *recorded);
 /* µs since 1970 of a date ("2026-11-23"), a date with a time, or seconds since 1970; false for anything else. */
 bool recorded_time(const char *text, int64_t *ret_us);
 
@@ -35,5 +37,5 @@ typedef struct {
 } RecordedPlan;
 
 /* Plays it once, every time from an empty fleet: parts of cards that are not ours stay taken. *ret_left_out: rows that could not be played, as
- * their pool or its template is gone. Errors: as replay_play, NOT_FOUND, BAD_VALUE (add_hosts). */
+ * their pool or its template is gone. Errors: NO_DEMAND, NOT_FOUND, BAD_VALUE (add_hosts). */
 bool recorded_play(Recorded *recorded, const RecordedPlan *plan, ReplayResult *ret, GArray **ret_uses, int *ret_left_out, GError **err);

@@ -1,6 +1,7 @@
 /* Recorded demand as text. */
 #include "core/placement/trace.h"
 
+#include "core/csv.h"
 #include "core/text.h"
 
 #include <string.h>
@@ -8,8 +9,7 @@
 enum { COLUMNS_READ = 8 };
 
 typedef struct {
-  int line;
-  char *rest;                 /* text not read yet */
+  Csv csv;
   int at[COLUMNS_READ];       /* place of each wanted column, -1: the list has none */
   const char *const *names;
   int n;
@@ -18,7 +18,7 @@ typedef struct {
 
 static bool bad_line(const Table *t, const char *what, GError **err)
 {
-  g_autofree char *where = g_strdup_printf("line %d", t->line);
+  g_autofree char *where = g_strdup_printf("line %d", t->csv.line);
   return error_false(err, REASON_BAD_VALUE, "field", where, "value", what, "limit", "a row of the list its header announces", NULL);
 }
 
@@ -28,29 +28,23 @@ static void table_done(Table *t)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Table, table_done)
 
-/* The next line that holds something, cut at commas; false at the end. */
-static bool table_next(Table *t)
+/* *ret_more: there was one more line. */
+static bool table_next(Table *t, bool *ret_more, GError **err)
 {
-  while (*t->rest) {
-    size_t length = strcspn(t->rest, "\n");
-    g_autofree char *line = g_strndup(t->rest, length);
-    t->rest += length + (t->rest[length] == '\n');
-    t->line++;
-    g_strchomp(line);
-    if (!*line)
-      continue;
-    g_strfreev(t->fields);
-    t->fields = g_strsplit(line, ",", -1);
-    return true;
-  }
-  return false;
+  g_clear_pointer(&t->fields, g_strfreev);
+  bool good = csv_next(&t->csv, &t->fields, err);
+  *ret_more = good && t->fields;
+  return good;
 }
 
 /* names[0..needed) must be there. */
 static bool table_open(Table *t, const char *text, const char *const *names, int needed, GError **err)
 {
-  *t = (Table){ .rest = (char *)text, .names = names };
-  if (!table_next(t))
+  bool more;
+  *t = (Table){ .csv = csv_open(text), .names = names };
+  if (!table_next(t, &more, err))
+    return false;
+  if (!more)
     return bad_line(t, "", err);
   for (t->n = 0; names[t->n]; t->n++) {
     t->at[t->n] = -1;
@@ -120,8 +114,8 @@ bool trace_add_hosts(Fleet *f, const char *text, const char *suffix, GError **er
   g_auto(Table) t = {};
   if (!table_open(&t, text, node_columns, NODE_GPU + 1, err))
     return false;
-  while (table_next(&t))
-    if (!add_host(f, &t, suffix, err))
+  for (bool more = true; more;)
+    if (!table_next(&t, &more, err) || (more && !add_host(f, &t, suffix, err)))
       return false;
   return true;
 }
@@ -160,10 +154,12 @@ GArray *trace_read_demands(Fleet *f, const char *text, const Policy *policy, GEr
   g_array_set_clear_func(demands, demand_clear);
   if (!table_open(&t, text, pod_columns, POD_SHARE + 1, err))
     return NULL;
-  while (table_next(&t)) {
-    if (demands->len == TRACE_LINES_MOST)
+  for (bool more = true; more;) {
+    if (!table_next(&t, &more, err))
+      return NULL;
+    if (more && demands->len == TRACE_LINES_MOST)
       return error_null(err, REASON_TOO_LARGE, "what", "the list", "value", "2000001 lines", "limit", "2000000", NULL);
-    if (!add_demand(f, &t, policy, demands, err))
+    if (more && !add_demand(f, &t, policy, demands, err))
       return NULL;
   }
   return g_steal_pointer(&demands);

@@ -1,4 +1,4 @@
-/* Recorded demand as text: a list of hosts and a list of what was asked for, CSV with a header, in the columns of the public openb
+/* Recorded demand as text: a list of hosts and a list of what was asked for, CSV (core/csv.h) with a header, in the columns of the public openb
  * trace (cluster-trace-gpu-v2023) or any list with those names. Columns may come in any order; unknown ones are left alone. */
 #pragma once
 

@@ -143,6 +143,10 @@ def what_was_asked_for_is_played_on_other_fleets():
         fleet(sarang)
         held = sarang.ok("session request cad -o json --wait=30").json()["name"]
         assert sarang.ok("demand list -o json").json() == []
+        young = sarang.type("plan replay")
+        assert young.status == 0 and "nothing is recorded yet: this plays the 1 sessions open now" in young.err, young
+        none = sarang.type("plan replay --from 2100-01-01")
+        assert none.status == 3 and "of 1 recorded rows 1 were asked for at another time" in none.err and "sarang demand list" in none.err, none
         sarang.ok(f"session end {held}")
         (row,) = sarang.ok("demand list -o json").json()
         assert (row["outcome"], row["vcpus"], row["pool"], row["session"]) == ("granted", 2, "cad", held), row
@@ -171,6 +175,12 @@ def what_was_asked_for_is_played_on_other_fleets():
         (sarang.folder / "full").symlink_to("/dev/full")
         full = sarang.type("plan replay --csv demand.csv --svg full")
         assert full.status == 1 and "No space left" in full.err and (sarang.folder / "full").is_symlink(), full
+        excel = "".join(";".join(f'"{field}"' for field in line.split(",")) + "\r\n" for line in lines)
+        (sarang.folder / "excel.csv").write_text("\ufeff" + excel, encoding="utf-8")
+        assert sarang.ok("plan replay --csv excel.csv --add-hosts more.csv -o json").json()["fleets"] == fleets
+        (sarang.folder / "excel.csv").write_text(excel, encoding="utf-16")
+        wide = sarang.type("plan replay --csv excel.csv")
+        assert wide.status == 2 and "UTF-8" in wide.err, wide
         lines[2] = "yesterday,cad,,,6"
         (sarang.folder / "demand.csv").write_text("\n".join(lines), encoding="utf-8")
         refused = sarang.type("plan replay --csv demand.csv")

@@ -381,7 +381,7 @@ static void a_list_that_is_not_one_is_refused_with_its_line(void **state)
 {
   const struct {
     const char *nodes, *field;
-  } rows[] = { { "", "line 0" }, { "sn,cpu_milli\n", "line 1" }, { "sn,cpu_milli,memory_mib,gpu,model\nx,1,2,x,T4\n", "line 2" },
+  } rows[] = { { "", "line 1" }, { "sn,cpu_milli\n", "line 1" }, { "sn,cpu_milli,memory_mib,gpu,model\nx,1,2,x,T4\n", "line 2" },
                { "sn,cpu_milli,memory_mib,gpu,model\nx,1,2\n\ny,1,-2,0,\n", "line 4" }, { "sn,cpu_milli,memory_mib,gpu,model\nx,1,2,17,T4\n", "line 2" } };
   for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(Fleet) f = fleet_new(1);

@@ -81,6 +81,45 @@ static void waits_denials_and_use_are_those_one_can_reckon(void **state)
   }
 }
 
+static void what_spreadsheets_write_is_read(void **state)
+{
+  static const char *const lists[] = {
+    "\xef\xbb\xbf\"asked\",\"pool\",\"count\"\r\n\"2026-01-05\",\"p\",\"2\"\r\n", "asked;pool;count\r\n2026-01-05;p;2\r\n",
+    "\xef\xbb\xbf" "asked\tpool\n2026-01-05\tp\n2026-01-05\tp", "title,asked,pool\n\"a, \"\"b\"\"\nc\",2026-01-05,p\n,\"2026-01-05\", p \n",
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+    World *w;
+    g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+    g_autoptr(GError) err = NULL;
+    ReplayResult result;
+    int left_out;
+    RecordedPlan plan = { .patience_us = 1 };
+    if (!recorded_add_csv(r, lists[i], &err) || !recorded_play(r, &plan, &result, NULL, &left_out, &err))
+      fail_msg("list %d: %s", (int)i, err->message);
+    assert_int_equal(result.placed, 2);
+    world_free(w);
+  }
+}
+
+static void nothing_to_play_is_said_in_numbers(void **state)
+{
+  World *w;
+  g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+  ReplayResult result;
+  int left_out;
+  RecordedPlan plan = { .patience_us = 1 };
+  g_autoptr(GError) none = NULL, late = NULL;
+  assert_false(recorded_play(r, &plan, &result, NULL, &left_out, &none));
+  assert_true(error_is(none, REASON_NO_DEMAND));
+  assert_string_equal(error_arg(none, "rows"), "0");
+  assert_true(recorded_add_csv(r, HEAD "0,p,a,0,100,,,\n", NULL));
+  plan.from_us = 50 * G_USEC_PER_SEC;
+  assert_false(recorded_play(r, &plan, &result, NULL, &left_out, &late));
+  assert_true(error_is(late, REASON_NO_DEMAND));
+  assert_string_equal(error_arg(late, "outside"), "1");
+  world_free(w);
+}
+
 static void lists_that_are_wrong_say_where(void **state)
 {
   static const struct { const char *text, *field; } bad[] = {
@@ -89,7 +128,8 @@ static void lists_that_are_wrong_say_where(void **state)
     { HEAD "0,p,a,0,100,513,,\n", "line 2, column vcpus" }, { HEAD "0,p,a,0,100,-1,,\n", "line 2, column vcpus" },
     { HEAD "0,p,a,0,100,,,100001\n", "line 2, column count" }, { HEAD "\n\n0,p,a,9,8,,,\n", "line 4, column ended" },
     { HEAD "0,p,a,0,99999999999999999999,,,\n", "line 2, column ended" }, { "asked,user\n0,a\n", "line 1, column pool" },
-    { "asked,pool,gpu_class\n0,p,none\n", "line 2, column gpu_class" }, { "\xff\xfe\x01", "line 1, column asked" }, { "", "the list" },
+    { "asked,pool,gpu_class\n0,p,none\n", "line 2, column gpu_class" }, { "\xff\xfe\x01", "line 1, column asked" }, { HEAD "0,\"p,a,0,100,,,\n", "line 2" },
+    { "asked;pool\n\n0;\"p\"q\n", "line 3" }, { "", "the list" },
   };
   World *w;
   g_autoptr(Recorded) r = eight_vcpus(&w, 9);
@@ -148,6 +188,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(waits_denials_and_use_are_those_one_can_reckon),
+    cmocka_unit_test(what_spreadsheets_write_is_read),
+    cmocka_unit_test(nothing_to_play_is_said_in_numbers),
     cmocka_unit_test(lists_that_are_wrong_say_where),
     cmocka_unit_test(rows_of_the_api_are_played_and_sessions_go_on),
     cmocka_unit_test(plots_hold_no_markup_of_names),
