@@ -397,10 +397,11 @@ static void the_interface_is_described(void **state)
 
 static void a_copy_of_the_store_is_made(void **state)
 {
-  static const struct {
+  g_autofree char *absent = g_build_filename(scene->dir, "absent", "copy", NULL);
+  const struct {
     const char *path;
     int status;
-  } rows[] = { { "relative", 400 }, { "", 400 }, { "/nonexistent/copy", 503 } };
+  } rows[] = { { "relative", 400 }, { "", 400 }, { absent, 503 } };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autofree char *body = g_strdup_printf("{\"path\":\"%s\"}", rows[i].path);
     g_autoptr(Response) r = client_ask(scene->local, "POST", "/api/v1/backup", NULL, NULL, body);

@@ -135,7 +135,7 @@ def a_file_for_a_viewer_is_its_owners_alone():
         connect.communicate()
         assert sarang.type("connect s-999").status == 3
         assert sarang.type(f"connect {session} --port 70000").status == 2
-        missing = sarang.type(f"connect {session} --viewer", PATH="/nonexistent")
+        missing = sarang.type(f"connect {session} --viewer", PATH=f"{sarang.folder}/absent")
         assert missing.status == 1 and "install virt-viewer" in missing.err, missing
 
 

@@ -85,7 +85,7 @@ def a_watch_goes_on_when_the_controller_comes_back():
         assert watch.wait(20) == 0, "what is gone is watched no longer"
         watch.communicate()
         assert sarang.type("user show a --watch").status == 3
-        assert sarang.type("user list --watch", SARANG_SOCKET="/nonexistent").status == 7
+        assert sarang.type("user list --watch", SARANG_SOCKET=f"{sarang.folder}/absent").status == 7
 
 
 @test

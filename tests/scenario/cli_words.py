@@ -34,7 +34,7 @@ def a_mistyped_word_is_told_what_was_meant():
                 ("pool list --wait=0", 2, ["from 1 to 31536000"]),
                 ("restore", 2, ["usage: sarang restore FILE"]),
                 ("desktop list --state availabel", 2, ["must be one of defined, provisioning", "available"]),
-                ("backup /nonexistent/b.db", 2, ['"/nonexistent/b.db"', "in a folder that is there"]),
+                (f"backup {sarang.folder}/absent/b.db", 2, [f'"{sarang.folder}/absent/b.db"', "in a folder that is there"]),
                 ("user show nobody", 3, ['no user "nobody"', "sarang user list"]),
                 ("", 2, ["usage: sarang NOUN VERB"])):
             answer = sarang.type(line)
@@ -129,13 +129,13 @@ def help_is_there_in_both_languages_and_without_a_daemon():
             ("template check --help", ["--storage DIR"], ["정책 규칙"]),
             ("connect --help", ["--vv FILE"], ["remote-viewer"])):
         for lang, words in (("C.UTF-8", english), ("ko_KR.UTF-8", korean)):
-            answer = sarang.ok(line, LANG=lang, SARANG_SOCKET="/nonexistent")
+            answer = sarang.ok(line, LANG=lang, SARANG_SOCKET=f"{sarang.folder}/absent")
             for word in words:
                 assert word in answer.out, (line, word, answer.out)
             assert not answer.err
     assert sarang.ok("--version").out.startswith("sarang 0.")
-    assert sarang.type("pool list", SARANG_SOCKET="/nonexistent").status == 7
-    assert "sarangd가 실행 중입니까?" in sarang.type("--lang ko pool list", SARANG_SOCKET="/nonexistent").err
+    assert sarang.type("pool list", SARANG_SOCKET=f"{sarang.folder}/absent").status == 7
+    assert "sarangd가 실행 중입니까?" in sarang.type("--lang ko pool list", SARANG_SOCKET=f"{sarang.folder}/absent").err
     sarang.home.cleanup()
 
 
