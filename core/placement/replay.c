@@ -20,6 +20,13 @@ typedef struct {
   bool full;        /* the last time because of its pool, not of the hosts */
 } Waiting;
 
+/* Those who wait for the same classes, oldest first. */
+typedef struct {
+  GArray *waiting;      /* Waiting */
+  guint first;          /* those before it are served or gone */
+  GSequenceIter *place; /* among the lines, by its oldest; NULL: nobody waits */
+} Line;
+
 /* What a host, or a card, was used, times time. */
 typedef struct {
   int64_t since_us;
@@ -31,7 +38,9 @@ typedef struct {
   Fleet *f;
   GArray *demands;        /* ReplayDemand by arrival */
   GArray *leaving;        /* Leaving, a heap, soonest first */
-  GArray *queue;          /* Waiting, oldest first */
+  GHashTable *lines;      /* classes → Line */
+  GSequence *queue;       /* lines that somebody waits in, the one with the oldest first */
+  int n_waiting;
   GArray *waits;          /* int64_t of those placed */
   HostTime *hosts;
   int *held;              /* desktops of each pool */
@@ -41,9 +50,17 @@ typedef struct {
   ReplayResult r;
 } Replay;
 
+static void line_free(void *data)
+{
+  g_array_unref(((Line *)data)->waiting);
+  g_free(data);
+}
+
 static void replay_done(Replay *p)
 {
-  GArray *arrays[] = { p->leaving, p->queue, p->waits };
+  GArray *arrays[] = { p->leaving, p->waits };
+  g_clear_pointer(&p->queue, g_sequence_free);
+  g_clear_pointer(&p->lines, g_hash_table_unref);
   for (guint i = 0; i < G_N_ELEMENTS(arrays); i++)
     if (arrays[i])
       g_array_unref(arrays[i]);
@@ -103,7 +120,7 @@ static void pass_time(Replay *p, int64_t at_us)
   int64_t step = MAX(1, p->r.span_us / REPLAY_POINTS), end = p->begin_us + p->r.span_us;
   for (int64_t i = (p->now_us - p->begin_us + step - 1) / step; i < REPLAY_POINTS && p->begin_us + i * step < at_us; i++) {
     p->r.used_at[i] = used;
-    p->r.waiting_at[i] = (int)p->queue->len;
+    p->r.waiting_at[i] = p->n_waiting;
   }
   p->used_us += used * (double)MAX(0, MIN(at_us, end) - MIN(p->now_us, end));
   p->now_us = at_us;
@@ -165,24 +182,71 @@ static void give_up(Replay *p, const Waiting *w)
   p->r.denied_full += w->full;
 }
 
+static Waiting *line_first(const Line *line)
+{
+  return &g_array_index(line->waiting, Waiting, line->first);
+}
+
+static gint compare_lines(gconstpointer a, gconstpointer b, gpointer data)
+{
+  guint x = line_first(a)->demand, y = line_first(b)->demand;
+  return (x > y) - (x < y);
+}
+
+static void line_add(Replay *p, Waiting w)
+{
+  gpointer classes = demand_at(p, w.demand)->classes;
+  Line *line = g_hash_table_lookup(p->lines, classes);
+  if (!line) {
+    line = g_new0(Line, 1);
+    line->waiting = g_array_new(FALSE, FALSE, sizeof(Waiting));
+    g_hash_table_insert(p->lines, classes, line);
+  }
+  g_array_append_val(line->waiting, w);
+  p->n_waiting++;
+  if (!line->place)
+    line->place = g_sequence_insert_sorted(p->queue, line, compare_lines, NULL);
+}
+
+/* The oldest of it is served or gone: the line stands where its next one does. */
+static void line_drop(Replay *p, Line *line)
+{
+  p->n_waiting--;
+  if (++line->first < line->waiting->len) {
+    g_sequence_sort_changed(line->place, compare_lines, NULL);
+    return;
+  }
+  g_sequence_remove(g_steal_pointer(&line->place));
+  g_array_set_size(line->waiting, line->first = 0);
+}
+
+/* Arrivals are in order of time, so those who waited too long stand before all others. */
+static void drop_impatient(Replay *p)
+{
+  while (p->n_waiting) {
+    Line *line = g_sequence_get(g_sequence_get_begin_iter(p->queue));
+    if (p->now_us - line_first(line)->since_us <= p->terms->patience_us)
+      return;
+    give_up(p, line_first(line));
+    line_drop(p, line);
+  }
+}
+
 /* Who waits is served in the order of coming; a class that found no place now is not asked for again in this turn. */
 static void serve_queue(Replay *p)
 {
-  g_autoptr(GHashTable) refused = g_hash_table_new(NULL, NULL);
-  guint kept = 0;
-  for (guint i = 0; i < p->queue->len; i++) {
-    Waiting w = g_array_index(p->queue, Waiting, i);
-    gpointer classes = demand_at(p, w.demand)->classes;
-    if (p->now_us - w.since_us > p->terms->patience_us) {
-      give_up(p, &w);
-      continue;
-    }
-    if (!g_hash_table_contains(refused, classes) && try_place(p, &w))
-      continue;
-    g_hash_table_add(refused, classes);
-    g_array_index(p->queue, Waiting, kept++) = w;
+  drop_impatient(p);
+  GSequenceIter *refused = NULL; /* all up to it found no place */
+  for (;;) {
+    GSequenceIter *at = refused ? g_sequence_iter_next(refused) : g_sequence_get_begin_iter(p->queue);
+    if (g_sequence_iter_is_end(at))
+      return;
+    Line *line = g_sequence_get(at);
+    if (try_place(p, line_first(line)))
+      line_drop(p, line);
+    else
+      refused = at;
   }
-  g_array_set_size(p->queue, kept);
 }
 
 static void leave_until(Replay *p, int64_t at_us)
@@ -205,7 +269,7 @@ static void arrive(Replay *p, guint demand)
   leave_until(p, at_us);
   Waiting w = { demand, at_us, false };
   if (!try_place(p, &w))
-    g_array_append_val(p->queue, w);
+    line_add(p, w);
 }
 
 /* ── what was used ────────────────────────────────────────────────────────── */
@@ -313,7 +377,8 @@ static void replay_begin(Replay *p, Fleet *f, GArray *demands, const ReplayTerms
   *p = (Replay){ .terms = terms, .f = f, .demands = demands };
   g_array_sort(demands, compare_arrivals);
   p->leaving = g_array_new(FALSE, FALSE, sizeof(Leaving));
-  p->queue = g_array_new(FALSE, FALSE, sizeof(Waiting));
+  p->lines = g_hash_table_new_full(NULL, NULL, NULL, line_free);
+  p->queue = g_sequence_new(NULL);
   p->waits = g_array_new(FALSE, FALSE, sizeof(int64_t));
   p->hosts = g_new0(HostTime, fleet_hosts(f) + 1);
   p->held = g_new0(int, terms->n_pools + 1);
@@ -340,10 +405,10 @@ static int64_t wait_at(const Replay *p, int pct)
 
 static void replay_end(Replay *p)
 {
-  while (p->queue->len && p->leaving->len)
+  while (p->n_waiting && p->leaving->len)
     leave_until(p, leaving_at(p, 0)->at_us);
-  for (guint i = 0; i < p->queue->len; i++)
-    give_up(p, &g_array_index(p->queue, Waiting, i));
+  for (; p->n_waiting; line_drop(p, g_sequence_get(g_sequence_get_begin_iter(p->queue))))
+    give_up(p, line_first(g_sequence_get(g_sequence_get_begin_iter(p->queue))));
   g_array_sort(p->waits, compare_waits);
   p->r.placed = p->waits->len;
   p->r.wait_p50_us = wait_at(p, 50);

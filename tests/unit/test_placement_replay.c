@@ -64,6 +64,21 @@ static void fewer_hosts_deny_more_and_are_used_more(void **state)
   assert_int_equal(g_strv_length(curves), 1 + 2 * 3);
 }
 
+/* A walk of all who wait for each that goes would take minutes. */
+static void a_long_line_is_served_one_by_one(void **state)
+{
+  enum { PEOPLE = 100000, STAY_S = 10, PLACES = 2 };
+  g_autoptr(GString) demands = g_string_new(HEAD);
+  for (int i = 0; i < PEOPLE; i++)
+    g_string_append_printf(demands, "1000,1024,1,1000,,100,%d\n", 100 + STAY_S);
+  ReplaySpec spec = { NODES, demands->str, 100, PEOPLE * (int64_t)STAY_S * G_USEC_PER_SEC, 1 };
+  ReplayResult r;
+  assert_true(replay_run(&spec, &r, NULL));
+  assert_int_equal(r.placed, PEOPLE);
+  assert_int_equal(r.wait_most_us, (PEOPLE / PLACES - 1) * (int64_t)STAY_S * G_USEC_PER_SEC);
+  assert_int_equal(r.wait_p50_us, PEOPLE / PLACES / 2 * (int64_t)STAY_S * G_USEC_PER_SEC);
+}
+
 static void lists_that_say_nothing_are_refused(void **state)
 {
   const ReplaySpec rows[] = { { NODES, HEAD, 100, 0, 1 }, { NODES, "", 100, 0, 1 }, { "", HEAD "1,1,0,0,,1,2\n", 100, 0, 1 }, { NODES, HEAD "1,1,0,0,,1,2\n", 0, 0, 1 },
@@ -81,6 +96,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(waits_denials_and_use_are_those_one_can_reckon),
     cmocka_unit_test(fewer_hosts_deny_more_and_are_used_more),
+    cmocka_unit_test(a_long_line_is_served_one_by_one),
     cmocka_unit_test(lists_that_say_nothing_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
