@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
 from clilab import BUILD, PROJECT, Place
@@ -223,8 +224,9 @@ def a_guest_without_a_server_is_not_ready():
 
 @test
 def networks_that_can_be_none_are_refused_at_the_start():
-    done = subprocess.run([BUILD / "sarangd", "--set", "console.guest_networks=127.0.0.0/8", "--set", "state.directory=/nonexistent/sarang"],
-                          capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([BUILD / "sarangd", "--config=/dev/null", "--set", "console.guest_networks=127.0.0.0/8", "--set",
+                               f"state.directory={folder}/state"], capture_output=True, text=True, check=False)
     assert done.returncode and "console.guest_networks" in done.stderr and "127.0.0.0/8" in done.stderr, done
 
 
