@@ -56,20 +56,26 @@ static void facts_keep(Brain *b, const Observation *seen)
   g_clear_pointer(&h->error, g_free);
 }
 
+static bool was_first(const Host *a, const Host *b)
+{
+  return a->head.created_us != b->head.created_us ? a->head.created_us < b->head.created_us : strcmp(a->head.name, b->head.name) < 0;
+}
+
 /* Another host that is this very machine, and was known as it first; NULL where there is none. A host that tells a UUID other than it did is the
  * newcomer, however long it has been here: else one of them could call itself any other and silence that one. */
 static const Host *twin_of(Brain *b, const Host *h, const char *uuid)
 {
+  if (!uuid || !*uuid)
+    return NULL;
   bool newcomer = g_strcmp0(h->uuid, uuid) != 0;
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_HOST);
-  for (guint i = 0; uuid && *uuid && i < names->len; i++) {
+  const Host *twin = NULL;
+  g_autoptr(GPtrArray) names = state_machine_hosts(b->state, uuid);
+  for (guint i = 0; i < names->len; i++) {
     const Host *other = GET(b, Host, HOST, names->pdata[i]);
-    bool first = other->head.created_us != h->head.created_us ? other->head.created_us < h->head.created_us
-                                                              : strcmp(other->head.name, h->head.name) < 0;
-    if (other != h && (first || newcomer) && !g_strcmp0(other->uuid, uuid))
-      return other;
+    if (other != h && (newcomer || was_first(other, h)) && (!twin || was_first(other, twin)))
+      twin = other;
   }
-  return NULL;
+  return twin;
 }
 
 void host_seen(Brain *b, const Observation *seen)

@@ -27,7 +27,7 @@ typedef struct {
 struct State {
   GHashTable *slots[N_NOUNS];  /* object's name → Slot */
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
-  GHashTable *user_sessions, *user_tickets, *user_tokens, *session_relays;  /* name → set of names */
+  GHashTable *user_sessions, *user_tickets, *user_tokens, *session_relays, *machine_hosts;  /* name → set of names */
   GHashTable *user_receipts;   /* name → GQueue of Slot, the oldest first */
   GHashTable *host_gpus, *gpu_claims, *desktop_claims;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
@@ -84,8 +84,8 @@ State *state_new(void)
     state->slots[n] = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, slot_free);
   state->pools = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, pool_index_free);
   state->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_index_free);
-  GHashTable **groups[] = { &state->user_sessions, &state->user_tickets, &state->user_tokens, &state->session_relays, &state->host_gpus,
-                            &state->gpu_claims, &state->desktop_claims };
+  GHashTable **groups[] = { &state->user_sessions, &state->user_tickets, &state->user_tokens, &state->session_relays, &state->machine_hosts,
+                            &state->host_gpus, &state->gpu_claims, &state->desktop_claims };
   for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
     *groups[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->user_receipts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); /* their links lie in the slots */
@@ -108,6 +108,7 @@ void state_free(State *state)
   g_hash_table_unref(state->user_tickets);
   g_hash_table_unref(state->user_tokens);
   g_hash_table_unref(state->session_relays);
+  g_hash_table_unref(state->machine_hosts);
   g_hash_table_unref(state->user_receipts);
   g_hash_table_unref(state->host_gpus);
   g_hash_table_unref(state->gpu_claims);
@@ -329,6 +330,8 @@ static void slot_index(State *state, Slot *slot, bool in)
     desktop_index(state, slot, in);
   else if (slot->object->noun == NOUN_SESSION)
     session_index(state, slot, in);
+  else if (slot->object->noun == NOUN_HOST)
+    group_change(state->machine_hosts, ((const Host *)slot->object)->uuid, slot->object->name, in);
   else if (slot->object->noun == NOUN_RELAY)
     group_change(state->session_relays, ((const Relay *)slot->object)->session, slot->object->name, in);
   else if (slot->object->noun == NOUN_TICKET)
@@ -654,6 +657,7 @@ static GPtrArray *group_names(State *state, GHashTable *groups, const char *grou
 }
 
 GPtrArray *state_host_gpus(State *state, const char *host) { return group_names(state, state->host_gpus, host); }
+GPtrArray *state_machine_hosts(State *state, const char *uuid) { return group_names(state, state->machine_hosts, uuid); }
 GPtrArray *state_user_tokens(State *state, const char *user) { return group_names(state, state->user_tokens, user); }
 GPtrArray *state_gpu_claims(State *state, const char *gpu) { return group_names(state, state->gpu_claims, gpu); }
 GPtrArray *state_desktop_claims(State *state, const char *desktop) { return group_names(state, state->desktop_claims, desktop); }

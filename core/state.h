@@ -72,7 +72,8 @@ GPtrArray *state_session_relays(State *state, const char *session);
 int state_user_tickets(State *state, const char *user);
 /* How many receipts a user has, and the oldest of them (NULL for none). */
 int state_user_receipts(State *state, const char *user, const Receipt **ret_oldest);
-/* Tokens of a user; cards of a host; claims on a card, and of a desktop, by name. The array owns its strings: whoever asks goes on to change them. */
+/* Hosts that tell this UUID of their machine; tokens of a user; cards of a host; claims on a card, and of a desktop, by name. The array owns its strings: whoever asks goes on to change them. */
+GPtrArray *state_machine_hosts(State *state, const char *uuid);
 GPtrArray *state_user_tokens(State *state, const char *user);
 GPtrArray *state_host_gpus(State *state, const char *host);
 GPtrArray *state_gpu_claims(State *state, const char *gpu);
