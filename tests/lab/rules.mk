@@ -23,4 +23,4 @@ $(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name 'story*' ! -name '*.py' 
 	@nice -n 5 tests/lab/gpu/build
 .PHONY: lab-gpu
 lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu $(BINS)
-	@MODE=$(MODE) tests/run lab-gpu $(LAB_GPU_STORIES)
+	@MODE=$(MODE) tests/run -j 2 lab-gpu $(LAB_GPU_STORIES)
