@@ -36,13 +36,23 @@ static void function_ensure(Tree *t, const char *address)
   fake_put(t->dir, t->rules, FAKE_PCI "/%s/model", address);
 }
 
+/* Where /sys is from a function's directory. */
+static char *way_up(const Tree *t)
+{
+  GString *way = g_string_new("..");
+  for (const char *part = t->under; (part = strchr(part, '/')); part++)
+    g_string_append(way, "/..");
+  return g_string_free(way, FALSE);
+}
+
 /* n: the how-manieth function of its line. */
 static void link_put(Tree *t, const char *address, const char *file, const char *name, int n)
 {
   g_autofree char *counted = g_str_has_suffix(name, "+") ? g_strdup_printf("%d", atoi(name) + n) : g_strdup(name);
   bool driver = !strcmp(file, "driver"), group = !strcmp(file, "iommu_group");
-  const char *folder = driver ? "../../../bus/pci/drivers" : group ? "../../../kernel/iommu_groups" : "..";
-  g_autofree char *to = g_build_filename(folder, counted, NULL);
+  g_autofree char *up = way_up(t);
+  g_autofree char *to = driver || group ? g_build_filename(up, driver ? "bus/pci/drivers" : "kernel/iommu_groups", counted, NULL)
+                                        : g_build_filename("..", counted, NULL);
   fake_link(t->dir, to, FAKE_PCI "/%s/%s", address, file);
   if (driver)
     fake_put(t->dir, counted, FAKE_PCI "/%s/default_driver", address); /* whom the kernel would give it to */
