@@ -93,8 +93,10 @@ $(UNIT): $B/tests/unit/test_%: $B/tests/unit/test_%.o $(UNIT_HELP:%.c=$B/%.o) $(
 
 -include tests/*/rules.mk
 
+# half of them mostly wait, so two are run beside each other; who needs quiet says TEST_JOBS=1
+TEST_JOBS ?= 2
 check: all $(UNIT) $(CHECK_DEPS)
-	@MODE=$(MODE) B=$B tests/run check $(UNIT) $(CHECK_STEPS)
+	@MODE=$(MODE) B=$B tests/run -j $(TEST_JOBS) check $(UNIT) $(CHECK_STEPS)
 asan:
 	@$(MAKE) --no-print-directory MODE=asan check
 tsan:
