@@ -96,15 +96,19 @@ class Daemon:
         state = f"&state={self.dir}/h%d" if kept else ""
         self.post("/api/v1/hosts", f'{{"name":"h%d","starts":64,"uri":"fake:h%d?boot_ms=0&ready=count&memory_mib=100000000&cpus=60000{state}"}}', 0, hosts, 16)
         self.wait_none("host", ("enrolling", "unreachable"), seconds=60 + hosts / 10)
+        self.furnish_image()
+        self.ask("pool", "create", "warm", "--template", "micro", "--image", "micro", "--min", str(desktops), "--max", str(desktops),
+                 "--personalise", "none")
+        self.wait_available(desktops)
+
+    def furnish_image(self):
+        """A storage, an image and a template, micro both."""
         self.ask("storage", "add", "disk", "--path", "/srv/disk")
         raw = os.path.join(self.dir, "image.raw")
         with open(raw, "wb") as file:
             file.truncate(1 << 20)
-        self.ask("image", "import", "micro", raw, "--format", "raw", "--storages", "disk", "--wait=30")
+        self.ask("image", "import", "micro", raw, "--format", "raw", "--storages", "disk", "--wait=60")
         self.ask("template", "add", "micro", os.path.join(ROOT, "templates/micro.xml"))
-        self.ask("pool", "create", "warm", "--template", "micro", "--image", "micro", "--min", str(desktops), "--max", str(desktops),
-                 "--personalise", "none")
-        self.wait_available(desktops)
 
     def wait_none(self, noun, states, pause_s=0.1, seconds=60):
         """Until none is in one of the states; asking for one of them costs little, listing all of them does not."""

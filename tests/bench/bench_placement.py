@@ -6,7 +6,7 @@ they are heard when something changes and asked every ten minutes, for the fakes
 In the end the daemon is killed, and each claim that was answered has to be in its database. HOSTS=1000 for one of the two."""
 import contextlib, os, shutil, signal, sqlite3, statistics, time
 
-from bench import Daemon, ROOT, figure, skipped
+from bench import Daemon, figure, skipped
 from placement_peer import PROCESSES, Placement, missing
 
 REACH = {1000: 500, 5000: 3000}
@@ -37,12 +37,7 @@ class Ours(Daemon):
         self.post("/api/v1/hosts", '{"name":"h%d","uri":"fake:h%d?latency_ms=' + f"{CALL_MS}&cpus={INVENTORY['vcpus']}&memory_mib="
                   f'{INVENTORY["memory_mib"]}&ready=count&gpus={self.dir}/cards%d"' + "}", 0, hosts, 16)
         until(lambda: len(self.ask("gpu", "list", "--state", "ready")) == INVENTORY["cards"] * hosts, "all cards are seen", hosts / 1000)
-        self.ask("storage", "add", "disk", "--path", "/srv/disk")
-        raw = os.path.join(self.dir, "image.raw")
-        with open(raw, "wb") as file:
-            file.truncate(1 << 20)
-        self.ask("image", "import", "micro", raw, "--format", "raw", "--storages", "disk", "--wait=60")
-        self.ask("template", "add", "micro", os.path.join(ROOT, "templates/micro.xml"))
+        self.furnish_image()
         self.ask("gpu-class", "add", "quarter", "--accepts", TYPE)
         self.ask("pool", "create", "cad", "--template", "micro", "--image", "micro", "--gpu-class", "quarter", "--vcpus", "2", "--memory-mib", "4096",
                  "--min", "0", "--max", "100000", "--personalise", "none")
