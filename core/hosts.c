@@ -37,10 +37,16 @@ static GPtrArray *desktops_on(Brain *b, const char *host)
   return copies;
 }
 
+static bool machine_same(const Host *h, const Observation *seen)
+{
+  return h->host_cpus == seen->cpus && h->host_memory_mib == seen->memory_mib && h->page_kib == seen->page_kib && h->huge_mib == seen->huge_mib &&
+         !g_strcmp0(h->cells, seen->cells) && !g_strcmp0(h->cpu_model, seen->cpu_model) && !g_strcmp0(h->cpu_features, seen->cpu_features);
+}
+
 static bool facts_same(const Host *h, const Observation *seen)
 {
   return !g_strcmp0(h->hostname, seen->hostname) && !g_strcmp0(h->uuid, seen->uuid) && !g_strcmp0(h->virt_type, seen->virt_type) &&
-         !g_strcmp0(h->hypervisor, seen->hypervisor) && h->host_cpus == seen->cpus && h->host_memory_mib == seen->memory_mib && !h->error;
+         !g_strcmp0(h->hypervisor, seen->hypervisor) && machine_same(h, seen) && !h->error;
 }
 
 static void facts_keep(Brain *b, const Observation *seen)
@@ -52,6 +58,11 @@ static void facts_keep(Brain *b, const Observation *seen)
   text_set(&h->hypervisor, seen->hypervisor);
   h->host_cpus = seen->cpus;
   h->host_memory_mib = seen->memory_mib;
+  h->page_kib = seen->page_kib;
+  h->huge_mib = seen->huge_mib;
+  text_set(&h->cells, seen->cells);
+  ref_set(&h->cpu_model, seen->cpu_model);
+  ref_set(&h->cpu_features, seen->cpu_features);
   h->seen = b->now_us;
   g_clear_pointer(&h->error, g_free);
 }

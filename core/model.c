@@ -106,7 +106,7 @@ int64_t host_offer_mib(const Host *h)
 {
   int64_t pct = h->memory_overcommit_pct ? h->memory_overcommit_pct : 100;
   int64_t reserve = h->memory_reserve_mib || h->memory_mib ? h->memory_reserve_mib : h->host_memory_mib / 10;
-  return capacity_of(h->memory_mib ? h->memory_mib : h->host_memory_mib, h->memory_mib ? 100 : pct, reserve);
+  return capacity_of(h->memory_mib ? h->memory_mib : MAX(0, h->host_memory_mib - h->huge_mib), h->memory_mib ? 100 : pct, reserve);
 }
 
 static void change_clear(void *change)

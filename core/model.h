@@ -156,6 +156,11 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, hypervisor, F_WIDE, NULL, 0, 64, "hypervisor and version") \
   F(INT, host_cpus, F_WIDE, NULL, 0, INT64_MAX, "CPUs of the machine") \
   F(INT, host_memory_mib, F_WIDE, NULL, 0, INT64_MAX, "memory of the machine in MiB") \
+  F(INT, huge_mib, F_WIDE, NULL, 0, INT64_MAX, "of that, memory in huge pages, in MiB: handed out apart, to desktops whose templates ask for it") \
+  F(INT, page_kib, F_WIDE, NULL, 0, INT64_MAX, "size of these pages in KiB; 0 = it has none") \
+  F(JSON, cells, 0, NULL, 0, 16384, "its NUMA cells: CPUs, memory, and of that huge pages, in MiB") \
+  F(REF, cpu_model, F_WIDE, NULL, 0, 63, "model of its CPUs, as libvirt calls it") \
+  F(REF, cpu_features, 0, NULL, 0, 16384, "what its guests may require of their CPU: features and models; absent = not known") \
   F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
   F(JSON, cards_error, F_WIDE, NULL, 0, 4096, "why its graphics cards could not be looked at") \
   F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
@@ -421,7 +426,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
 NOUNS(X)
 #undef X
 
-/* What a host has to hand out: what an operator said, else what fits such a machine. */
+/* What a host has to hand out, huge pages apart: what an operator said, else what fits such a machine. */
 int64_t host_offer_vcpus(const Host *host);
 int64_t host_offer_mib(const Host *host);
 

@@ -31,6 +31,9 @@ void observation_free(Observation *observation)
   g_clear_error(&observation->error);
   g_free(observation->host);
   g_free(observation->hostname);
+  g_free(observation->cells);
+  g_free(observation->cpu_model);
+  g_free(observation->cpu_features);
   g_free(observation->uuid);
   g_free(observation->virt_type);
   g_free(observation->hypervisor);

@@ -20,7 +20,8 @@ typedef struct {
   char *host;
   /* of SAW_HOST */
   char *hostname, *uuid, *virt_type, *hypervisor;
-  int64_t cpus, memory_mib;
+  int64_t cpus, memory_mib, page_kib, huge_mib;
+  char *cells, *cpu_model, *cpu_features;  /* NULL = it does not tell */
   GPtrArray *domains;  /* of DomainSeen *: SAW_DOMAINS has all of the host, SAW_DOMAIN one */
   char gone[37];       /* of SAW_NO_DOMAIN: the UUID that is not there */
   GError *error;       /* of SAW_SILENT */

@@ -5,6 +5,9 @@
  *
  * Parameters of the URI, all optional; the first connection's count:
  *   cpus=16 · memory_mib=65536       what the host says of itself
+ *   cells=0                          NUMA cells that share these evenly; 0 = it tells none
+ *   huge_mib=0 · page_kib=2048       memory in huge pages, even among cells (of one where it tells none), and their size
+ *   cpu=MODEL · features=A,B         model of its processors, and what guests may require of them; absent = it tells neither
  *   boot_ms=0                        from start to the agent's first answer and the ready line
  *   shutdown_ms=20                   from being asked to being off
  *   latency_ms=0                     every call takes that much longer

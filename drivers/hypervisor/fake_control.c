@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/cells.h"
 #include "core/log.h"
 #include "drivers/gpu/fake_cards.h"
 #include "drivers/hypervisor/fake_world.h"
@@ -14,6 +15,9 @@ static const struct { const char *name; size_t offset; int64_t max; } number_row
   { "shutdown_ms", offsetof(FakeParameters, shutdown_ms), 3600000 },
   { "latency_ms", offsetof(FakeParameters, latency_ms), 3600000 },
   { "console", offsetof(FakeParameters, console_port), 65535 },
+  { "cells", offsetof(FakeParameters, cells), HOST_CELLS_MAX },
+  { "page_kib", offsetof(FakeParameters, page_kib), 1 << 30 },
+  { "huge_mib", offsetof(FakeParameters, huge_mib), INT32_MAX },
 };
 
 static const struct { const char *name; size_t offset; } text_rows[] = {
@@ -21,6 +25,8 @@ static const struct { const char *name; size_t offset; } text_rows[] = {
   { "state", offsetof(FakeParameters, state_path) },
   { "control", offsetof(FakeParameters, control_path) },
   { "gpus", offsetof(FakeParameters, gpus) },
+  { "cpu", offsetof(FakeParameters, cpu) },
+  { "features", offsetof(FakeParameters, features) },
 };
 
 static bool number_take(const char *text, int64_t max, int64_t *ret_value)
@@ -58,6 +64,8 @@ void fake_parameters_clear(FakeParameters *parameters)
   g_free(parameters->state_path);
   g_free(parameters->control_path);
   g_free(parameters->gpus);
+  g_free(parameters->cpu);
+  g_free(parameters->features);
   *parameters = (FakeParameters){ 0 };
 }
 
@@ -80,7 +88,7 @@ bool fake_parameters_take(FakeHost *host, const char *text, GError **err)
   if (host->opened)
     return true;
   g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_ENCODED_QUERY, NULL);
-  FakeParameters parameters = { .cpus = 16, .memory_mib = 65536, .shutdown_ms = 20, .ready = g_strdup("sarang: ready") };
+  FakeParameters parameters = { .cpus = 16, .memory_mib = 65536, .page_kib = 2048, .shutdown_ms = 20, .ready = g_strdup("sarang: ready") };
   if (!uri || !query_take(&parameters, g_uri_get_query(uri))) {
     fake_parameters_clear(&parameters);
     return error_false(err, REASON_BAD_URI, "uri", text, "detail", "the fake does not know that parameter or value", NULL);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "drivers/hypervisor/domain_xml.h"
+#include "core/cells.h"
 #include "drivers/hypervisor/fake_world.h"
 #include "drivers/hypervisor/power.h"
 
@@ -161,6 +162,25 @@ static void uuid_of_text(const char *text, int number, char ret_uuid[UUID_TEXT_B
   g_snprintf(ret_uuid, UUID_TEXT_BYTES, "%.8s-%.4s-8%.3s-8%.3s-%.12s", hash, hash + 8, hash + 12, hash + 15, hash + 18);
 }
 
+/* CPUs and memory are shared out evenly; what does not divide is the last cell's. */
+static void cells_make(const FakeParameters *p, HostFacts *facts)
+{
+  HostCells cells = { .n = p->huge_mib ? MAX(1, p->cells) : p->cells };
+  for (int i = 0; i < cells.n; i++) {
+    bool cpus[HOST_CPUS_MAX] = { false }, last = i == cells.n - 1;
+    int each = MIN(p->cpus, HOST_CPUS_MAX) / cells.n;
+    for (int cpu = i * each; cpu < (last ? MIN(p->cpus, HOST_CPUS_MAX) : (i + 1) * each); cpu++)
+      cpus[cpu] = true;
+    int64_t memory_mib = p->memory_mib / cells.n, huge_mib = p->huge_mib / cells.n;
+    cells.cells[i] = (HostCell){ .id = i, .memory_mib = last ? p->memory_mib - i * memory_mib : memory_mib,
+                                 .huge_mib = last ? p->huge_mib - i * huge_mib : huge_mib };
+    cell_set_cpus(&cells.cells[i], cpus);
+  }
+  facts->cells = host_cells_text(&cells);
+  facts->huge_mib = p->huge_mib;
+  facts->page_kib = p->huge_mib ? p->page_kib : 0;
+}
+
 static bool fake_host_facts(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
 {
   FakeConnection *connection = (FakeConnection *)hypervisor;
@@ -175,7 +195,10 @@ static bool fake_host_facts(Hypervisor *hypervisor, HostFacts *ret_facts, GError
     .hypervisor = g_strdup("Fake 1.0.0"),
     .libvirt = g_strdup("0.0.0"),
     .virt_types = 1u << VIRT_QEMU | 1u << VIRT_KVM,
+    .cpu_model = g_strdup(host->parameters.cpu),
+    .cpu_features = host->parameters.features ? g_strdelimit(g_strdup(host->parameters.features), ",", ' ') : NULL,
   };
+  cells_make(&host->parameters, ret_facts);
   uuid_of_text(host->name, 0, ret_facts->uuid);
   uuid_of_text(host->name, 1 + host->boots, ret_facts->boot_id);
   return fake_leave(host, true);

@@ -40,7 +40,9 @@ typedef struct {
 
 typedef struct {
   int cpus, boot_ms, shutdown_ms, latency_ms, console_port;
+  int cells, page_kib, huge_mib;
   int64_t memory_mib;
+  char *cpu, *features;     /* features: words between commas; NULL = it tells none */
   char *ready, *state_path, *control_path;
   char *gpus;               /* directory of its cards, see drivers/gpu/fake_cards.h; NULL = it has none */
 } FakeParameters;

@@ -20,6 +20,9 @@ void host_facts_clear(HostFacts *facts)
   g_free(facts->hostname);
   g_free(facts->hypervisor);
   g_free(facts->libvirt);
+  g_free(facts->cells);
+  g_free(facts->cpu_model);
+  g_free(facts->cpu_features);
   *facts = (HostFacts){ 0 };
 }
 

@@ -73,11 +73,15 @@ typedef struct {
   char uuid[UUID_TEXT_BYTES];  /* of the host; lower case */
   FlavourKind flavour;
   int cpus;                    /* logical CPUs of the machine */
-  int64_t memory_mib;
+  int64_t memory_mib;          /* without what lies in huge pages of a size that does not count, see page_kib */
   char *hypervisor;            /* "QEMU 7.2.22" */
   char *libvirt;               /* "9.0.0" */
   unsigned virt_types;         /* bits 1 << VIRT_…: what the host offers; only a guest that came up proves that KVM works */
   char boot_id[UUID_TEXT_BYTES];  /* of the running kernel; "" for remote hosts: libvirt has no call for it */
+  char *cells;                 /* NUMA cells as host_cells_text(); NULL: it tells none */
+  int64_t page_kib, huge_mib;  /* size of its huge pages and how much memory is in them; 0: it has none */
+  char *cpu_model;             /* "Skylake-Server-IBRS"; NULL: it tells none */
+  char *cpu_features;          /* features and models that a guest may require, between spaces; NULL: they are not known */
 } HostFacts;
 
 void host_facts_clear(HostFacts *facts);

@@ -26,6 +26,8 @@ typedef struct {
   GHashTable *touched;  /* names that were announced since the look that is under way began */
   pthread_cond_t device_gone;
   int64_t gone_count;   /* devices that guests let go of */
+  char *cpu_asked;      /* what the host told of itself when its processors were asked for last, as a hash; NULL = not yet */
+  char *cpu_features;   /* what came of it */
 } Link;
 
 typedef struct {

@@ -49,6 +49,8 @@ void link_unref(void *data)
   g_hash_table_unref(link->serials);
   g_clear_pointer(&link->devices, g_hash_table_unref);
   g_clear_pointer(&link->touched, g_hash_table_unref);
+  g_free(link->cpu_asked);
+  g_free(link->cpu_features);
   pthread_cond_destroy(&link->device_gone);
   pthread_mutex_destroy(&link->lock);
   g_free(link);

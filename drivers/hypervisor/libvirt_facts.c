@@ -38,6 +38,44 @@ static void boot_id_read(HostFacts *facts)
     g_strlcpy(facts->boot_id, g_strstrip(text), sizeof facts->boot_id);
 }
 
+/* What KVM would really give a guest, or what a machine under Xen has; libvirt alone can write out a model's features. NULL where it does not. */
+static char *cpu_words(virConnectPtr conn, const char *capabilities, unsigned virt_types)
+{
+  bool kvm = virt_types & 1u << VIRT_KVM;
+  char *domain = kvm ? virConnectGetDomainCapabilities(conn, NULL, NULL, NULL, "kvm", 0) : NULL;
+  g_autofree char *cpu = kvm ? capabilities_xml_cpu(domain) : virt_types & 1u << VIRT_XEN ? capabilities_xml_cpu(capabilities) : NULL;
+  const char *cpus[] = { cpu };
+  unsigned flags = VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES;
+  char *whole = NULL;
+  if (cpu)
+    whole = kvm ? virConnectBaselineHypervisorCPU(conn, NULL, NULL, NULL, "kvm", cpus, 1, flags) : virConnectBaselineCPU(conn, cpus, 1, flags);
+  char *words = whole ? capabilities_xml_words(whole, domain) : NULL;
+  free(whole);
+  free(domain);
+  return words;
+}
+
+/* They change with the machine, its microcode, libvirt or the hypervisor, of which the host tells otherwise then. */
+static void cpu_read(Libvirt *libvirt, const char *capabilities, HostFacts *facts)
+{
+  Link *link = libvirt->link;
+  g_autofree char *all = g_strconcat(facts->hypervisor, "|", facts->libvirt, "|", capabilities, NULL);
+  g_autofree char *asked = g_compute_checksum_for_string(G_CHECKSUM_SHA256, all, -1);
+  pthread_mutex_lock(&link->lock);
+  bool known = !g_strcmp0(asked, link->cpu_asked);
+  facts->cpu_features = known ? g_strdup(link->cpu_features) : NULL;
+  pthread_mutex_unlock(&link->lock);
+  if (known)
+    return;
+  facts->cpu_features = cpu_words(libvirt->conn, capabilities, facts->virt_types);
+  pthread_mutex_lock(&link->lock);
+  g_free(link->cpu_asked);
+  g_free(link->cpu_features);
+  link->cpu_asked = g_steal_pointer(&asked);
+  link->cpu_features = g_strdup(facts->cpu_features);
+  pthread_mutex_unlock(&link->lock);
+}
+
 bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
 {
   Libvirt *libvirt = (Libvirt *)hypervisor;
@@ -50,8 +88,8 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
   char *capabilities = virConnectGetCapabilities(libvirt->conn);
   if (!capabilities)
     return libvirt_failed(libvirt, "tell what it can", NULL, err);
+  facts.memory_mib = (int64_t)(node.memory / 1024);
   capabilities_xml_read(capabilities, &facts);
-  free(capabilities);
   char *hostname = virConnectGetHostname(libvirt->conn);
   const char *type = virConnectGetType(libvirt->conn);
   g_autofree char *number = version_text(version);
@@ -60,7 +98,8 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
   facts.hypervisor = g_strdup_printf("%s %s", type ? type : "?", number);
   facts.libvirt = version_text(libvirt_version);
   facts.cpus = (int)node.cpus;
-  facts.memory_mib = (int64_t)(node.memory / 1024);
+  cpu_read(libvirt, capabilities, &facts);
+  free(capabilities);
   if (libvirt->local)
     boot_id_read(&facts);
   *ret_facts = facts;

@@ -319,6 +319,11 @@ static Observation *host_observation(const Dispatch *d, const LaneObservation *s
   o->hypervisor = g_strdup(seen->facts.hypervisor);
   o->cpus = seen->facts.cpus;
   o->memory_mib = seen->facts.memory_mib;
+  o->page_kib = seen->facts.page_kib;
+  o->huge_mib = seen->facts.huge_mib;
+  o->cells = g_strdup(seen->facts.cells);
+  o->cpu_model = g_strdup(seen->facts.cpu_model);
+  o->cpu_features = g_strdup(seen->facts.cpu_features);
   return o;
 }
 

@@ -2,6 +2,7 @@
  * taken has no DOCTYPE, and numbers within their bounds. */
 #include <string.h>
 
+#include "core/cells.h"
 #include "drivers/gpu/view.h"
 #include "drivers/hypervisor/capabilities_xml.h"
 #include "drivers/hypervisor/device_xml.h"
@@ -37,14 +38,31 @@ static void check_volume(const char *xml)
   xmlFreeDoc(doc);
 }
 
+/* What placement counts by: sums that hold, and text that is read again as it was meant. */
+static void check_machine(const HostFacts *facts)
+{
+  HostCells cells;
+  int64_t huge_mib = 0;
+  host_cells_read(facts->cells, &cells);
+  for (int i = 0; i < cells.n; i++)
+    huge_mib += cells.cells[i].huge_mib;
+  g_autofree char *again = host_cells_text(&cells);
+  g_assert(!g_strcmp0(again, facts->cells) && huge_mib == facts->huge_mib && !huge_mib == !facts->page_kib);
+  g_assert(!facts->cpu_model || (*facts->cpu_model && strlen(facts->cpu_model) < 64));
+}
+
 static void check_capabilities(const char *xml)
 {
-  HostFacts facts = { 0 };
+  HostFacts facts = { .memory_mib = 65536 };
   capabilities_xml_read(xml, &facts);
   g_assert(!*facts.uuid || g_uuid_string_is_valid(facts.uuid));
   g_assert(facts.virt_types < 1u << N_VIRT_TYPES);
   for (VirtType type = 0; type < N_VIRT_TYPES; type++)
     g_assert(!(facts.virt_types & 1u << type) || strstr(xml, virt_type_name(type)) || strchr(xml, '&'));
+  check_machine(&facts);
+  host_facts_clear(&facts);
+  g_autofree char *cpu = capabilities_xml_cpu(xml), *words = capabilities_xml_words(cpu, xml);
+  g_assert(!words || (*words && strlen(words) < 16384 && !strpbrk(words, "<>&\"'\n")));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

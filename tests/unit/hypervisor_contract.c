@@ -1,5 +1,7 @@
 #include "tests/unit/hypervisor_contract.h"
 
+#include "core/cells.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -175,6 +177,17 @@ static void host_tells_what_it_is(void **state)
   assert_true(strlen(facts.hostname) > 0);
   assert_true(strlen(facts.hypervisor) > 0 && strlen(facts.libvirt) > 0);
   assert_true(facts.flavour == FLAVOUR_TEST || g_uuid_string_is_valid(facts.uuid));
+  HostCells cells;
+  host_cells_read(facts.cells, &cells);
+  assert_true(cells.n > 0);
+  int cpus = 0;
+  int64_t memory_mib = 0;
+  for (int i = 0; i < cells.n; i++) {
+    cpus += cells.cells[i].n_cpus;
+    memory_mib += cells.cells[i].memory_mib;
+  }
+  assert_true(facts.flavour == FLAVOUR_TEST || cpus <= facts.cpus); /* that one has 16 in its cells, and node information of its own */
+  assert_true(memory_mib > 0);
   host_facts_clear(&facts);
 }
 

@@ -184,6 +184,22 @@ static void fake_obeys_faults(void **state)
   hypervisor_close(hypervisor);
 }
 
+static void fake_tells_the_machine_it_was_told_to_be(void **state)
+{
+  HostFacts facts = { 0 };
+  Hypervisor *hypervisor = open_fake("fake:machine?cpus=7&memory_mib=1000&cells=2&huge_mib=301&page_kib=1048576&cpu=EPYC&features=aes,avx2", NULL);
+  assert_true(hypervisor_host(hypervisor, &facts, NULL));
+  assert_string_equal(facts.cells, "[{\"id\":0,\"cpus\":\"0-2\",\"memory_mib\":500,\"huge_mib\":150},"
+                                   "{\"id\":1,\"cpus\":\"3-6\",\"memory_mib\":500,\"huge_mib\":151}]");
+  assert_int_equal(facts.huge_mib, 301);
+  assert_int_equal(facts.page_kib, 1048576);
+  assert_string_equal(facts.cpu_model, "EPYC");
+  assert_string_equal(facts.cpu_features, "aes avx2");
+  host_facts_clear(&facts);
+  hypervisor_close(hypervisor);
+  assert_null(open_fake("fake:machine2?cells=9", NULL));
+}
+
 static void fake_refuses_what_it_does_not_know(void **state)
 {
   static const char *const bad[] = { "", "explode", "fail start", "fail no-such-call 1 timeout", "fail start 1 no-such-reason",
@@ -338,6 +354,7 @@ int main(void)
     cmocka_unit_test(where_screens_are_is_not_the_hosts_to_say),
     cmocka_unit_test(a_file_that_is_no_xml_is_not_told),
     cmocka_unit_test(fake_obeys_faults),
+    cmocka_unit_test(fake_tells_the_machine_it_was_told_to_be),
     cmocka_unit_test(fake_refuses_what_it_does_not_know),
     cmocka_unit_test(fake_host_survives_a_restart),
     cmocka_unit_test(fake_obeys_its_control_file),
@@ -345,7 +362,7 @@ int main(void)
     cmocka_unit_test(a_try_into_nothing_held_its_thread_for_minutes),
     cmocka_unit_test(only_tcp_ports_are_knocked_at),
   };
-  Contract on_fake = { .uri = "fake:contract", .has_agent_guest = true, .xml = build, .data = "kvm" };
+  Contract on_fake = { .uri = "fake:contract?cells=3&huge_mib=100", .has_agent_guest = true, .xml = build, .data = "kvm" };
   Contract on_test = { .uri = "test:///default", .gives_address = true, .xml = build, .data = "test" };
   int failed = contract_run(&on_fake) + contract_run(&on_test) + cmocka_run_group_tests(tests, NULL, NULL);
   fake_forget();
