@@ -127,13 +127,20 @@ void tasks_wake_host(Brain *b, const char *host);
 /* Fills what an order needs from the objects as they are now. */
 StepOrder *order_make(Brain *b, const PendingOrder *pending);
 
+/* Where one more desktop goes. */
+typedef struct {
+  const Host *host;
+  const Storage *storage;
+  NumaCell cell;
+} DesktopPlace;
+
 /* ── desktops.c ── */
 /* Moves a desktop along its table; its event is written. A move the table lacks is our own mistake. */
 Desktop *desktop_move(Brain *b, const char *name, DesktopMove move);
 bool desktop_can(const Desktop *desktop, DesktopMove move);
 void desktop_set_error(Brain *b, const char *name, const GError *err);
 /* A new desktop of pool, on its way. */
-void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage *storage);
+void desktop_create(Brain *b, const Pool *pool, const DesktopPlace *place);
 /* Nobody holds it any more: back to its pool by the one way that is right for what it has been through. */
 void desktop_release(Brain *b, const char *name);
 /* On its way to being destroyed. */
@@ -278,8 +285,8 @@ void storage_measured(Brain *b, const char *name, const StepResult *result);
 int64_t storage_room_bytes(Brain *b, const Storage *storage);
 
 /* ── placing.c ── */
-/* A host and storage for one more desktop of pool; NO_PLACE with the first failing rule of the hosts. */
-bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err);
+/* A place for one more desktop of pool; NO_PLACE with the first failing rule of the hosts. */
+bool place_pick(Brain *b, const Pool *pool, DesktopPlace *ret_place, GError **err);
 
 /* ── plugging.c ── */
 /* Whether a step of plugging or unplugging is about that claim. */

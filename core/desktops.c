@@ -40,15 +40,16 @@ void desktop_set_error(Brain *b, const char *name, const GError *err)
   d->error = brain_error_json(err);
 }
 
-void desktop_create(Brain *b, const Pool *pool, const Host *host, const Storage *storage)
+void desktop_create(Brain *b, const Pool *pool, const DesktopPlace *place)
 {
   const ImageVersion *image = image_resolve(b, pool->image, NULL);
   const TemplateVersion *template = template_resolve(b, pool->template, NULL);
   g_autofree char *name = brain_number(b, 'd');
   Desktop *d = state_add(b->state, NOUN_DESKTOP, name, b->now_us);
   ref_set(&d->pool, pool->head.name);
-  ref_set(&d->host, host->head.name);
-  ref_set(&d->storage, storage->head.name);
+  ref_set(&d->host, place->host->head.name);
+  ref_set(&d->storage, place->storage->head.name);
+  d->cell = place->cell;
   ref_set(&d->template, template->head.name);
   ref_set(&d->image, image->head.name);
   d->mac = desktop_mac(b->controller, name);

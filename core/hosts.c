@@ -100,11 +100,14 @@ void host_seen(Brain *b, const Observation *seen)
     return;
   }
   bool back = !host_state_is_reachable(h->state) && h->state != HOST_MAINTENANCE;
+  bool other_machine = !machine_same(h, seen);
   if (facts_same(h, seen))
     SEE(b, Host, HOST, seen->host)->seen = b->now_us;
   else
     facts_keep(b, seen);
   storages_look(b, seen->host);
+  if (other_machine)
+    all_pools_dirty(b); /* there may be room now */
   if (!back) {
     gpus_look(b, seen->host, GPU_LOOK_AGE_S);
     return;

@@ -28,6 +28,7 @@ void ledger_free(Ledger *l)
   g_hash_table_unref(l->desktops);
   fleet_free(l->fleet);
   g_ptr_array_unref(l->shapes);
+  g_ptr_array_unref(l->cpu);
   g_free(l->pools);
   g_free(l->storages);
   g_free(l);
@@ -118,6 +119,10 @@ static bool host_enter(Ledger *l, const char *name, HostMaking *m)
   e->gpus = g_steal_pointer(&m->gpus);
   e->shapes = g_steal_pointer(&m->shapes);
   e->crowded = false;
+  e->cpu = m->cpu_digest;
+  e->n_cells = m->cells.n;
+  for (int i = 0; i < m->cells.n; i++)
+    e->cells[i] = (int8_t)m->cells.cells[i].id;
   holds_put(l->fleet, e, m);
   return true;
 }
@@ -199,7 +204,7 @@ static char *storages_text(Brain *b)
   return g_string_free(text, FALSE);
 }
 
-/* What of pools is in the claims: their groups, and where their desktops may be. */
+/* What of pools is in the claims, their groups and where their desktops may be; and of templates, what they require of CPUs. */
 static char *pools_text(Brain *b)
 {
   GString *text = g_string_new(NULL);
@@ -212,6 +217,9 @@ static char *pools_text(Brain *b)
     list_tell(text, p->prefers);
     list_tell(text, p->hosts);
   }
+  g_autoptr(GPtrArray) cpu = templates_cpu(b);
+  for (guint i = 0; i < cpu->len; i++)
+    g_string_append_printf(text, "\n%s", (char *)cpu->pdata[i]);
   return g_string_free(text, FALSE);
 }
 
@@ -222,6 +230,7 @@ static Ledger *ledger_new(Brain *b)
   l->hosts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, host_entry_free);
   l->desktops = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, desktop_entry_free);
   l->shapes = g_ptr_array_new_with_free_func(card_shape_free);
+  l->cpu = templates_cpu(b);
   l->pools = pools_text(b);
   l->storages = storages_text(b);
   shapes_gather(b, l);
@@ -346,10 +355,26 @@ Fleet *ledger_fleet(Brain *b)
   return b->ledger->fleet;
 }
 
+static const HostEntry *entry_of(Brain *b, int host)
+{
+  return g_hash_table_lookup(b->ledger->hosts, fleet_host_name(b->ledger->fleet, host));
+}
+
 const char *ledger_card(Brain *b, int host, int card)
 {
-  const HostEntry *e = g_hash_table_lookup(b->ledger->hosts, fleet_host_name(b->ledger->fleet, host));
+  const HostEntry *e = entry_of(b, host);
   return card < (int)e->gpus->len ? e->gpus->pdata[card] : "?";
+}
+
+NumaCell ledger_cell(Brain *b, int host, int index)
+{
+  const HostEntry *e = entry_of(b, host);
+  return index >= 0 && index < e->n_cells ? CELL_0 + (NumaCell)e->cells[index] : CELL_ANY;
+}
+
+int ledger_cell_index(Brain *b, int host, NumaCell cell)
+{
+  return host_cell_index(entry_of(b, host), cell);
 }
 
 GPtrArray *ledger_shapes(Brain *b)

@@ -11,6 +11,9 @@ void ledger_free(Ledger *ledger);
 Fleet *ledger_fleet(Brain *b);
 /* The name of the card that the fleet counts as that one of the host, borrowed. */
 const char *ledger_card(Brain *b, int host, int card);
+/* The cell that the fleet counts as that one of the host (-1: none), by the host's own number; and back, -1 where there is none. */
+NumaCell ledger_cell(Brain *b, int host, int index);
+int ledger_cell_index(Brain *b, int host, NumaCell cell);
 /* Card models of the fleet: CardShape, borrowed. */
 GPtrArray *ledger_shapes(Brain *b);
 /* The desktop that a claim's tag names: "d-17"; owned by the caller. */
@@ -28,6 +31,7 @@ char *ledger_text(Brain *b, bool anew);
   X(STAY_CARD, "card", MOVE_CARD) \
   X(STAY_DEVICE, "device", MOVE_DEVICE) \
   X(STAY_DISK, "disk", MOVE_DISK) \
+  X(STAY_CELL, "cell", MOVE_CELL) \
   X(STAY_HOST, "host", MOVE_HOST) \
   X(STAY_TASK, "task", MOVE_TASK) \
   X(STAY_STATE, "state", MOVE_STATE) \

@@ -2,6 +2,7 @@
 #include "core/ledger_parts.h"
 #include "core/placement/intern.h"
 #include "core/placing.h"
+#include "drivers/hypervisor/hypervisor.h"
 
 #include <string.h>
 
@@ -93,7 +94,7 @@ void holding_make(Brain *b, const Ledger *l, const char *name, Holding *h)
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, NULL, g_ptr_array_new(), g_string_new(NULL) };
   if (d)
-    g_string_append_printf(h->text, "%s %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->vcpus, d->memory_mib,
+    g_string_append_printf(h->text, "%s %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->cell, d->vcpus, d->memory_mib,
                            stay_is_for_good(h->stay) ? "" : d->storage);
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, name);
   for (guint i = 0; i < names->len; i++) {
@@ -115,14 +116,29 @@ static bool goes_with(const Vgpu *a, const Vgpu *v)
   return v->state != VGPU_RELEASING && !g_strcmp0(a->type, v->type);
 }
 
-/* Where it may go when it has to: where its disk is, its pool's labels hold, and the hypervisor is of the same kind. */
-static void demand_elsewhere(Brain *b, const Holding *h, Demand *demand, const char **stores, const char **features)
+/* A guest that is given the host's CPU goes to hosts of the same one, and so does each of Xen's; others need what their template requires. */
+static GPtrArray *features_elsewhere(Brain *b, const Holding *h)
 {
+  GPtrArray *words = g_ptr_array_new_with_free_func(g_free);
   const Host *host = GET(b, Host, HOST, h->desktop->host);
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, h->desktop->template);
+  const char *virt = host ? host->virt_type : NULL;
+  if (virt)
+    g_ptr_array_add(words, g_strdup(virt));
+  if (!t || t->cpu_of_host || !g_strcmp0(virt, virt_type_name(VIRT_XEN)))
+    g_ptr_array_add(words, host_cpu_word(h->host->cpu));
+  for (char **w = t ? t->cpu : NULL; w && *w; w++)
+    g_ptr_array_add(words, g_strdup(*w));
+  g_ptr_array_add(words, NULL);
+  return words;
+}
+
+/* Where it may go when it has to: where its disk is, its pool's labels hold, and hypervisor and CPU are right. */
+static void demand_elsewhere(const Holding *h, Demand *demand, const char **stores, const GPtrArray *features)
+{
   stores[0] = h->desktop->storage;
-  features[0] = host ? host->virt_type : NULL;
   demand->stores = stores;
-  demand->features = features;
+  demand->features = (const char *const *)features->pdata;
   if (!h->pool)
     return;
   demand->labels = (const char *const *)h->pool->labels;
@@ -131,25 +147,39 @@ static void demand_elsewhere(Brain *b, const Holding *h, Demand *demand, const c
   pool_policy_read(h->pool, false, &demand->policy, NULL);
 }
 
+static void demand_size(Brain *b, const Holding *h, Demand *demand, Place *place)
+{
+  const Desktop *d = h->desktop;
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  const Host *host = GET(b, Host, HOST, d->host);
+  demand->vcpus = 1000 * d->vcpus;
+  demand->memory_mib = d->memory_mib;
+  demand->huge = t && t->huge_pages;
+  demand->page_kib = demand->huge && host ? host->page_kib : 0;
+  demand->one_cell = d->cell != CELL_ANY;
+  demand->group = h->pool ? h->pool->group : NULL;
+  demand->group_rule = h->pool ? (GroupRule)h->pool->group_rule : GROUP_NONE;
+  place->cell = host_cell_index(h->host, (NumaCell)d->cell);
+}
+
 /* The desktop itself with its parts; rank by rank, as its pool asks. */
 static ClaimId whole_put(Brain *b, Fleet *f, const Holding *h, const Vgpu *lead, uint64_t tag)
 {
   HostEntry *host = h->host;
   Place place = { .host = host->number, .cell = -1, .disk = -1 };
   g_autofree char *profile = lead ? profile_of(b, lead) : NULL;
-  const char *stores[2] = { NULL }, *features[2] = { NULL };
+  const char *stores[2] = { NULL };
+  g_autoptr(GPtrArray) features = NULL;
   Demand demand = { .gpu = { .profile = profile } };
   for (guint i = 0; lead && i < h->claims->len; i++)
     if (goes_with(lead, h->claims->pdata[i]))
       demand.gpu.count += claim_add(b, host, h->claims->pdata[i], &place);
-  if (h->desktop) {
-    demand.vcpus = 1000 * h->desktop->vcpus;
-    demand.memory_mib = h->desktop->memory_mib;
-    demand.group = h->pool ? h->pool->group : NULL;
-    demand.group_rule = h->pool ? (GroupRule)h->pool->group_rule : GROUP_NONE;
+  if (h->desktop)
+    demand_size(b, h, &demand, &place);
+  if (h->desktop && !stay_is_for_good(h->stay)) {
+    features = features_elsewhere(b, h);
+    demand_elsewhere(h, &demand, stores, features);
   }
-  if (h->desktop && !stay_is_for_good(h->stay))
-    demand_elsewhere(b, h, &demand, stores, features);
   return claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag, .movable = h->stay == STAY_NOT });
 }
 

@@ -2,6 +2,7 @@
  * (what a desktop puts on its host). Nobody else includes this. */
 #pragma once
 
+#include "core/cells.h"
 #include "core/ledger.h"
 
 typedef struct {
@@ -9,6 +10,9 @@ typedef struct {
   char *text;       /* what it was made of */
   GPtrArray *gpus;  /* names, in the order in which the fleet counts the host's cards */
   GPtrArray *shapes;  /* CardShape of each, borrowed */
+  uint64_t cpu;     /* of its CPU: guests that have the host's own move between hosts that have the same */
+  int n_cells;
+  int8_t cells[HOST_CELLS_MAX];  /* ids of its NUMA cells, in the order in which the fleet counts them */
   bool crowded;     /* more was put on a card than it has, or parts of two types: who was put first matters */
 } HostEntry;
 
@@ -24,6 +28,7 @@ struct Ledger {
   GHashTable *hosts, *desktops;   /* name → HostEntry, DesktopEntry */
   GPtrArray *shapes;              /* CardShape, sorted by name */
   char *pools, *storages;         /* what of them is in it */
+  GPtrArray *cpu;                 /* what templates require of CPUs: no other feature of a host is in it */
 };
 
 /* ── ledger.c ── */
@@ -41,7 +46,11 @@ int ledger_shape_find(const Ledger *l, const char *name);
 /* What a host is made of: the spec, and the arrays behind it. */
 typedef struct {
   HostSpec spec;
-  const char *features[2];            /* its hypervisor: desktops move between those of one kind */
+  GPtrArray *features;                /* its hypervisor and CPU, as desktops move between those of one kind, and what templates require; ends with NULL */
+  uint64_t cpu_digest;
+  char *cpu;                          /* the word for it, one of them */
+  HostCells cells;
+  CellSpec cell_specs[HOST_CELLS_MAX];
   GPtrArray *stores, *images, *gpus, *shapes;  /* the first two end with NULL */
   GArray *cards;                      /* CardSpec, in the fleet's order */
   GArray *holds;                      /* GArray of CardHold a card */
@@ -52,6 +61,13 @@ void making_clear(HostMaking *m);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HostMaking, making_clear)
 /* known: its cards are as they were then; NULL: they have to be looked at. false: a card is of a shape that the fleet does not know yet. */
 bool host_make(Brain *b, const Ledger *l, const Host *h, const GArray *stores, const HostEntry *known, HostMaking *m);
+
+/* The word for a CPU that hosts of that one have; owned by the caller. */
+char *host_cpu_word(uint64_t cpu);
+/* What all templates require of CPUs, each once, in order; owned by the caller. */
+GPtrArray *templates_cpu(Brain *b);
+/* The place of a cell among the host's as the fleet counts them, -1: there is none. */
+int host_cell_index(const HostEntry *host, NumaCell cell);
 
 /* ── ledger_desktops.c ── */
 

@@ -105,6 +105,12 @@ ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 ENUM_DECLARE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
 #define POOL_POLICIES(X) X(PLACE_AUTO, "auto") X(PLACE_SPREAD, "spread") X(PLACE_PACK, "pack") X(PLACE_FRAGMENTS, "fragments")
 ENUM_DECLARE(PoolPolicy, pool_policy, POOL_POLICIES, N_POOL_POLICIES)
+#define POOL_NUMAS(X) X(NUMA_TEMPLATE, "template") X(NUMA_ONE_CELL, "one-cell") X(NUMA_NEAR, "near")
+ENUM_DECLARE(PoolNuma, pool_numa, POOL_NUMAS, N_POOL_NUMAS)
+/* The NUMA cell that a desktop is bound to: by the host's numbers. */
+#define NUMA_CELLS(X) \
+  X(CELL_ANY, "any") X(CELL_0, "0") X(CELL_1, "1") X(CELL_2, "2") X(CELL_3, "3") X(CELL_4, "4") X(CELL_5, "5") X(CELL_6, "6") X(CELL_7, "7")
+ENUM_DECLARE(NumaCell, numa_cell, NUMA_CELLS, N_NUMA_CELLS)
 #define CLIPBOARD_MODES(X) \
   X(CLIPBOARD_BOTH, "both") X(CLIPBOARD_TO_GUEST, "to-guest") X(CLIPBOARD_FROM_GUEST, "from-guest") X(CLIPBOARD_NONE, "none")
 ENUM_DECLARE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
@@ -237,6 +243,12 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(REF, gpu_parameter, F_WIDE, NULL, 0, 63, "its parameter that names a GPU class") \
   F(BOOL, gpu_needed, F_WIDE, NULL, 0, 0, "its desktops get a part of a graphics card, or are not made") \
   F(BOOL, guest_screen, F_WIDE, NULL, 0, 0, "people are shown a VNC server in the guest, not the host's screen") \
+  F(BOOL, huge_pages, F_WIDE, NULL, 0, 0, "its memory is huge pages of the host") \
+  F(BOOL, one_cell, F_WIDE, NULL, 0, 0, "memory and CPUs are of one NUMA cell of the host") \
+  F(BOOL, near, F_WIDE, NULL, 0, 0, "of the cell that its part of a graphics card hangs on") \
+  F(BOOL, cpu_of_host, 0, NULL, 0, 0, "its CPU is the host's own: it moves between hosts of one CPU alone") \
+  F(INT, page_kib, F_WIDE, NULL, 0, INT64_MAX, "size of its huge pages in KiB; 0 = whatever the host has") \
+  F(LIST, cpu, F_WIDE, NULL, 0, 1024, "features, and the model, that it requires of the host's CPU") \
   F(TEXT, xml, F_LINES | F_IN | F_NEED, NULL, 0, 1 << 20, "the libvirt domain XML") \
   F(LIST, waive, F_IN | F_WIDE, NULL, 0, 64, "policy rules an administrator waives for it")
 
@@ -254,6 +266,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(LIST, weights, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 16, "rules of the policy weighed otherwise, 0 to 100: keep-gpu=0, image=50") \
   F(TEXT, group, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "its desktops count as of this group, with those of other pools") \
   F(ENUM, group_rule, F_IN | F_CHANGE | F_WIDE | F_STAFF, &group_rule_names, 0, 0, "together (on hosts that have one of the group), apart (one of the group a host) or none") \
+  F(ENUM, numa, F_IN | F_CHANGE | F_WIDE | F_STAFF, &pool_numa_names, 0, 0, "template (as that says), one-cell (memory and CPUs of a desktop are of one NUMA cell) or near (of the one that its part of a graphics card hangs on)") \
   F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
   F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent, seed (the desktop is started anew with it), none, or as the template says (default)") \
   F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \
@@ -297,6 +310,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(ENUM, state, F_COL, &desktop_state_names, 0, 0, "where it is in its life") \
   F(ENUM, power, F_COL, &power_state_names, 0, 0, "as last seen on its host") \
   F(ENUM, want_power, F_WIDE, &power_state_names, 0, 0, "as it should be") \
+  F(ENUM, cell, F_WIDE, &numa_cell_names, 0, 0, "the NUMA cell of its host that its memory and CPUs are claimed in, or any") \
   F(REF, host, F_COL, NULL, 0, 63, "the host it lives on") \
   F(REF, storage, F_WIDE, NULL, 0, 63, "the storage of its disk") \
   F(REF, template, F_WIDE, NULL, 0, 80, "template version it was made from") \

@@ -114,13 +114,22 @@ static bool classes_add(Brain *b, Fleet *f, const Demand *demand, const Wish *w,
   return true;
 }
 
+bool wish_near(const Pool *pool, const TemplateVersion *template)
+{
+  return pool->numa == NUMA_NEAR || template->near;
+}
+
 GPtrArray *wish_classes(Brain *b, Fleet *f, const Wish *w, GError **err)
 {
   const Pool *pool = w->pool;
   g_autoptr(GPtrArray) classes = g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref), stores = storages_of(b, w);
   int64_t vcpus = pool->vcpus ? pool->vcpus : w->template->vcpus;
+  bool near = w->class && wish_near(pool, w->template);
   Demand d = { .vcpus = 1000 * vcpus, .memory_mib = pool->memory_mib ? pool->memory_mib : w->template->memory_mib,
+               .huge = w->template->huge_pages, .page_kib = w->template->page_kib,
+               .one_cell = w->template->one_cell || pool->numa != NUMA_TEMPLATE || near, .near = near,
                .labels = (const char *const *)pool->labels, .prefers = (const char *const *)pool->prefers,
+               .features = (const char *const *)w->template->cpu,
                .hosts = (const char *const *)pool->hosts, .stores = (const char *const *)stores->pdata, .image = w->image->head.name,
                .group = pool->group, .group_rule = (GroupRule)pool->group_rule, .gpu = { .count = w->class ? (int)w->gpus : 0 } };
   if (!pool_policy_read(pool, w->class != NULL, &d.policy, err) || !classes_add(b, f, &d, w, classes, err))
@@ -321,7 +330,7 @@ static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, 
                      NULL);
 }
 
-bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage **ret_storage, GError **err)
+bool place_pick(Brain *b, const Pool *pool, DesktopPlace *ret_place, GError **err)
 {
   Wish w;
   Place place;
@@ -334,8 +343,8 @@ bool place_pick(Brain *b, const Pool *pool, const Host **ret_host, const Storage
   pool_remember(b, pool->head.name, classes);
   if (!classes_find(classes, &place))
     return refuse(b, f, &w, classes->pdata[0], err);
-  *ret_host = GET(b, Host, HOST, fleet_host_name(f, place.host));
-  *ret_storage = storage_on(b, &w, (*ret_host)->head.name);
+  const Host *host = GET(b, Host, HOST, fleet_host_name(f, place.host));
+  *ret_place = (DesktopPlace){ host, storage_on(b, &w, host->head.name), ledger_cell(b, place.host, place.cell) };
   return true;
 }
 
@@ -425,15 +434,19 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
                      fleet_host_name(f, host), NULL);
 }
 
-GArray *parts_find(Brain *b, const char *host, const GpuClass *class, bool in_guest, int n, GError **err)
+GArray *parts_find(Brain *b, const PartsWish *wish, GError **err)
 {
+  const char *host = wish->host;
+  const GpuClass *class = wish->class;
+  int n = wish->n;
   Fleet *f = ledger_fleet(b);
   int number = fleet_find_host(f, host);
-  Demand demand = { .stays = true, .gpu = { .count = n }, .policy = policy_of(POLICY_FRAGMENTS) };
+  int cell = number >= 0 ? ledger_cell_index(b, number, wish->cell) : -1;
+  Demand demand = { .stays = true, .near = cell >= 0, .in_cell = cell + 1, .gpu = { .count = n }, .policy = policy_of(POLICY_FRAGMENTS) };
   g_autoptr(DemandClass) first = NULL;
   for (char **a = class->accepts; number >= 0 && a && *a; a++) {
     Place place;
-    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, in_guest, *a, NULL);
+    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, wish->in_guest, *a, NULL);
     if (!first)
       first = demand_class_ref(asked);
     GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, *a, n) : NULL;

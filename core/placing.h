@@ -21,6 +21,8 @@ bool wish_of(Brain *b, const Pool *pool, Wish *ret_wish, GError **err);
 GPtrArray *wish_classes(Brain *b, Fleet *f, const Wish *wish, GError **err);
 /* The first of them that has a place. */
 bool classes_find(GPtrArray *classes, Place *ret_place);
+/* Whether its desktops are to be in the cell that their parts of cards hang on. */
+bool wish_near(const Pool *pool, const TemplateVersion *template);
 /* The weights of a pool. BAD_VALUE where its list names none there are. */
 bool pool_policy_read(const Pool *pool, bool gpu, Policy *ret_policy, GError **err);
 
@@ -36,9 +38,16 @@ typedef struct {
   const char *type, *address;  /* address NULL = the card chooses, or needs none */
   int start;
 } PartPlace;
-/* Places for n more parts of class on a host, all of one type; in_guest: a server in the guest shows what they draw, so none needs a
- * display. GArray of PartPlace, owned by the caller. NO_GPU with what each card says. */
-GArray *parts_find(Brain *b, const char *host, const GpuClass *class, bool in_guest, int n, GError **err);
+/* n more parts of class on a host, all of one type. */
+typedef struct {
+  const char *host;
+  const GpuClass *class;
+  bool in_guest;    /* a server in the guest shows what they draw, so none needs a display */
+  NumaCell cell;    /* on cards of that cell */
+  int n;
+} PartsWish;
+/* Places for them: GArray of PartPlace, owned by the caller. NO_GPU with what each card says. */
+GArray *parts_find(Brain *b, const PartsWish *wish, GError **err);
 
 /* The fleet is another one: nothing that was found out about the old one counts. */
 void placing_forget(Brain *b);

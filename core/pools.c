@@ -65,11 +65,10 @@ static Balance pool_balance(Brain *b, const Pool *pool)
 static bool grow(Brain *b, const char *name)
 {
   const Pool *pool = GET(b, Pool, POOL, name);
-  const Host *host;
-  const Storage *storage;
+  DesktopPlace place;
   g_autoptr(GError) err = NULL;
-  if (place_pick(b, pool, &host, &storage, &err)) {
-    desktop_create(b, pool, host, storage);
+  if (place_pick(b, pool, &place, &err)) {
+    desktop_create(b, pool, &place);
     return true;
   }
   g_autofree char *why = brain_error_json(err);

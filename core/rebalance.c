@@ -48,6 +48,8 @@ Stay desktop_stay(Brain *b, const Desktop *d)
     return STAY_DEVICE;
   if (disk_is_local(b, d))
     return STAY_DISK;
+  if (d->cell != CELL_ANY)
+    return STAY_CELL;
   if (host_away(b, d))
     return STAY_HOST;
   if (d->task)

@@ -230,9 +230,8 @@ static bool refuse_full(Brain *b, const Pool *pool, GError **err)
     return refuse_restrained(pool, err);
   if (standing >= pool->max)
     return error_false(err, REASON_POOL_FULL, "pool", pool->head.name, "max", max, "held", held, "coming", coming_text, "waiting", waiting, NULL);
-  const Host *host;
-  const Storage *storage;
-  return image_resolve(b, pool->image, err) && template_resolve(b, pool->template, err) && place_pick(b, pool, &host, &storage, err);
+  DesktopPlace place;
+  return image_resolve(b, pool->image, err) && template_resolve(b, pool->template, err) && place_pick(b, pool, &place, err);
 }
 
 static bool pool_usable(Brain *b, const Pool *pool, const Caller *caller, const char *user, GError **err)

@@ -10,6 +10,17 @@ static bool template_allowed(Brain *b, const DomainTemplate *t, const TemplateVe
   return lint_waived_check(policy.waived, err) && lint_template(t, &policy, err);
 }
 
+static void needs_keep(TemplateVersion *version, MachineNeeds *needs)
+{
+  version->huge_pages = needs->huge;
+  version->page_kib = needs->page_kib;
+  version->one_cell = needs->one_cell;
+  version->cpu_of_host = needs->cpu_of_host;
+  g_ptr_array_add(needs->cpu, NULL);
+  list_set(&version->cpu, (const char *const *)needs->cpu->pdata);
+  machine_needs_clear(needs);
+}
+
 static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GError **err)
 {
   text_set(&version->title_en, t->title[LANG_EN]);
@@ -27,7 +38,12 @@ static bool template_fill(TemplateVersion *version, const DomainTemplate *t, GEr
   version->gpu_needed = t->gpu == GPU_NEED_REQUIRED;
   version->guest_screen = t->screen == SCREEN_BY_GUEST;
   version->ready_s = t->ready_timeout_us / SECOND_US;
-  return template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, err);
+  version->near = t->near;
+  MachineNeeds needs;
+  if (!template_resources(t, NULL, 0, &version->memory_mib, &version->vcpus, &needs, err))
+    return false;
+  needs_keep(version, &needs);
+  return true;
 }
 
 bool verb_template_add(Brain *b, const Request *r, Answer *a, GError **err)

@@ -159,6 +159,14 @@ static unsigned slots_lacking(Brain *b, const char *desktop)
   return lacking;
 }
 
+/* The cell that its cards must hang on. */
+static NumaCell cell_of_cards(Brain *b, const Desktop *d)
+{
+  const Pool *pool = GET(b, Pool, POOL, d->pool);
+  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
+  return pool && t && wish_near(pool, t) ? (NumaCell)d->cell : CELL_ANY;
+}
+
 bool vgpus_claim(Brain *b, const char *desktop, GError **err)
 {
   unsigned lacking = slots_lacking(b, desktop);
@@ -166,7 +174,8 @@ bool vgpus_claim(Brain *b, const char *desktop, GError **err)
     return true;
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
-  g_autoptr(GArray) parts = class ? parts_find(b, d->host, class, screen_in_guest(b, d), __builtin_popcount(lacking), err) : NULL;
+  PartsWish wish = { d->host, class, screen_in_guest(b, d), cell_of_cards(b, d), __builtin_popcount(lacking) };
+  g_autoptr(GArray) parts = class ? parts_find(b, &wish, err) : NULL;
   for (guint i = 0; parts && i < parts->len; i++) {
     const PartPlace *p = &g_array_index(parts, PartPlace, i);
     Vgpu *v = claim_new(b, d, p->gpu, __builtin_ctz(lacking), p->type);

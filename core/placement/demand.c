@@ -77,7 +77,8 @@ static bool number_ok(const char *field, int64_t value, int64_t most, GError **e
 static bool demand_ok(const Demand *d, GError **err)
 {
   bool ok = number_ok("vcpus", d->vcpus, INT32_MAX, err) && number_ok("memory_mib", d->memory_mib, INT32_MAX, err) &&
-            number_ok("disk_mib", d->disk_mib, INT32_MAX, err) && number_ok("gpu.count", d->gpu.count, VGPUS_MOST, err) &&
+            number_ok("disk_mib", d->disk_mib, INT32_MAX, err) && number_ok("page_kib", d->page_kib, INT32_MAX, err) &&
+            number_ok("in_cell", d->in_cell, CELLS_MOST, err) && number_ok("gpu.count", d->gpu.count, VGPUS_MOST, err) &&
             number_ok("gpu.share", d->gpu.share, CARD_WHOLE, err) && number_ok("licences", d->licences, INT32_MAX, err);
 #define X(field, wire, help) ok = ok && number_ok("weight " wire, d->policy.field, WEIGHT_MOST, err);
   POLICY_WEIGHTS(X)
@@ -98,8 +99,8 @@ static char *demand_text(const Demand *d)
 {
   const GpuWish *g = &d->gpu;
   GString *text = g_string_new(NULL);
-  g_string_append_printf(text, "%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%d|%" G_GINT64_FORMAT "|%s|%d%d|", d->vcpus, d->memory_mib, d->huge,
-                         d->disk_mib, d->disk_kind ? d->disk_kind : "", d->one_cell, d->near);
+  g_string_append_printf(text, "%" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%d %" G_GINT64_FORMAT "|%" G_GINT64_FORMAT "|%s|%d%d%d|", d->vcpus,
+                         d->memory_mib, d->huge, d->page_kib, d->disk_mib, d->disk_kind ? d->disk_kind : "", d->one_cell, d->near, d->in_cell);
   g_string_append_printf(text, "%d|%s|%" G_GINT64_FORMAT "|%d|%d", g->count, g->profile ? g->profile : "", g->framebuffer_mib, g->share, g->apart);
   const char *const *lists[] = { g->models, d->labels, d->prefers, d->features, d->hosts, d->stores };
   for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
@@ -138,9 +139,11 @@ static void class_numbers(DemandClass *c, const Demand *d)
   c->vcpus = (int32_t)d->vcpus;
   c->memory = d->huge ? 0 : (int32_t)d->memory_mib;
   c->huge = d->huge ? (int32_t)d->memory_mib : 0;
+  c->page_kib = d->huge ? (int32_t)d->page_kib : 0;
   c->disk = (int32_t)d->disk_mib;
   c->one_cell = d->one_cell || d->near;
   c->near = d->near;
+  c->in_cell = d->in_cell;
   c->any_store = d->stores != NULL;
   c->stays = d->stays;
   c->licences = d->licence ? d->licences : 0;

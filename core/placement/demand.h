@@ -41,10 +41,12 @@ typedef struct {
 typedef struct {
   int64_t vcpus, memory_mib;       /* vCPUs in 1/1000 */
   bool huge;                       /* its memory is huge pages */
+  int64_t page_kib;                /* of that size; 0: of any */
   int64_t disk_mib;
   const char *disk_kind;           /* NULL with disk_mib: any */
   bool one_cell;                   /* vCPUs and memory in one NUMA cell */
   bool near;                       /* and its vGPUs on cards of that cell */
+  int in_cell;                     /* with one of these: that cell + 1; 0: any */
   GpuWish gpu;
   const char *const *labels, *const *prefers, *const *features;
   const char *const *hosts;        /* the only ones allowed; NULL: all */

@@ -182,8 +182,9 @@ static bool state_memory(const DemandClass *c, const HostKind *k, const HostStat
 
 static bool state_huge(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
 {
-  note(f, c->huge, s->huge, k->full.huge);
-  return c->huge <= s->huge;
+  bool size = !c->page_kib || c->page_kib == k->page_kib;
+  note(f, c->huge, size ? s->huge : 0, size ? k->full.huge : 0);
+  return !c->huge || (size && c->huge <= s->huge);
 }
 
 static int64_t disk_free(const DemandClass *c, const HostKind *k, const HostState *s, int disk)
@@ -226,17 +227,39 @@ bool state_cell(const DemandClass *c, const HostState *s, int cell)
   return c->vcpus <= free->vcpus && c->memory <= free->memory && c->huge <= free->huge;
 }
 
+static bool cell_may(const DemandClass *c, int cell)
+{
+  return !c->in_cell || c->in_cell == cell + 1;
+}
+
+/* Of what the roomiest cell has too little of; where each would do alone, of CPUs. Told in 1/1000, as CPUs are. */
+static void note_cells(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
+{
+  CellState most = { INT32_MIN, INT32_MIN, INT32_MIN }, whole = { 0 };
+  for (int i = 0; i < s->n_cells; i++) {
+    most = (CellState){ MAX(most.vcpus, s->cells[i].vcpus), MAX(most.memory, s->cells[i].memory), MAX(most.huge, s->cells[i].huge) };
+    const CellState *full = &k->full.cells[i];
+    whole = (CellState){ MAX(whole.vcpus, full->vcpus), MAX(whole.memory, full->memory), MAX(whole.huge, full->huge) };
+  }
+  bool cpus = c->vcpus > most.vcpus, memory = c->memory > most.memory, huge = c->huge > most.huge;
+  if (cpus || (!memory && !huge))
+    note(f, c->vcpus, most.vcpus, whole.vcpus);
+  else
+    note(f, INT64_C(1000) * (memory ? c->memory : c->huge), INT64_C(1000) * (memory ? most.memory : most.huge),
+         INT64_C(1000) * (memory ? whole.memory : whole.huge));
+  if (f)
+    f->word = cpus || (!memory && !huge) ? "vCPU" : memory ? "MiB" : "MiB (huge pages)";
+}
+
 static bool state_cells(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
 {
-  int64_t most = 0, capacity = 0;
-  for (int i = 0; i < s->n_cells; i++) {
-    if (!c->one_cell || state_cell(c, s, i))
+  for (int i = 0; i < s->n_cells; i++)
+    if (!c->one_cell || (cell_may(c, i) && state_cell(c, s, i)))
       return true;
-    most = MAX(most, s->cells[i].vcpus);
-    capacity = MAX(capacity, k->full.cells[i].vcpus);
-  }
-  note(f, c->vcpus, most, capacity);
-  return !c->one_cell || !s->n_cells;
+  if (!c->one_cell || !s->n_cells)
+    return true;
+  note_cells(c, k, s, f);
+  return false;
 }
 
 static bool state_cards(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
@@ -252,7 +275,7 @@ static bool state_near(const DemandClass *c, const HostKind *k, const HostState 
   if (!c->near || !c->count || !s->n_cells)
     return true;
   for (int i = 0; i < s->n_cells; i++) {
-    int room = cards_room(c, k, s, i);
+    int room = cell_may(c, i) ? cards_room(c, k, s, i) : 0;
     if (room == c->count && state_cell(c, s, i))
       return true;
     most = MAX(most, room);

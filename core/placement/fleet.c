@@ -155,7 +155,7 @@ static bool numbers_ok(const HostSpec *spec, GError **err)
 {
   bool ok = spec->n_cards <= CARDS_MOST && spec->n_cells <= CELLS_MOST && spec->n_disks <= DISKS_MOST;
   ok = ok && spec->vcpus >= 0 && spec->vcpus <= INT32_MAX && spec->memory_mib >= 0 && spec->memory_mib <= INT32_MAX;
-  ok = ok && spec->huge_mib >= 0 && spec->huge_mib <= INT32_MAX;
+  ok = ok && spec->huge_mib >= 0 && spec->huge_mib <= INT32_MAX && spec->page_kib >= 0 && spec->page_kib <= INT32_MAX;
   for (int i = 0; ok && i < spec->n_disks; i++)
     ok = spec->disks[i].capacity_mib >= 0 && spec->disks[i].capacity_mib <= INT32_MAX;
   return ok || error_false(err, REASON_TOO_LARGE, "what", "the size of a host", "value", spec->name, "limit",
@@ -203,7 +203,7 @@ static bool kind_cards(Fleet *f, HostKind *k, const HostSpec *spec, GError **err
     int m = model_find(f, spec->cards[i].model), cell = spec->cards[i].cell;
     if (m < 0)
       return error_false(err, REASON_NOT_FOUND, "kind", "card model", "name", spec->cards[i].model, NULL);
-    if (cell < 0 || cell >= MAX(1, spec->n_cells))
+    if (cell < -1 || cell >= MAX(1, spec->n_cells))
       return error_false(err, REASON_BAD_VALUE, "field", "the NUMA cell of a card", "value", spec->name, "limit", "one of the host's", NULL);
     plan[i] = (CardPlan){ f->models[m].hash, m, cell };
   }
@@ -240,7 +240,7 @@ static void append_list(GString *text, const char *what, const char *const *list
 static char *kind_text(const Fleet *f, const HostKind *k, const HostSpec *spec)
 {
   GString *text = g_string_new(spec->state);
-  g_string_append_printf(text, "|%d %d %d", k->full.vcpus, k->full.memory, k->full.huge);
+  g_string_append_printf(text, "|%d %d %d of %d", k->full.vcpus, k->full.memory, k->full.huge, k->page_kib);
   append_list(text, "labels", spec->labels);
   append_list(text, "features", spec->features);
   append_list(text, "images", spec->images);
@@ -260,6 +260,7 @@ static HostKind *kind_new(Fleet *f, const HostSpec *spec, GError **err)
   k->full.vcpus = (int32_t)spec->vcpus;
   k->full.memory = (int32_t)spec->memory_mib;
   k->full.huge = (int32_t)spec->huge_mib;
+  k->page_kib = (int32_t)spec->page_kib;
   k->full.n_cells = (uint8_t)spec->n_cells;
   for (int i = 0; i < spec->n_cells; i++)
     k->full.cells[i] = (CellState){ (int32_t)spec->cells[i].vcpus, (int32_t)spec->cells[i].memory_mib, (int32_t)spec->cells[i].huge_mib };

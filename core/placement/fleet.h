@@ -39,7 +39,7 @@ typedef struct {
 
 typedef struct {
   const char *model;              /* of a CardModelSpec that was added */
-  int cell;                       /* NUMA cell it hangs on */
+  int cell;                       /* NUMA cell it hangs on, -1: of none */
 } CardSpec;
 
 typedef struct {
@@ -57,7 +57,8 @@ typedef struct {
 typedef struct {
   const char *name;
   const char *state;              /* "up", else why nothing goes there: "draining" */
-  int64_t vcpus, memory_mib, huge_mib;
+  int64_t vcpus, memory_mib, huge_mib;  /* memory without huge pages */
+  int64_t page_kib;               /* size of its huge pages */
   const char *const *labels, *const *features, *const *images;
   const char *const *stores;      /* storages it has, by name: for demands that must have one of some */
   int n_cells, n_cards, n_disks;

@@ -45,6 +45,7 @@ typedef struct {
   int shared[DISKS_MOST];           /* index of a shared storage, -1: local */
   uint8_t model[CARDS_MOST], cell[CARDS_MOST], run_end[CARDS_MOST];
   uint32_t models;                  /* bit a model */
+  int32_t page_kib;
   int32_t *weight;                  /* of each item of the mix that may go here at all; NULL: not made yet */
 } HostKind;
 
@@ -234,8 +235,10 @@ struct DemandClass {
   int refs;
   Fleet *fleet;
   int32_t vcpus, memory, huge, disk;
+  int32_t page_kib;   /* of huge; 0: any */
   uint32_t disk_kind; /* id + 1 */
   bool one_cell, near, apart;
+  int in_cell;        /* + 1: that one; 0: any */
   int count;          /* vGPUs */
   Need need[MODELS_MOST];
   uint32_t models;    /* that offer it */

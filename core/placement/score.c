@@ -449,7 +449,7 @@ bool score_fit(const DemandClass *c, HostKind *k, const HostState *s, Bucket *bu
   int cells = c->one_cell && s->n_cells ? s->n_cells : 1;
   for (int i = 0; i < cells; i++) {
     int cell = c->one_cell && s->n_cells ? i : NO_CELL;
-    if (cell != NO_CELL && !state_cell(c, s, cell))
+    if (cell != NO_CELL && ((c->in_cell && c->in_cell != cell + 1) || !state_cell(c, s, cell)))
       continue;
     Fit fit = { .cell = cell, .disk = state_disk(c, k, s), .after = *s };
     int32_t worth = 0;

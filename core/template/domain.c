@@ -215,6 +215,10 @@ static bool patch(xmlDoc *doc, const DomainTemplate *template, const DomainSpec 
   if (!set_parameters(doc, template, spec->arguments, spec->n_arguments, err) || !set_memory(root, file, spec->memory_mib, err) ||
       !set_vcpus(root, file, spec->vcpus, err))
     return false;
+  if (spec->page_kib)
+    machine_set_page_kib(root, spec->page_kib);
+  if (spec->cell_cpus)
+    machine_set_cell(root, spec->cell, spec->cell_cpus, spec->type != VIRT_XEN);
   set_identity(root, spec);
   if (spec->type == VIRT_QEMU)
     machine_fit_tcg(root);
@@ -266,12 +270,18 @@ bool template_domain(const DomainTemplate *template, const DomainSpec *spec, con
 }
 
 bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,
-                        int64_t *ret_memory_mib, int64_t *ret_vcpus, GError **err)
+                        int64_t *ret_memory_mib, int64_t *ret_vcpus, MachineNeeds *ret_needs, GError **err)
 {
   g_autoptr(xmlDoc) doc = xmlCopyDoc(template->doc, 1);
   if (!set_parameters(doc, template, arguments, n_arguments, err))
     return false;
-  *ret_memory_mib = machine_memory_mib(xmlDocGetRootElement(doc));
-  *ret_vcpus = machine_vcpus(xmlDocGetRootElement(doc));
-  return true;
+  const xmlNode *root = xmlDocGetRootElement(doc);
+  *ret_memory_mib = machine_memory_mib(root);
+  *ret_vcpus = machine_vcpus(root);
+  machine_needs_read(root, ret_needs);
+  if (ret_needs->page_kib >= 0)
+    return true;
+  machine_needs_clear(ret_needs);
+  g_autofree char *line = g_strdup_printf("%d", xml_line(xml_find(xmlDocGetRootElement(template->doc), "memoryBacking")));
+  return error_false(err, REASON_TEMPLATE_VALUE, "line", line, "what", "size", "value", "several sizes", "limit", "one size of huge pages", NULL);
 }

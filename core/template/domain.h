@@ -5,6 +5,7 @@
 
 #include "core/model.h"
 #include "core/template/lint.h"
+#include "core/template/machine.h"
 #include "core/template/template.h"
 #include "drivers/hypervisor/hypervisor.h"
 
@@ -23,6 +24,9 @@ typedef struct {
   const char *listen;            /* address of VNC and SPICE on the host, "127.0.0.1" */
   int vnc_port;                  /* 0 = the host finds one */
   const char *const *hostdevs;   /* parts of graphics cards, as <hostdev> elements of the controller's own making; NULL = none */
+  int64_t page_kib;              /* size of its huge pages, where the file has such; 0 = as the file says */
+  const char *cell_cpus;         /* CPUs of the NUMA cell that it is bound to; NULL = to none */
+  int cell;                      /* that cell */
   bool gpu_screen;               /* the first of them is the guest's screen: there is no other */
   bool guest_screen;             /* a server in the guest shows what they draw: with hostdevs there is no video of QEMU's */
   /* the mark that makes the domain ours, see DOMAIN_OWNER_XMLNS; pool and template (FAMILY@VERSION) are for people */
@@ -37,7 +41,7 @@ typedef struct {
 bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml,
                      GError **err);
 
-/* Memory and virtual CPUs of a desktop made with these arguments, before the pool's own say: what placement claims. Errors:
- * those of template_arguments_check(). */
+/* Memory and virtual CPUs of a desktop made with these arguments, before the pool's own say, and what else it asks of a host: what placement claims. needs is
+ * to be cleared. Errors: those of template_arguments_check(); TEMPLATE_VALUE (huge pages of several sizes). */
 bool template_resources(const DomainTemplate *template, const TemplateArgument *arguments, size_t n_arguments,
-                        int64_t *ret_memory_mib, int64_t *ret_vcpus, GError **err);
+                        int64_t *ret_memory_mib, int64_t *ret_vcpus, MachineNeeds *ret_needs, GError **err);

@@ -133,6 +133,101 @@ bool machine_set_vcpus(xmlNode *root, int64_t vcpus, GError **err)
   return true;
 }
 
+/* ── what is asked of a host ─────────────────────────────────────────────── */
+
+static xmlNode *huge_pages(const xmlNode *root)
+{
+  xmlNode *backing = xml_find(root, "memoryBacking");
+  return backing ? xml_find(backing, "hugepages") : NULL;
+}
+
+/* A page's size in KiB, 0 where it tells none. */
+static int64_t page_kib(const xmlNode *page)
+{
+  g_autofree char *text = xml_dup(page, "size");
+  int64_t size, bytes;
+  if (!text || !number_parse(text, 1, G_MAXINT32, &size) || __builtin_mul_overflow(size, unit_bytes(page), &bytes))
+    return 0;
+  return bytes >> 10;
+}
+
+static void pages_read(const xmlNode *root, MachineNeeds *needs)
+{
+  const xmlNode *huge = huge_pages(root);
+  needs->huge = huge != NULL;
+  for (const xmlNode *page = huge ? xml_find(huge, "page") : NULL; page; page = xml_next(page, false)) {
+    int64_t kib = page_kib(page);
+    needs->page_kib = !needs->page_kib || needs->page_kib == kib ? kib : -1;
+  }
+}
+
+/* Which one the file names is of no account: it cannot know the hosts. */
+static bool binds_to_one_cell(const xmlNode *root)
+{
+  const xmlNode *tune = xml_find(root, "numatune"), *memory = tune ? xml_find(tune, "memory") : NULL;
+  g_autofree char *cells = memory ? xml_dup(memory, "nodeset") : NULL;
+  int64_t cell;
+  bool strict = memory && (xml_has(memory, "mode", NULL) || xml_has(memory, "mode", "strict"));
+  return strict && cells && number_parse(cells, 0, G_MAXINT16, &cell) && !xml_has(memory, "placement", "auto");
+}
+
+/* A file that has nothing checked is run with what there is. */
+static void cpu_read(const xmlNode *cpu, MachineNeeds *needs)
+{
+  const xmlNode *model = xml_find(cpu, "model");
+  needs->cpu_of_host = xml_has(cpu, "mode", "host-passthrough") || xml_has(cpu, "mode", "host-model") || xml_has(cpu, "mode", "maximum");
+  if (xml_has(cpu, "check", "none"))
+    return;
+  if (model && !needs->cpu_of_host)
+    g_ptr_array_add(needs->cpu, xml_dup_text(model));
+  for (const xmlNode *f = xml_find(cpu, "feature"); f; f = xml_next(f, false)) {
+    g_autofree char *name = xml_dup(f, "name");
+    if (name && *name && (xml_has(f, "policy", "require") || xml_has(f, "policy", NULL)))
+      g_ptr_array_add(needs->cpu, g_steal_pointer(&name));
+  }
+}
+
+void machine_needs_read(const xmlNode *root, MachineNeeds *ret_needs)
+{
+  const xmlNode *cpu = xml_find(root, "cpu");
+  *ret_needs = (MachineNeeds){ .cpu = g_ptr_array_new_with_free_func(g_free), .one_cell = binds_to_one_cell(root) };
+  pages_read(root, ret_needs);
+  if (cpu)
+    cpu_read(cpu, ret_needs);
+}
+
+void machine_needs_clear(MachineNeeds *needs)
+{
+  g_clear_pointer(&needs->cpu, g_ptr_array_unref);
+}
+
+void machine_set_page_kib(xmlNode *root, int64_t kib)
+{
+  xmlNode *huge = huge_pages(root);
+  if (!huge)
+    return;
+  for (xmlNode *page = xml_ensure(huge, "page"); page; page = xml_next(page, false)) {
+    xml_set_number(page, "size", kib);
+    xml_set(page, "unit", "KiB");
+  }
+}
+
+void machine_set_cell(xmlNode *root, int cell, const char *cpus, bool numatune)
+{
+  static const char *const pins[] = { "vcpupin", "emulatorpin", "iothreadpin" };
+  xmlNode *vcpu = xml_ensure(root, "vcpu"), *tune = xml_find(root, "cputune");
+  xml_set(vcpu, "placement", "static");
+  xml_set(vcpu, "cpuset", cpus);
+  for (size_t i = 0; tune && i < G_N_ELEMENTS(pins); i++)
+    xml_remove_all(tune, pins[i]);
+  xml_remove_all(root, "numatune");
+  if (!numatune)
+    return;
+  xmlNode *memory = xml_append(xml_ensure_behind(vcpu, "numatune"), "memory");
+  xml_set(memory, "mode", "strict");
+  xml_set_number(memory, "nodeset", cell);
+}
+
 /* ── without acceleration ────────────────────────────────────────────────── */
 
 static void remove_promises(xmlNode *cpu)

@@ -24,6 +24,22 @@ bool machine_set_memory_mib(xmlNode *root, int64_t mib, GError **err);
 /* A topology follows: one socket, threads a core as before where that divides. TEMPLATE_FIXED where <vcpus> lists them. */
 bool machine_set_vcpus(xmlNode *root, int64_t vcpus, GError **err);
 
+/* What its memory and processors ask of a host. */
+typedef struct {
+  bool huge;          /* its memory is huge pages */
+  int64_t page_kib;   /* of that size; 0 = of whatever the host has. -1: of several sizes */
+  bool one_cell;      /* <numatune> binds its memory to one cell */
+  bool cpu_of_host;   /* its CPU is whatever the host's is */
+  GPtrArray *cpu;     /* features and the model that it must have, owned */
+} MachineNeeds;
+
+void machine_needs_read(const xmlNode *root, MachineNeeds *ret_needs);
+void machine_needs_clear(MachineNeeds *needs);
+/* Huge pages are of that size. */
+void machine_set_page_kib(xmlNode *root, int64_t kib);
+/* Memory and CPUs are those of one NUMA cell of the host, which has these: what the file pins otherwise goes. numatune: the hypervisor binds memory. */
+void machine_set_cell(xmlNode *root, int cell, const char *cpus, bool numatune);
+
 /* Without acceleration some things can't be: the host's own CPU model becomes `maximum`, a named one loses its promises
  * (check='none', no required features), and Hyper-V enlightenments, which only KVM has, go. Seen with libvirt 9.0, QEMU 7.2. */
 void machine_fit_tcg(xmlNode *root);

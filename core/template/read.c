@@ -161,11 +161,15 @@ static bool read_network(const xmlNode *node, const Target *target, GError **err
   return template_network_is(*network) || refuse_value(node, "name", *network, "NAME | bridge:NAME | user", err);
 }
 
+static const char *const no_yes_words[] = { "no", "yes" };
+static const EnumNames no_yes = { no_yes_words, G_N_ELEMENTS(no_yes_words) };
+
 static bool read_gpu(const xmlNode *node, const Target *target, GError **err)
 {
-  int need;
-  if (!read_word(node, "need", &template_gpu_need_names, GPU_NEED_NONE, &need, err))
+  int need, near;
+  if (!read_word(node, "need", &template_gpu_need_names, GPU_NEED_NONE, &need, err) || !read_word(node, "near", &no_yes, false, &near, err))
     return false;
+  target->template->near = near;
   target->template->gpu = (TemplateGpuNeed)need;
   return (!xmlHasProp((xmlNode *)node, BAD_CAST "class") || read_name(node, "class", &target->template->gpu_class, err)) &&
          (!xmlHasProp((xmlNode *)node, BAD_CAST "parameter") || read_name(node, "parameter", &target->template->gpu_parameter, err));
@@ -212,8 +216,6 @@ static bool read_screen(const xmlNode *node, const Target *target, GError **err)
 
 static bool read_guest(const xmlNode *node, const Target *target, GError **err)
 {
-  static const char *const words[] = { "no", "yes" };
-  static const EnumNames no_yes = { words, 2 };
   DomainTemplate *t = target->template;
   int system, personalise, seed;
   if (!read_word(node, "os", &template_guest_system_names, SYSTEM_OTHER, &system, err) ||
@@ -495,8 +497,8 @@ static bool gpu_check(const xmlNode *node, const DomainTemplate *t, GError **err
     gpu = xml_next(gpu, true);
   if (t->gpu_parameter && !template_parameter_find(t, t->gpu_parameter))
     return refuse_value(gpu, "parameter", t->gpu_parameter, "one of its parameters", err);
-  if (t->gpu == GPU_NEED_NONE && (t->gpu_class || t->gpu_parameter))
-    return refuse_value(gpu, "need", "none", "optional or required where a class is named", err);
+  if (t->gpu == GPU_NEED_NONE && (t->gpu_class || t->gpu_parameter || t->near))
+    return refuse_value(gpu, "need", "none", "optional or required where a class is named or near is yes", err);
   return true;
 }
 

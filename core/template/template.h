@@ -76,6 +76,7 @@ typedef struct {
   char *network;        /* see DomainSpec.network; NULL = interfaces stay as the file has them */
   TemplateGpuNeed gpu;
   char *gpu_class;      /* of its desktops where a pool names none; NULL = none */
+  bool near;            /* memory and CPUs are of the NUMA cell that its cards hang on */
   char *gpu_parameter;  /* one of its parameters, whose value names a class; NULL = none */
   TemplateOffer protocols[N_TEMPLATE_PROTOCOLS];
   TemplateScreen screen;

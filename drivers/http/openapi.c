@@ -75,7 +75,8 @@ static void append_schema(GString *out, const char *prefix, Noun noun, unsigned 
       "\"created\":{\"type\":\"string\",\"format\":\"date-time\"},\"changed\":{\"type\":\"string\",\"format\":\"date-time\"}";
   static const char taken[] =
       ",\"desktops\":{\"type\":\"integer\"},\"vcpus_used\":{\"type\":\"integer\"},\"vcpus_total\":{\"type\":\"integer\"},"
-      "\"memory_used_mib\":{\"type\":\"integer\"},\"memory_total_mib\":{\"type\":\"integer\"}";
+      "\"memory_used_mib\":{\"type\":\"integer\"},\"memory_total_mib\":{\"type\":\"integer\"},"
+      "\"huge_used_mib\":{\"type\":\"integer\"},\"huge_free_mib\":{\"type\":\"integer\"}";
   const Schema *schema = &schemas[noun];
   g_autofree char *name = g_strconcat(prefix, schema->noun, NULL);
   append_name(out, name);

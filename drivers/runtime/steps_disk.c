@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "core/cells.h"
 #include "core/template/seed.h"
 #include "core/text.h"
 #include "drivers/runtime/steps_parts.h"
@@ -245,6 +246,21 @@ static bool define_checked(StepRun *run, const char *xml, GError **err)
   return false;
 }
 
+/* What was claimed of the host's memory is what the domain is bound to. */
+static bool memory_fill(const StepOrder *o, HostCells *cells, DomainSpec *spec, GError **err)
+{
+  spec->page_kib = o->host->page_kib;
+  if (o->desktop->cell == CELL_ANY)
+    return true;
+  host_cells_read(o->host->cells, cells);
+  const HostCell *cell = host_cell_find(cells, o->desktop->cell - CELL_0);
+  if (!cell)
+    return error_false(err, REASON_CELL_GONE, "host", o->host->head.name, "cell", numa_cell_name((NumaCell)o->desktop->cell), NULL);
+  spec->cell = cell->id;
+  spec->cell_cpus = cell->cpus;
+  return true;
+}
+
 bool run_define(StepRun *run, GError **err)
 {
   const StepOrder *o = run->order;
@@ -271,6 +287,9 @@ bool run_define(StepRun *run, GError **err)
   };
   g_auto(GStrv) hostdevs = NULL;
   if (!step_hostdevs(o, &hostdevs, &spec.gpu_screen, err))
+    return false;
+  HostCells cells;
+  if (!memory_fill(o, &cells, &spec, err))
     return false;
   spec.guest_screen = t->screen == SCREEN_BY_GUEST;
   spec.hostdevs = (const char *const *)hostdevs;

@@ -67,7 +67,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
   }
   int64_t memory_mib, vcpus;
-  g_assert(template_resources(template, NULL, 0, &memory_mib, &vcpus, NULL));
+  MachineNeeds needs;
+  if (template_resources(template, NULL, 0, &memory_mib, &vcpus, &needs, &err))
+    machine_needs_clear(&needs);
+  else
+    g_assert(error_is(err, REASON_TEMPLATE_VALUE));
   make_domains(template);
   return 0;
 }

@@ -335,6 +335,7 @@ static void a_host_tells_how_much_of_it_is_taken(void **state)
   host->host_cpus = 16;
   host->host_memory_mib = 1000;
   host->vcpus = 10;
+  host->huge_mib = 500;
   fake_put(scene->runtime, host);
   for (int i = 1; i <= 2; i++) {
     g_autofree char *name = g_strdup_printf("d-90%d", i);
@@ -345,14 +346,25 @@ static void a_host_tells_how_much_of_it_is_taken(void **state)
     desktop->memory_mib = 100 * i;
     fake_put(scene->runtime, desktop);
   }
+  TemplateVersion *huge = (TemplateVersion *)object_new(&schemas[NOUN_TEMPLATE], NOUN_TEMPLATE, "huge@1");
+  huge->huge_pages = true;
+  fake_put(scene->runtime, huge);
+  Desktop *desktop = (Desktop *)object_new(&schemas[NOUN_DESKTOP], NOUN_DESKTOP, "d-903");
+  ref_set(&desktop->pool, "cad");
+  ref_set(&desktop->host, "full");
+  ref_set(&desktop->template, "huge@1");
+  desktop->memory_mib = 128;
+  fake_put(scene->runtime, desktop);
   g_autoptr(Response) one = get("/api/v1/hosts/full"), all = get("/api/v1/hosts?uri=fake:full");
   json_t *both[] = { one->json, json_array_get(json_object_get(all->json, "items"), 0) };
   for (size_t i = 0; i < G_N_ELEMENTS(both); i++) {
-    assert_int_equal(number_at(both[i], "desktops", NULL, NULL), 2);
+    assert_int_equal(number_at(both[i], "desktops", NULL, NULL), 3);
     assert_int_equal(number_at(both[i], "vcpus_used", NULL, NULL), 4);
     assert_int_equal(number_at(both[i], "vcpus_total", NULL, NULL), 10);
     assert_int_equal(number_at(both[i], "memory_used_mib", NULL, NULL), 300);
-    assert_int_equal(number_at(both[i], "memory_total_mib", NULL, NULL), 900);
+    assert_int_equal(number_at(both[i], "memory_total_mib", NULL, NULL), 400); /* what is no huge page, less a tenth of the machine */
+    assert_int_equal(number_at(both[i], "huge_used_mib", NULL, NULL), 128);
+    assert_int_equal(number_at(both[i], "huge_free_mib", NULL, NULL), 372);
   }
   g_autoptr(Response) other = get("/api/v1/hosts/h1");
   assert_int_equal(number_at(other->json, "vcpus_used", NULL, NULL), 0);

@@ -86,7 +86,8 @@ static void check_available(Sim *s, const Desktop *d)
 
 /* What desktops and running tasks hold of the hosts. */
 typedef struct {
-  int64_t starting, memory_mib, vcpus;
+  int64_t starting, memory_mib, huge_mib, vcpus;
+  int64_t cell_vcpus[N_NUMA_CELLS];
 } Claims;
 
 static Claims claims[HOSTS];
@@ -94,8 +95,11 @@ static Claims claims[HOSTS];
 static void check_desktop(Sim *s, const Object *object)
 {
   const Desktop *d = (const Desktop *)object;
-  claims[host_index(d->host)].memory_mib += d->memory_mib;
-  claims[host_index(d->host)].vcpus += d->vcpus;
+  const TemplateVersion *t = LIVE(s, TemplateVersion, TEMPLATE, d->template);
+  Claims *c = &claims[host_index(d->host)];
+  *(t && t->huge_pages ? &c->huge_mib : &c->memory_mib) += d->memory_mib;
+  c->vcpus += d->vcpus;
+  c->cell_vcpus[d->cell] += d->vcpus;
   check_mac(s, d);
   const Session *session = LIVE(s, Session, SESSION, d->session);
   if (d->session && (!session || !session_state_is_live(session->state) || g_strcmp0(session->desktop, d->head.name)))
@@ -164,6 +168,12 @@ static void check_host(Sim *s, const Object *object)
     broken(s, "no more starts at a time than a host takes", "%s: %d of %d", h->head.name, (int)c->starting, (int)h->starts);
   if (c->memory_mib > h->memory_mib || c->vcpus > h->vcpus)
     broken(s, "claims add up to no more than a host has", "%s: %d of %d MiB", h->head.name, (int)c->memory_mib, (int)h->memory_mib);
+  if (c->huge_mib > h->huge_mib)
+    broken(s, "huge pages are no more than a host has", "%s: %d of %d MiB", h->head.name, (int)c->huge_mib, (int)h->huge_mib);
+  for (int cell = CELL_0; cell < N_NUMA_CELLS; cell++)
+    if (c->cell_vcpus[cell] > h->vcpus / 2)
+      broken(s, "no cell has more than its half", "%s: %d of %d vCPUs in %s", h->head.name, (int)c->cell_vcpus[cell], (int)h->vcpus / 2,
+             numa_cell_name(cell));
 }
 
 /* ── pools ────────────────────────────────────────────────────────────────── */
@@ -333,11 +343,10 @@ static void end_pool(Sim *s, const Object *object)
     pool++;
   int n = sums[pool].standing, owned = sums[pool].owned;
   int64_t wanted = MIN(MAX(p->min, p->kind == POOL_DEDICATED ? 0 : p->spare), p->max), most = MAX(MIN(MAX(p->min, p->spare + owned), p->max), owned);
-  const Host *host;
-  const Storage *storage;
-  if (n < wanted && place_pick(s->brain, p, &host, &storage, NULL))
+  DesktopPlace place;
+  if (n < wanted && place_pick(s->brain, p, &place, NULL))
     broken(s, "in a quiet world a pool that lacks desktops has no room", "%s has %d of %d, and %s takes one more: %s", p->head.name, n, (int)wanted,
-           host->head.name, p->error);
+           place.host->head.name, p->error);
   if (p->state != POOL_READY || n > most || (n < wanted && !p->error))
     broken(s, "in a quiet world pools have their size", "%s is %s with %d (%d owned) of %d to %d", p->head.name, pool_state_name(p->state), n, owned, (int)wanted,
            (int)most);

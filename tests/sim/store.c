@@ -255,6 +255,16 @@ static void gpus_seed(Sim *s)
   }
 }
 
+/* Worlds without cards have desktops bound to cells, or in huge pages. */
+static void memory_seed(Sim *s)
+{
+  static const char *const bound[] = { "cad", "own" };
+  for (size_t i = 0; !s->has_gpus && s->seed % 2 && i < G_N_ELEMENTS(bound); i++)
+    ((Pool *)store_find(s, NOUN_POOL, bound[i]))->numa = NUMA_ONE_CELL;
+  if (!s->has_gpus && s->seed % 3 == 0)
+    ((TemplateVersion *)store_find(s, NOUN_TEMPLATE, "mute@1"))->huge_pages = true;
+}
+
 static void hosts_seed(Sim *s)
 {
   for (int i = 0; i < HOSTS; i++) {
@@ -296,5 +306,6 @@ void store_furnish(Sim *s)
   pool_seed(s, "own", "desk", POOL_DEDICATED, PERSONALISE_AGENT);
   s->has_gpus = g_getenv("SIM_GPU") || chance(s, 500);
   gpus_seed(s);
+  memory_seed(s);
   gpus_furnish(s);
 }

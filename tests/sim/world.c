@@ -124,6 +124,11 @@ void world_see_host(Sim *s, int host)
   o->virt_type = g_strdup("kvm");
   o->cpus = 8;
   o->memory_mib = 65536;
+  if (host % 2) {
+    o->cells = g_strdup("[{\"id\":0,\"cpus\":\"0-3\",\"memory_mib\":32768,\"huge_mib\":0},{\"id\":1,\"cpus\":\"4-7\",\"memory_mib\":32768,\"huge_mib\":16384}]");
+    o->huge_mib = 16384;
+    o->page_kib = 2048;
+  }
   sim_after(s, 1000, see, o);
   see_domains(s, host);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/cells.h"
 #include "core/ledger.h"
 
 static void random_bytes(void *data, uint8_t *bytes, size_t n)
@@ -245,14 +246,23 @@ static void must(const Answer *answer)
     g_error("the world cannot be furnished: %s", answer ? answer->error->message : "no answer");
 }
 
-static void template_add(World *w)
+static char *with_text(const char *xml, const char *old, const char *new)
 {
-  g_autofree char *xml = NULL;
-  bool read = g_file_get_contents("templates/linux-desktop.xml", &xml, NULL, NULL);
+  const char *at = strstr(xml, old);
+  g_assert(at);
+  return g_strdup_printf("%.*s%s%s", (int)(at - xml), xml, new, at + strlen(old));
+}
+
+void world_template_add(World *w, const char *family, const char *cpu, const char *gpu)
+{
+  static const char CPU[] = "<cpu mode=\"host-model\"/>", GPU[] = "<sarang:gpu need=\"optional\"/>";
+  g_autofree char *file = NULL;
+  bool read = g_file_get_contents("templates/linux-desktop.xml", &file, NULL, NULL);
   g_assert(read);
+  g_autofree char *half = with_text(file, CPU, cpu ? cpu : CPU), *xml = with_text(half, GPU, gpu ? gpu : GPU);
   Request *r = request_new(API_TEMPLATE_ADD);
   r->caller = (Caller){ .user = g_strdup("root"), .role = ROLE_ADMINISTRATOR, .logged_in = true };
-  r->body = json_pack("{ss ss}", "family", "linux", "xml", xml);
+  r->body = json_pack("{ss ss}", "family", family, "xml", xml);
   brain_request(w->brain, r, w, w->now_us);
   world_settle(w);
   must(w->last);
@@ -268,11 +278,35 @@ void world_furnish(World *w, int min, int spare, int max)
   brain_observe(w->brain, o, w->now_us);
   must(world_ask(w, API_STORAGE_ADD, NULL, NULL, "{'name':'disk','path':'/srv/disk'}"));
   must(world_ask(w, API_IMAGE_IMPORT, NULL, NULL, "{'family':'linux','format':'qcow2','storages':['disk'],'source':'/srv/linux.qcow2'}"));
-  template_add(w);
+  world_template_add(w, "linux", NULL, NULL);
   must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'jihye','title':'Kim Jihye'}"));
   must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'minsu'}"));
   g_autofree char *pool = g_strdup_printf("{'name':'cad','template':'linux','image':'linux','min':%d,'spare':%d,'max':%d}", min, spare, max);
   must(world_ask(w, API_POOL_CREATE, NULL, NULL, pool));
+}
+
+void world_host_is(World *w, const char *name, int n_cells, int64_t huge_mib, int64_t page_kib, const char *features)
+{
+  HostCells cells = { .n = n_cells };
+  for (int i = 0; i < n_cells; i++) {
+    bool cpus[HOST_CPUS_MAX] = { false };
+    for (int cpu = 0; cpu < 4 / n_cells; cpu++)
+      cpus[i * 4 / n_cells + cpu] = true;
+    cells.cells[i] = (HostCell){ .id = i, .memory_mib = 16384 / n_cells, .huge_mib = huge_mib / n_cells };
+    cell_set_cpus(&cells.cells[i], cpus);
+  }
+  Observation *o = observation_new(SAW_HOST, name);
+  o->hostname = g_strdup(name);
+  o->virt_type = g_strdup("kvm");
+  o->cpus = 4;
+  o->memory_mib = 16384;
+  o->cells = host_cells_text(&cells);
+  o->huge_mib = huge_mib;
+  o->page_kib = page_kib;
+  o->cpu_model = g_strdup(features ? "EPYC" : NULL);
+  o->cpu_features = g_strdup(features);
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
 }
 
 void world_host_answers(World *w, const char *name, const char *virt_type)

@@ -41,6 +41,10 @@ void world_furnish(World *world, int min, int spare, int max);
 
 /* A host is looked at, and is of that kind. */
 void world_host_answers(World *world, const char *name, const char *virt_type);
+/* It is looked at, and is a machine of 4 CPUs and 16 GiB with that in huge pages of page_kib, even among its cells; features may be NULL. */
+void world_host_is(World *world, const char *name, int cells, int64_t huge_mib, int64_t page_kib, const char *features);
+/* The shipped Linux template as family, with that text in place of its <cpu>, and of its <gpu> where gpu is not NULL. */
+void world_template_add(World *world, const char *family, const char *cpu, const char *gpu);
 /* One more host of 4 CPUs and 16 GiB, looked at; fields is more of its JSON, beginning with a comma, or "". */
 void world_host_add(World *world, const char *name, const char *fields);
 /* A furnished world without desktops whose h1 takes none: they can be on a, b and c, with those fields. */

@@ -22,7 +22,7 @@ static Fleet *fleet_of_two(void)
   CardSpec cards[] = { { "A40", 0 }, { "A40", 1 }, { "A100", 1 } };
   CellSpec cells[] = { { 16000, 65536, 8192 }, { 16000, 65536, 8192 } };
   DiskSpec disks[] = { { "ssd", 1000, NULL } };
-  HostSpec gpu = { .name = "gpu", .state = "up", .vcpus = 32000, .memory_mib = 131072, .huge_mib = 16384, .labels = LIST("rack=a"),
+  HostSpec gpu = { .name = "gpu", .state = "up", .vcpus = 32000, .memory_mib = 131072, .huge_mib = 16384, .page_kib = 2048, .labels = LIST("rack=a"),
                    .features = LIST("avx512"), .n_cells = 2, .cells = cells, .n_cards = 3, .cards = cards, .n_disks = 1, .disks = disks };
   HostSpec plain = { .name = "plain", .state = "up", .vcpus = 64000, .memory_mib = 65536, .images = LIST("win11@3"), .n_disks = 1, .disks = disks };
   int host;
@@ -47,12 +47,17 @@ static void a_refusal_names_the_first_rule_and_its_numbers(void **state)
     { "too many vCPUs for one", { .vcpus = 33000, .memory_mib = 1024 }, RULE_VCPUS, RULE_NONE, 33000, 32000, 32000 },
     { "too much memory for the other", { .vcpus = 1000, .memory_mib = 65537 }, RULE_NONE, RULE_MEMORY, 65537, 65536, 65536 },
     { "huge pages", { .vcpus = 1000, .memory_mib = 1024, .huge = true }, RULE_NONE, RULE_HUGE, 1024, 0, 0 },
+    { "pages of a size that it has", { .memory_mib = 1024, .huge = true, .page_kib = 2048 }, RULE_NONE, RULE_HUGE, 1024, 0, 0 },
+    { "pages of another size", { .memory_mib = 1024, .huge = true, .page_kib = 1048576 }, RULE_HUGE, RULE_HUGE, 1024, 0, 0 },
     { "disk", { .vcpus = 1000, .disk_mib = 1001 }, RULE_DISK, RULE_DISK, 1001, 1000, 1000 },
     { "kind of disk", { .vcpus = 1000, .disk_mib = 1, .disk_kind = "tape" }, RULE_DISK_KIND, RULE_DISK_KIND, 1, 0, 0 },
     { "label", { .vcpus = 1000, .labels = LIST("rack=a") }, RULE_NONE, RULE_LABEL, 1, 0, 0 },
     { "CPU feature", { .vcpus = 1000, .features = LIST("avx512") }, RULE_NONE, RULE_FEATURE, 1, 0, 0 },
     { "only these hosts", { .vcpus = 1000, .hosts = LIST("plain") }, RULE_HOSTS, RULE_NONE, 1, 0, 1 },
     { "one cell", { .vcpus = 17000, .one_cell = true }, RULE_CELL, RULE_NONE, 17000, 16000, 16000 },
+    { "one cell's memory: told in 1/1000", { .memory_mib = 65537, .one_cell = true }, RULE_CELL, RULE_MEMORY, 65537000, 65536000, 65536000 },
+    { "one cell's pages", { .memory_mib = 8193, .huge = true, .one_cell = true }, RULE_CELL, RULE_HUGE, 8193000, 8192000, 8192000 },
+    { "that cell's cards", { .near = true, .in_cell = 1, .gpu = { .count = 3, .profile = "a40-24q" } }, RULE_NEAR, RULE_MODEL, 3, 2, 2 },
     { "a vGPU", { .gpu = { .count = 1, .profile = "a40-24q" } }, RULE_NONE, RULE_MODEL, 1, 0, 0 },
     { "five halves of two cards", { .gpu = { .count = 5, .profile = "a40-24q" } }, RULE_CARDS, RULE_MODEL, 5, 4, 3 },
     { "three of them on three cards", { .gpu = { .count = 3, .profile = "a40-12q", .apart = true } }, RULE_CARDS, RULE_MODEL, 3, 2, 3 },

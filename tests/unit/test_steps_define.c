@@ -110,6 +110,32 @@ static void a_template_the_host_finds_invalid_was_taken(void **state)
   place_free(p);
 }
 
+/* Its claim is the machine's own: libvirt tells what it bound. */
+static void a_desktop_is_bound_to_the_cell_it_was_claimed_in(void **state)
+{
+  g_autofree char *xml = template_text("<vcpu>1</vcpu>", "<memoryBacking><hugepages/></memoryBacking><vcpu>1</vcpu>");
+  Place *p = place_new(xml);
+  p->host.cells = (char *)"[{\"id\":0,\"cpus\":\"0-3\",\"memory_mib\":4096,\"huge_mib\":0},{\"id\":1,\"cpus\":\"4-7\",\"memory_mib\":4096,\"huge_mib\":0}]";
+  p->host.page_kib = 2048;
+  p->desktop.cell = CELL_1;
+  g_autoptr(StepResult) result = run(p, STEP_DEFINE);
+  if (result->error)
+    fail_msg("%s", result->error->message);
+  g_autofree char *defined = defined_xml(p);
+  assert_non_null(strstr(defined, "<vcpu placement='static' cpuset='4-7'>1</vcpu>"));
+  assert_non_null(strstr(defined, "<memory mode='strict' nodeset='1'/>"));
+  assert_non_null(strstr(defined, "<page size='2048' unit='KiB'/>"));
+  p->desktop.cell = CELL_ANY;
+  g_autoptr(StepResult) free = run(p, STEP_DEFINE);
+  g_autofree char *loose = defined_xml(p);
+  assert_null(free->error);
+  assert_null(strstr(loose, "numatune"));
+  p->desktop.cell = CELL_2;
+  g_autoptr(StepResult) gone = run(p, STEP_DEFINE);
+  assert_int_equal(error_reason(gone->error), REASON_CELL_GONE);
+  place_free(p);
+}
+
 #define CDROM(file) "</disk><disk type='file' device='cdrom'><driver name='qemu' type='raw'/><source file='" file "'/>" \
   "<target dev='sda' bus='sata'/><readonly/></disk>"
 
@@ -185,6 +211,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_desktop_keeps_its_network_address),
     cmocka_unit_test(a_template_the_host_finds_invalid_was_taken),
+    cmocka_unit_test(a_desktop_is_bound_to_the_cell_it_was_claimed_in),
     cmocka_unit_test(a_kernel_opens_itself_and_not_its_directory),
     cmocka_unit_test(network_addresses_are_one_a_desktop),
     cmocka_unit_test(a_disk_of_another_controller_was_deleted),

@@ -152,7 +152,7 @@ static void wrong_elements(void **state)
     { "<s:gpu s:need='none'/>", "attribute need of <gpu> is not known in a template" },
     { "<s:gpu/>", "<gpu> lacks need" },
     { "<s:gpu need='some'/>", "need of <gpu> is \"some\", but must be none | optional | required" },
-    { "<s:gpu need='none' class='cad-4g'/>", "need of <gpu> is \"none\", but must be optional or required where a class is named" },
+    { "<s:gpu need='none' class='cad-4g'/>", "need of <gpu> is \"none\", but must be optional or required where a class is named or near is yes" },
     { "<s:gpu need='required' class='Cad'/>", "class of <gpu> is \"Cad\"" NAME_LIMIT },
     { "<s:gpu need='required' parameter='card'/>", "parameter of <gpu> is \"card\", but must be one of its parameters" },
     { "<s:gpu need='none'/><s:gpu need='none'/>", "<gpu> is one too many, 1 may be there" },

@@ -503,20 +503,82 @@ static void without_kvm(void **state)
   assert_value(named, "/domain/cpu/feature[2]", NULL);
 }
 
+static void a_desktop_in_a_cell_is_bound_to_it(void **state)
+{
+  static const struct { const char *name; VirtType type; } rows[] = { { "cell.kvm", VIRT_KVM }, { "cell.xen", VIRT_XEN } };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(DomainTemplate) template = rows[i].type == VIRT_XEN ? load("templates", "xen-linux") : load("tests/golden/corpus", "cell");
+    DomainSpec spec = spec_of(rows[i].type);
+    spec.page_kib = 2048;
+    spec.cell = 1;
+    spec.cell_cpus = "8-15,24-31";
+    g_autofree char *xml = make(template, &spec);
+    xmlFreeDoc(parse_valid(rows[i].name, xml));
+    assert_golden(rows[i].name, xml);
+  }
+}
+
+static void what_a_template_asks_of_a_host(void **state)
+{
+  static const struct {
+    const char *why, *xml;
+    bool huge, one_cell, cpu_of_host;
+    int page_kib;
+    const char *cpu;
+  } rows[] = {
+    { "nothing", "<domain/>", false, false, false, 0, "" },
+    { "huge pages", "<domain><memoryBacking><hugepages/></memoryBacking></domain>", true, false, false, 0, "" },
+    { "of 1 GiB", "<domain><memoryBacking><hugepages><page size='1' unit='G'/></hugepages></memoryBacking></domain>", true, false, false, 1 << 20, "" },
+    { "of one size twice", "<domain><memoryBacking><hugepages><page size='2048' nodeset='0'/><page size='2' unit='M' nodeset='1'/></hugepages>"
+                           "</memoryBacking></domain>", true, false, false, 2048, "" },
+    { "of two sizes", "<domain><memoryBacking><hugepages><page size='2048'/><page size='1' unit='G'/></hugepages></memoryBacking></domain>", true,
+      false, false, -1, "" },
+    { "other backing", "<domain><memoryBacking><locked/></memoryBacking></domain>", false, false, false, 0, "" },
+    { "one cell", "<domain><numatune><memory mode='strict' nodeset='7'/></numatune></domain>", false, true, false, 0, "" },
+    { "one cell, strict by itself", "<domain><numatune><memory nodeset='0'/></numatune></domain>", false, true, false, 0, "" },
+    { "two cells", "<domain><numatune><memory mode='strict' nodeset='0-1'/></numatune></domain>", false, false, false, 0, "" },
+    { "as may be", "<domain><numatune><memory mode='preferred' nodeset='0'/></numatune></domain>", false, false, false, 0, "" },
+    { "numad's choice", "<domain><numatune><memory placement='auto'/></numatune></domain>", false, false, false, 0, "" },
+    { "the host's CPU", "<domain><cpu mode='host-passthrough'/></domain>", false, false, true, 0, "" },
+    { "and a feature of it", "<domain><cpu mode='host-model'><feature policy='require' name='vmx'/><feature policy='disable' name='mpx'/></cpu></domain>",
+      false, false, true, 0, "vmx" },
+    { "a model", "<domain><cpu mode='custom' match='exact'><model>EPYC</model><feature name='aes'/><feature policy='force' name='ss'/></cpu></domain>",
+      false, false, false, 0, "EPYC aes" },
+    { "a model that is not checked", "<domain><cpu mode='custom' check='none'><model>qemu64</model><feature name='aes'/></cpu></domain>", false, false,
+      false, 0, "" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(xmlDoc) doc = NULL;
+    assert_true(xml_parse(rows[i].xml, strlen(rows[i].xml), &doc, NULL));
+    MachineNeeds needs;
+    machine_needs_read(xmlDocGetRootElement(doc), &needs);
+    g_ptr_array_add(needs.cpu, NULL);
+    g_autofree char *cpu = g_strjoinv(" ", (char **)needs.cpu->pdata);
+    if (needs.huge != rows[i].huge || needs.one_cell != rows[i].one_cell || needs.cpu_of_host != rows[i].cpu_of_host ||
+        needs.page_kib != rows[i].page_kib || strcmp(cpu, rows[i].cpu))
+      fail_msg("%s: huge %d of %d, one cell %d, CPU of the host %d, \"%s\"", rows[i].why, needs.huge, (int)needs.page_kib, needs.one_cell,
+               needs.cpu_of_host, cpu);
+    machine_needs_clear(&needs);
+  }
+}
+
 static void what_placement_claims(void **state)
 {
   static const TemplateArgument arguments[] = { { "memory", "3GiB" }, { "vcpus", "4" } };
   g_autoptr(DomainTemplate) desktop = load("templates", "linux-desktop"), numa = load("tests/golden/corpus", "numa");
   int64_t memory_mib, vcpus;
-  assert_true(template_resources(desktop, NULL, 0, &memory_mib, &vcpus, NULL));
+  MachineNeeds needs;
+  g_autoptr(GError) err = NULL;
+  assert_true(template_resources(desktop, NULL, 0, &memory_mib, &vcpus, &needs, NULL));
+  machine_needs_clear(&needs);
   assert_int_equal(memory_mib, 1536);
   assert_int_equal(vcpus, 2);
-  assert_true(template_resources(desktop, arguments, 2, &memory_mib, &vcpus, NULL));
+  assert_true(template_resources(desktop, arguments, 2, &memory_mib, &vcpus, &needs, NULL));
+  machine_needs_clear(&needs);
   assert_int_equal(memory_mib, 3072);
   assert_int_equal(vcpus, 4);
-  assert_true(template_resources(numa, NULL, 0, &memory_mib, &vcpus, NULL));
-  assert_int_equal(memory_mib, 8192);
-  assert_int_equal(vcpus, 8);
+  assert_false(template_resources(numa, NULL, 0, &memory_mib, &vcpus, &needs, &err));
+  assert_true(error_is(err, REASON_TEMPLATE_VALUE)); /* pages of 2 MiB and of 1 GiB: a host's are counted by one size */
 }
 
 /* ── refusals ────────────────────────────────────────────────────────────── */
@@ -665,6 +727,8 @@ int main(void)
     cmocka_unit_test(the_domain_says_whose_it_is),
     cmocka_unit_test(memory_and_processors_stay_consistent),
     cmocka_unit_test(without_kvm),
+    cmocka_unit_test(a_desktop_in_a_cell_is_bound_to_it),
+    cmocka_unit_test(what_a_template_asks_of_a_host),
     cmocka_unit_test(what_placement_claims),
     cmocka_unit_test(wrong_decisions),
     cmocka_unit_test(what_a_template_fixes),

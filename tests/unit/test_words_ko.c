@@ -37,7 +37,7 @@ static void every_noun_has_its_word(void **state)
 static void every_column_has_its_title(void **state)
 {
   static const char *const heads[] = { "name", "generation", "created", "changed", "desktops", "vcpus_used", "vcpus_total", "memory_used_mib",
-                                       "memory_total_mib" };
+                                       "memory_total_mib", "huge_used_mib", "huge_free_mib" };
   missing = 0;
   for (Noun n = 0; n < N_NOUNS; n++)
     for (int i = 0; i < schemas[n].n_fields; i++) {
