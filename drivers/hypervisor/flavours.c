@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "core/error.h"
+#include "core/guestnet.h"
+
 ENUM_DEFINE(Capability, capability, CAPABILITIES, N_CAPABILITIES)
 ENUM_DEFINE(VirtType, virt_type, VIRT_TYPES, N_VIRT_TYPES)
 ENUM_DEFINE(FlavourKind, flavour, FLAVOURS, N_FLAVOURS)
@@ -135,8 +138,11 @@ bool hypervisor_uri_is_private(const char *text)
 
 char *hypervisor_console_address(const char *text, const char *told, GError **err)
 {
-  if (told)
+  GuestAddressBits bits;
+  if (told && guest_address_parse(told, &bits))
     return g_strdup(told);
+  if (told)
+    return error_null(err, REASON_CONSOLE_ADDRESS, "uri", text, "detail", "what was given is a name, and a gateway looks none up", NULL);
   g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
   const UriRow *row = uri ? row_find(g_uri_get_scheme(uri)) : NULL;
   if (!row || row->where == URI_LOCAL || row->where == URI_NAME)

@@ -185,8 +185,8 @@ bool hypervisor_uri_is_private(const char *uri);
 
 /* The IP address at which the screens of that host's guests listen, and where a gateway reaches them: told where that is not NULL; else this
  * machine's own loopback for a host that is this machine, and the address in uri for one elsewhere. Never what the host says of itself: it would
- * choose where the gateway connects to. NULL with CONSOLE_ADDRESS where uri has a name: /etc/hosts of many a machine calls itself 127.0.1.1. Owned by the
- * caller. Pure. */
+ * choose where the gateway connects to. NULL with CONSOLE_ADDRESS where uri has a name (/etc/hosts of many a machine calls itself 127.0.1.1) or told is one: so of every host an
+ * address is known that no guest may claim. Owned by the caller. Pure. */
 char *hypervisor_console_address(const char *uri, const char *told, GError **err);
 
 /* May take long (libvirt's open has no time-out of its own: 39 s were seen with a cable pulled). BAD_URI. */

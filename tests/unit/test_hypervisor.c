@@ -106,6 +106,8 @@ static void where_screens_are_is_not_the_hosts_to_say(void **state)
     { "qemu:///system", "10.0.0.1", "10.0.0.1" }, { "qemu+tls://h1/system", "10.0.0.1", "10.0.0.1" },
     { "qemu+tls://192.0.2.7:16514/system", NULL, "192.0.2.7" }, { "xen+tls://[2001:db8::7]/", NULL, "2001:db8::7" },
     { "qemu+tls://h1/system", NULL, NULL }, { "xen+tls://h1.example/", NULL, NULL },
+    { "qemu+tls://192.0.2.7/system", "h1", NULL }, { "qemu:///system", "localhost", NULL }, { "qemu:///system", "fe80::1%eth0", NULL },
+    { "qemu+tls://h1/system", "2001:db8::7", "2001:db8::7" },
   };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(GError) err = NULL;
