@@ -205,6 +205,8 @@ void order_add_vgpus(Brain *b, StepOrder *order, const Task *task, const char *d
 void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *claim);
 void vgpu_set_error(Brain *b, const char *name, const GError *err);
 void vgpu_set_state(Brain *b, const char *name, VgpuState state);
+/* Whether people are shown a server in its guest; then no part is its screen, whatever the class says. */
+bool desktop_screen_in_guest(Brain *b, const Desktop *d);
 void vgpu_end(Brain *b, const char *name, const char *event);
 
 /* ── restored.c ── */

@@ -159,8 +159,7 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
   SessionState to;
   if (session_next(s->state, SESSION_REDEEM, &to, NULL))
     s->state = to;
-  const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, GET(b, Desktop, DESKTOP, desktop)->template);
-  bool in_guest = t && t->guest_screen;
+  bool in_guest = desktop_screen_in_guest(b, GET(b, Desktop, DESKTOP, desktop));
   /* here bytes of a person may begin, and nothing later could be durable before them */
   Desktop *d = EDIT(b, Desktop, DESKTOP, desktop);
   d->touched = true;

@@ -704,6 +704,8 @@ static void screenshot_tell(Brain *b, const Desktop *d, const char *user)
 bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
+  if (desktop_screen_in_guest(b, d))
+    return error_false(err, REASON_SCREEN_IN_GUEST, "desktop", d->head.name, NULL);
   screenshot_tell(b, d, r->caller.user);
   brain_call(b, STEP_SCREENSHOT, r->name, d->host, r->name);
   b->deferred = true;

@@ -71,8 +71,7 @@ void vgpu_end(Brain *b, const char *name, const char *event)
   state_delete(b->state, NOUN_VGPU, name);
 }
 
-/* Then no part is its screen, whatever the class says. */
-static bool screen_in_guest(Brain *b, const Desktop *d)
+bool desktop_screen_in_guest(Brain *b, const Desktop *d)
 {
   const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
   return t && t->guest_screen;
@@ -89,7 +88,7 @@ static Vgpu *claim_new(Brain *b, const Desktop *d, const char *gpu, int64_t slot
   v->slot = slot;
   ref_set(&v->class, d->gpu_class);
   ref_set(&v->type, type);
-  v->display = class && !screen_in_guest(b, d) ? class->display : GPU_DISPLAY_OFF;
+  v->display = class && !desktop_screen_in_guest(b, d) ? class->display : GPU_DISPLAY_OFF;
   v->clone = d->clone;
   v->since = b->now_us;
   v->start = -1;
@@ -174,7 +173,7 @@ bool vgpus_claim(Brain *b, const char *desktop, GError **err)
     return true;
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   const GpuClass *class = NEED(b, GpuClass, GPU_CLASS, d->gpu_class, err);
-  PartsWish wish = { d->host, class, screen_in_guest(b, d), cell_of_cards(b, d), __builtin_popcount(lacking) };
+  PartsWish wish = { d->host, class, desktop_screen_in_guest(b, d), cell_of_cards(b, d), __builtin_popcount(lacking) };
   g_autoptr(GArray) parts = class ? parts_find(b, &wish, err) : NULL;
   for (guint i = 0; parts && i < parts->len; i++) {
     const PartPlace *p = &g_array_index(parts, PartPlace, i);

@@ -206,6 +206,43 @@ static void a_part_without_a_display_is_for_templates_with_a_screen_in_the_guest
   world_free(w);
 }
 
+static void no_display_is_wanted_and_none_is_spoken_of(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  world_look(w, card_with_places("0000:65:00.4", -1));
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['1g.5gb'],'display':'off'}")->error);
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'other','accepts':['x-1'],'display':'on'}")->error);
+  static const char *const pools[] = { "small", "other" };
+  for (size_t i = 0; i < G_N_ELEMENTS(pools); i++) {
+    g_autofree char *body = g_strdup_printf("{'name':'%s','template':'linux','image':'linux','gpu_class':'%s','min':9,'max':9}", pools[i], pools[i]);
+    world_ask(w, API_POOL_CREATE, NULL, NULL, body);
+    assert_non_null(WORLD_GET(w, Pool, POOL, pools[i])->error);
+    assert_null(strstr(WORLD_GET(w, Pool, POOL, pools[i])->error, "wants a display"));
+  }
+  world_free(w);
+}
+
+/* Its host has no picture of what the guest shows, and where QEMU has a screen beside it that is another one. */
+static void a_screen_in_the_guest_is_no_hosts_to_photograph(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 1);
+  guest_screen_add(w);
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','template':'own','image':'linux','min':1,'max':1}")->error);
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'plain','template':'linux','image':'linux','min':1,'max':1}")->error);
+  g_autoptr(GPtrArray) desktops = brain_names(w->brain, NOUN_DESKTOP);
+  assert_int_equal(desktops->len, 2);
+  for (guint i = 0; i < desktops->len; i++) {
+    bool in_guest = !strcmp(WORLD_GET(w, Desktop, DESKTOP, desktops->pdata[i])->pool, "own");
+    const Answer *a = world_ask(w, API_DESKTOP_SCREENSHOT, NULL, desktops->pdata[i], NULL);
+    assert_int_equal(in_guest, a->error && error_is(a->error, REASON_SCREEN_IN_GUEST));
+    if (in_guest)
+      assert_string_equal(error_arg(a->error, "desktop"), desktops->pdata[i]);
+  }
+  world_free(w);
+}
+
 static void an_administrator_elsewhere_names_no_file_for_a_hosts_cards(void **state)
 {
   static const struct { const char *field, *value; } refused[] = { { "ssh_key", "/etc/ssh/ssh_host_ed25519_key" }, { "ssh_address", "local" } };
@@ -660,6 +697,8 @@ int main(void)
     cmocka_unit_test(a_card_was_gone_when_its_host_lost_its_ssh_address),
     cmocka_unit_test(a_part_at_another_place_was_taken_for_ours),
     cmocka_unit_test(a_part_without_a_display_is_for_templates_with_a_screen_in_the_guest),
+    cmocka_unit_test(no_display_is_wanted_and_none_is_spoken_of),
+    cmocka_unit_test(a_screen_in_the_guest_is_no_hosts_to_photograph),
     cmocka_unit_test(an_administrator_elsewhere_names_no_file_for_a_hosts_cards),
     cmocka_unit_test(room_that_another_pool_left_was_not_looked_at),
     cmocka_unit_test(events_stayed_in_memory_for_ever),
