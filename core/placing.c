@@ -293,6 +293,22 @@ static void tell_copies(Brain *b, const Wish *w, GString *why)
   }
 }
 
+/* That cards have what the class accepts but can be nobody's screen, as it wants them to. */
+static void tell_display(Brain *b, const GpuClass *class, bool in_guest, GString *why)
+{
+  bool lacking = false;
+  for (char **a = class && class->display != GPU_DISPLAY_OFF && !in_guest ? class->accepts : NULL; a && *a; a++) {
+    g_autoptr(GPtrArray) showing = models_of(b, class, false, *a), all = models_of(b, class, true, *a);
+    lacking |= all->len > showing->len;
+  }
+  if (!lacking)
+    return;
+  g_autoptr(GError) one = NULL;
+  error_set(&one, REASON_PLACE_CARD_DISPLAY, "class", class->head.name, "display", gpu_display_name((GpuDisplay)class->display), NULL);
+  g_autofree char *text = error_text(one, LANG_EN);
+  tell(why, text);
+}
+
 /* Card by card of one host: what it says, and who has what of it. */
 static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *class, GString *why)
 {
@@ -319,6 +335,7 @@ static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, 
   g_autoptr(Explanation) e = explain_rules(class);
   g_autoptr(GString) why = g_string_new(NULL);
   tell_copies(b, w, why);
+  tell_display(b, w->class, w->template->guest_screen, why);
   tell_stopped(why, f, e->stopped, "hosts");
   if (e->stopped_cards->len && e->cards <= CARDS_MOST)
     tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, why);
@@ -417,9 +434,10 @@ static GArray *parts_of(Brain *b, const Place *place, const char *profile, int n
   return g_steal_pointer(&parts);
 }
 
-static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class, const GpuClass *asked, GError **err)
+static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class, const PartsWish *wish, GError **err)
 {
   g_autoptr(GString) why = g_string_new(NULL);
+  tell_display(b, wish->class, wish->in_guest, why);
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
   for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
     Finding finding;
@@ -430,7 +448,7 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
     tell(why, line);
   }
   tell_more(why, MAX(0, (int)gpus->len - TOLD_MOST), "cards");
-  return error_false(err, REASON_NO_GPU, "class", asked->head.name, "cards", why->len ? why->str : "it has no graphics card", "host",
+  return error_false(err, REASON_NO_GPU, "class", wish->class->head.name, "cards", why->len ? why->str : "it has no graphics card", "host",
                      fleet_host_name(f, host), NULL);
 }
 
@@ -454,7 +472,7 @@ GArray *parts_find(Brain *b, const PartsWish *wish, GError **err)
       return parts;
   }
   if (first)
-    refuse_parts(f, b, number, first, class, err);
+    refuse_parts(f, b, number, first, wish, err);
   else
     error_set(err, REASON_NO_GPU, "class", class->head.name, "cards", "it has no graphics card", "host", host, NULL);
   return NULL;

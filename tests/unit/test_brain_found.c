@@ -196,7 +196,8 @@ static void a_part_without_a_display_is_for_templates_with_a_screen_in_the_guest
   assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['1g.5gb'],'display':'on'}")->error);
   w->hold = true;
   assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
-  assert_non_null(WORLD_GET(w, Pool, POOL, "gpu")->error);
+  const char *why = WORLD_GET(w, Pool, POOL, "gpu")->error;
+  assert_true(why && strstr(why, "class small wants a display (on)") && strstr(why, "use a class with display=off, and <sarang:screen server="));
   g_autoptr(GPtrArray) none = brain_names(w->brain, NOUN_VGPU);
   assert_int_equal(none->len, 0);
   assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','template':'own','image':'linux','gpu_class':'small','min':1,'max':1}")->error);

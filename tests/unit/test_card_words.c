@@ -69,13 +69,13 @@ static const struct {
   { "broken", card_broken, N_API_VERBS, "off", "고장" },
   { "taken out by an operator", card_whole, API_GPU_QUARANTINE, "off", "격리" },
   { "the host's own screen", card_of_console, N_API_VERBS, "off", "호스트 자신의 화면에 쓰임" },
-  { "it shows nothing", card_without_screen, N_API_VERBS, "on", "제공하" },
+  { "it shows nothing", card_without_screen, N_API_VERBS, "on", "display=off인 클래스를 쓰고" },
   { "there is none", NULL, N_API_VERBS, "off", "카드" },
 };
 
 static void no_english(const char *korean, const char *why)
 {
-  static const char *const names[] = { "gpu", "small", "large", "vGPU", "GPU", "MiB", "vCPU", "NUMA", "Sarang", "L40S", NULL };
+  static const char *const names[] = { "gpu", "small", "large", "vGPU", "GPU", "MiB", "vCPU", "NUMA", "Sarang", "L40S", "display", "off", "sarang", "screen", "server", "guest", NULL };
   for (const char *at = korean; *at;) {
     size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
     g_autofree char *word = g_strndup(at, n);
