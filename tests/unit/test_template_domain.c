@@ -111,6 +111,7 @@ static void golden(void **state)
     { "linux-desktop.kvm", "linux-desktop", VIRT_KVM, .seed = "/srv/sarang/cad-17.g1.seed.img" },
     { "linux-desktop.qemu.kernel", "linux-desktop", VIRT_QEMU, bigger, G_N_ELEMENTS(bigger), "/srv/sarang/cad-17.g1.seed.img",
       "/srv/sarang/linux-desktop.vmlinux", "user" },
+    { "linux-workstation.kvm", "linux-workstation", VIRT_KVM, .seed = "/srv/sarang/cad-17.g1.seed.img" },
     { "linux-cli.kvm.pool", "linux-cli", VIRT_KVM, .network = "bridge:br0", .memory_mib = 2048, .vcpus = 3, .vnc_port = 5907 },
     { "windows-desktop.kvm", "windows-desktop", VIRT_KVM, windows, G_N_ELEMENTS(windows), "/srv/sarang/cad-17.g1.seed.img" },
     { "windows-desktop.qemu", "windows-desktop", VIRT_QEMU },
@@ -180,7 +181,7 @@ static void shipped_templates_are_clean(void **state)
     assert_true(lint_template(template, &(LintPolicy){ 0 }, NULL));
     assert_true(template->title[LANG_KO] && strcmp(template->title[LANG_EN], template->title[LANG_KO]) != 0);
   }
-  assert_int_equal(n, 5);
+  assert_int_equal(n, 6);
 }
 
 /* ── what we don't know survives ─────────────────────────────────────────── */
