@@ -31,7 +31,7 @@ card_text() {
   while read -r key value _; do
     case $key in MemTotal:) total=$((value / 1024)) ;; MemAvailable:) free=$((value / 1024)) ;; esac
   done </proc/meminfo
-  read -r driver </sys/class/graphics/fb0/name
+  read -r driver 2>/dev/null </sys/class/graphics/fb0/name || driver=memory
   printf '\e[1;38;5;180m사랑방\e[0m  \e[1mSarang\e[0m\n\n%s\n\n' "$(greeting "$1")"
   row desktop "$(hostname)"
   row system "$PRETTY_NAME, Linux $(uname -r)"
