@@ -30,8 +30,10 @@ def missing():
 class Product:
     """sarangd with a store of its own; called, it is the command line."""
 
-    def __init__(self, lab):
+    def __init__(self, lab, settings="", page=None):
+        """settings: more groups of sarangd's configuration, as text; page: the folder of the page that the gateway gives, if any."""
         self.lab = lab
+        self.settings, self.page = settings, f"static={page}\n" if page else ""
         self.dir = lab.dir / "sarang"
         self.env = os.environ | {"SARANG_SOCKET": str(self.dir / "api.sock")}
         self.stack = contextlib.ExitStack()
@@ -43,10 +45,10 @@ class Product:
         (self.dir / "sarangd.conf").write_text(
             f"[state]\ndirectory={self.dir}/state\n[http]\nsocket={self.dir}/api.sock\ngateway_socket={self.dir}/gateway.sock\n"
             f"[page]\nurl={self.origin()}\n"
-            "[hosts]\nacceleration=never\nplain_tcp=true\npoll_s=5\n[log]\nlevel=info\n")
+            "[hosts]\nacceleration=never\nplain_tcp=true\npoll_s=5\n[log]\nlevel=info\n" + self.settings)
         (self.dir / "gateway.conf").write_text(
             f"[gateway]\nlisten=0.0.0.0:{GATEWAY_PORT}\nsocket={self.dir}/gateway.sock\nstate-dir={self.dir}/gateway\n"
-            f"origins={self.origin()}\n[tls]\nself-signed=true\n")
+            f"origins={self.origin()}\n{self.page}[tls]\nself-signed=true\n")
         (self.dir / "gateway").mkdir()
         self.start()
         return self
@@ -209,7 +211,7 @@ def _head(sock):
 def _tls(sarang):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with sarang.lab.connect(sarang.gateway_address(), GATEWAY_PORT) as raw, context.wrap_socket(raw) as sock:
+    with sarang.lab.connect(sarang.gateway_address(), GATEWAY_PORT, 30) as raw, context.wrap_socket(raw) as sock:
         yield sock
 
 

@@ -7,11 +7,15 @@ LAB_STORIES := $(addprefix tests/lab/,story_kill.py story_power.py story_faults.
 LAB_GPU_STORIES := $(addprefix tests/lab/gpu/,story_brain.py story)
 GPU_HOST := build/gpuhost/built
 
-.PHONY: lab-full lab-clean
+.PHONY: lab-full lab-screen lab-clean
 lab: all
 	@MODE=$(MODE) tests/run -j $(LAB_JOBS) lab $(LAB_STORIES)
-lab-full: all $(GPU_HOST) $B/tests/contract/contract_gpu
-	@MODE=$(MODE) LAB_FULL=1 tests/run -j $(LAB_JOBS) lab-full $(LAB_GPU_STORIES) tests/lab/gpu/story_kill.py $(LAB_STORIES)
+lab-full: all web demo-image $(GPU_HOST) $B/tests/contract/contract_gpu
+	@MODE=$(MODE) LAB_FULL=1 tests/run -j $(LAB_JOBS) lab-full $(LAB_GPU_STORIES) tests/lab/gpu/story_kill.py tests/lab/story_screen.py $(LAB_STORIES)
+
+# TARGET lab-screen   a desktop of the demo's image whose picture comes from a VNC server in it, in Chromium: build/screen/; part of lab-full
+lab-screen: all web demo-image
+	@MODE=$(MODE) tests/run lab-screen tests/lab/story_screen.py
 
 # a lab that is still up holds processes and mounts that only its records in build/ know of
 clean: lab-clean
