@@ -37,10 +37,17 @@ static GPtrArray *desktops_on(Brain *b, const char *host)
   return copies;
 }
 
+/* What it does not tell this time it may have told before, of the same CPU. */
+static const char *features_of(const Host *h, const Observation *seen)
+{
+  bool same = !g_strcmp0(h->cpu_model, seen->cpu_model) && !g_strcmp0(h->virt_type, seen->virt_type) && !g_strcmp0(h->hypervisor, seen->hypervisor);
+  return !seen->cpu_features && seen->cpu_model && same ? h->cpu_features : seen->cpu_features;
+}
+
 static bool machine_same(const Host *h, const Observation *seen)
 {
   return h->host_cpus == seen->cpus && h->host_memory_mib == seen->memory_mib && h->page_kib == seen->page_kib && h->huge_mib == seen->huge_mib &&
-         !g_strcmp0(h->cells, seen->cells) && !g_strcmp0(h->cpu_model, seen->cpu_model) && !g_strcmp0(h->cpu_features, seen->cpu_features);
+         !g_strcmp0(h->cells, seen->cells) && !g_strcmp0(h->cpu_model, seen->cpu_model) && !g_strcmp0(h->cpu_features, features_of(h, seen));
 }
 
 static bool facts_same(const Host *h, const Observation *seen)
@@ -52,6 +59,7 @@ static bool facts_same(const Host *h, const Observation *seen)
 static void facts_keep(Brain *b, const Observation *seen)
 {
   Host *h = EDIT(b, Host, HOST, seen->host);
+  g_autofree char *features = g_strdup(features_of(h, seen));
   text_set(&h->hostname, seen->hostname);
   text_set(&h->uuid, seen->uuid);
   text_set(&h->virt_type, seen->virt_type);
@@ -62,7 +70,7 @@ static void facts_keep(Brain *b, const Observation *seen)
   h->huge_mib = seen->huge_mib;
   text_set(&h->cells, seen->cells);
   ref_set(&h->cpu_model, seen->cpu_model);
-  ref_set(&h->cpu_features, seen->cpu_features);
+  ref_set(&h->cpu_features, features);
   h->seen = b->now_us;
   g_clear_pointer(&h->error, g_free);
 }

@@ -7,6 +7,8 @@
 #include "drivers/hypervisor/domain_xml.h"
 #include "drivers/hypervisor/libvirt.h"
 
+enum { SLOW_US = 1000 * 1000 };
+
 /* What only a new definition changes. */
 typedef struct {
   DomainOwner owner;
@@ -55,17 +57,18 @@ static char *cpu_words(virConnectPtr conn, const char *capabilities, unsigned vi
   return words;
 }
 
-/* They change with the machine, its microcode, libvirt or the hypervisor, of which the host tells otherwise then. */
-static void cpu_read(Libvirt *libvirt, const char *capabilities, HostFacts *facts)
+/* They change with the machine, its microcode, libvirt or the hypervisor, of which the host tells otherwise then. One that took long to tell what it
+ * can would take as long again, and who waits for its facts does not wait for ever: it is asked another time. */
+static void cpu_read(Libvirt *libvirt, const char *capabilities, bool slow, HostFacts *facts)
 {
   Link *link = libvirt->link;
   g_autofree char *all = g_strconcat(facts->hypervisor, "|", facts->libvirt, "|", capabilities, NULL);
   g_autofree char *asked = g_compute_checksum_for_string(G_CHECKSUM_SHA256, all, -1);
   pthread_mutex_lock(&link->lock);
   bool known = !g_strcmp0(asked, link->cpu_asked);
-  facts->cpu_features = known ? g_strdup(link->cpu_features) : NULL;
+  facts->cpu_features = known || slow ? g_strdup(link->cpu_features) : NULL;
   pthread_mutex_unlock(&link->lock);
-  if (known)
+  if (known || slow)
     return;
   facts->cpu_features = cpu_words(libvirt->conn, capabilities, facts->virt_types);
   pthread_mutex_lock(&link->lock);
@@ -85,7 +88,9 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
   if (virNodeGetInfo(libvirt->conn, &node) < 0 || virConnectGetVersion(libvirt->conn, &version) < 0 ||
       virConnectGetLibVersion(libvirt->conn, &libvirt_version) < 0)
     return libvirt_failed(libvirt, "tell what it is", NULL, err);
+  int64_t began_us = g_get_monotonic_time();
   char *capabilities = virConnectGetCapabilities(libvirt->conn);
+  bool slow = g_get_monotonic_time() - began_us > SLOW_US;
   if (!capabilities)
     return libvirt_failed(libvirt, "tell what it can", NULL, err);
   facts.memory_mib = (int64_t)(node.memory / 1024);
@@ -98,7 +103,7 @@ bool libvirt_host(Hypervisor *hypervisor, HostFacts *ret_facts, GError **err)
   facts.hypervisor = g_strdup_printf("%s %s", type ? type : "?", number);
   facts.libvirt = version_text(libvirt_version);
   facts.cpus = (int)node.cpus;
-  cpu_read(libvirt, capabilities, &facts);
+  cpu_read(libvirt, capabilities, slow, &facts);
   free(capabilities);
   if (libvirt->local)
     boot_id_read(&facts);

@@ -207,6 +207,26 @@ static void a_cpu_that_is_not_known_refuses_nothing(void **state)
   world_free(w);
 }
 
+/* A slow host is not asked each time: what it told of the same CPU holds until it tells otherwise. */
+static void what_a_host_told_of_its_cpu_is_kept(void **state)
+{
+  World *w = world_of_machines();
+  world_host_is(w, "a", 0, 0, 0, "aes avx2");
+  Observation *o = observation_new(SAW_HOST, "a");
+  o->hostname = g_strdup("a");
+  o->virt_type = g_strdup("kvm");
+  o->cpus = 4;
+  o->memory_mib = 16384;
+  o->cpu_model = g_strdup("EPYC");
+  brain_observe(w->brain, o, w->now_us);
+  world_settle(w);
+  assert_string_equal(WORLD_GET(w, Host, HOST, "a")->cpu_features, "aes avx2");
+  world_host_answers(w, "a", "kvm");
+  assert_null(WORLD_GET(w, Host, HOST, "a")->cpu_features);
+  world_same_fleet(w);
+  world_free(w);
+}
+
 /* ── moves ────────────────────────────────────────────────────────────────── */
 
 static char *moves_of(World *w, const char *host)
@@ -319,6 +339,7 @@ int main(void)
     cmocka_unit_test(pages_of_one_cell_are_counted_there),
     cmocka_unit_test(what_a_template_requires_of_the_cpu_is_asked_of_hosts),
     cmocka_unit_test(a_cpu_that_is_not_known_refuses_nothing),
+    cmocka_unit_test(what_a_host_told_of_its_cpu_is_kept),
     cmocka_unit_test(a_guest_with_the_host_s_cpu_moves_to_the_same_one_alone),
     cmocka_unit_test(a_desktop_in_a_cell_stays),
     cmocka_unit_test(memory_is_taken_where_the_card_is),
