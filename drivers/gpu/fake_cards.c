@@ -161,6 +161,8 @@ static void function_add(const char *dir, const char *address, const FakeModel *
   fake_link(dir, driver, FAKE_PCI "/%s/driver", address);
   fake_link(dir, groups, FAKE_PCI "/%s/iommu_group", address);
   fake_put(dir, "", "sys/kernel/iommu_groups/%d/devices/%s", group, address);
+  if (fake_has(dir, "xen"))
+    fake_cards_xen(dir);
 }
 
 /* The n-th function from address on, as ARI counts them. */
@@ -246,6 +248,8 @@ void fake_cards_reboot(const char *dir)
   folder_empty(dir, "mdev");
   folder_empty(dir, "mig");
   folder_empty(dir, "held");
+  folder_empty(dir, "modules");
+  folder_empty(dir, "sys/bus/pci/drivers");
   for (char **name = all; *name; name++) {
     g_autofree char *driver = fake_get(dir, FAKE_PCI "/%s/default_driver", *name), *to = g_strconcat("../../drivers/", driver, NULL);
     fake_link(dir, to, FAKE_PCI "/%s/driver", *name);
@@ -260,12 +264,24 @@ void fake_cards_reboot(const char *dir)
     fake_creatable(dir, *name);
 }
 
+void fake_cards_xen(const char *dir)
+{
+  g_auto(GStrv) all = fake_names(dir, FAKE_PCI);
+  folder_empty(dir, "sys/kernel/iommu_groups");
+  for (char **name = all; *name; name++)
+    fake_del(dir, FAKE_PCI "/%s/iommu_group", *name);
+  fake_put(dir, "xen", "sys/hypervisor/type");
+  fake_put(dir, "", "xen");
+}
+
 /* ── guests ─────────────────────────────────────────────────────────────── */
 
 bool fake_cards_hold(const char *dir, const char *device)
 {
+  g_autofree char *link = g_build_filename(dir, FAKE_PCI, device, "driver", NULL), *to = g_file_read_link(link, NULL);
   bool there = fake_has(dir, "mdev/%s", device) || fake_has(dir, FAKE_PCI "/%s", device);
-  if (!there || fake_has(dir, "held/%s", device))
+  bool detached = !fake_has(dir, "xen") || (to && g_str_has_suffix(to, "/pciback"));
+  if (!there || !detached || fake_has(dir, "held/%s", device))
     return false;
   fake_put(dir, "", "held/%s", device);
   if (gpu_address_check(device))

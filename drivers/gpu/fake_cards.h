@@ -5,7 +5,9 @@
  *
  * DIR/sys                 as the host's                 DIR/mdev/UUID           "ADDRESS TYPE"
  * DIR/mig/ADDRESS         GPU instances, one a line     DIR/held/DEVICE         a running guest has it
- * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so */
+ * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so
+ * DIR/modules/NAME        modprobe loaded it            DIR/xen                 it is dom0's: see fake_cards_xen()
+ * DIR/xen-can             virt_caps of xl info          DIR/xen-no-store        xenstore-ls is not installed */
 #pragma once
 
 #include "drivers/exec/exec.h"
@@ -27,12 +29,20 @@ GPtrArray *fake_cards_devices(const char *dir);
 bool fake_cards_mdev_create(const char *dir, const char *host, const char *parent, const char *type, const char *uuid, GError **err);
 bool fake_cards_mdev_destroy(const char *dir, const char *host, const char *uuid, GError **err);
 
+/* From now on the directory is dom0's, as libvirt's Xen driver and xen-pciback have it: no IOMMU group, functions for guests are pciback's, which comes with
+ * a module and remembers every one it had, and neither unbinding nor a reset is refused while a guest has one: Xen's store alone tells. */
+void fake_cards_xen(const char *dir);
+
 /* A guest that starts takes its devices, and gives them back. false: it is not there, or another guest has it. */
 bool fake_cards_hold(const char *dir, const char *device);
 void fake_cards_let_go(const char *dir, const char *device);
 
 /* A write to a file of the host: 0 or an errno. */
 int fake_cards_write(const char *dir, const char *path, const char *text);
+/* modprobe MODULE: an exit status. */
+int fake_cards_modprobe(const char *dir, const char *module);
+/* xenstore-ls of the guests' PCI devices; NULL = there are none. Owned by the caller. */
+char *fake_cards_store(const char *dir);
 /* nvidia-smi mig …: what it prints, and its exit status. Owned by the caller. */
 char *fake_cards_smi(const char *dir, const char *const *argv, int *ret_status);
 /* Lines "smi gpu …" of the cards in MIG mode, as the reading command would add them. Owned by the caller. */

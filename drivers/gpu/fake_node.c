@@ -148,6 +148,27 @@ static void run_write(const FakeExec *exec, const char *const *argv, const char 
   answer(result, g_strdup(""), number ? said : "", number != 0);
 }
 
+/* A host's own programs. false: it is none of them. */
+static bool run_program(const FakeExec *exec, const char *const *argv, ExecResult *result)
+{
+  int status = 0;
+  if (!strcmp(argv[0], "nvidia-smi")) {
+    char *out = fake_cards_smi(exec->dir, argv, &status);
+    answer(result, out, status ? "In use by another client" : "", status);
+  } else if (!strcmp(argv[0], "modprobe")) {
+    status = fake_cards_modprobe(exec->dir, argv[1]);
+    answer(result, g_strdup(""), status ? "modprobe: FATAL: Module not found" : "", status);
+  } else if (!strcmp(argv[0], "xenstore-ls")) {
+    bool none = fake_has(exec->dir, "xen-no-store");
+    char *out = none ? NULL : fake_cards_store(exec->dir);
+    const char *said = none ? "sh: 1: xenstore-ls: not found" : "xenstore-ls: xs_directory (/local/domain/0/backend/pci): No such file or directory";
+    answer(result, out ? out : g_strdup(""), out ? "" : said, out ? 0 : none ? 127 : 1);
+  } else {
+    return false;
+  }
+  return true;
+}
+
 static bool fake_run(Exec *base, const char *const *argv, const char *input, int timeout_s, ExecResult *ret_result, GError **err)
 {
   FakeExec *exec = (FakeExec *)base;
@@ -155,17 +176,13 @@ static bool fake_run(Exec *base, const char *const *argv, const char *input, int
     run_write(exec, argv, input, ret_result);
     return true;
   }
-  if (!strcmp(argv[0], "nvidia-smi")) {
-    int status;
-    char *out = fake_cards_smi(exec->dir, argv, &status);
-    answer(ret_result, out, status ? "In use by another client" : "", status);
+  if (run_program(exec, argv, ret_result))
     return true;
-  }
   if (!exec->local->driver->run(exec->local, argv, input, timeout_s, ret_result, err))
     return false;
   if (!strcmp(argv[0], "sh")) {
-    g_autofree char *out = ret_result->out, *lines = fake_cards_smi_lines(exec->dir);
-    ret_result->out = g_strconcat(out, lines, NULL);
+    g_autofree char *out = ret_result->out, *lines = fake_cards_smi_lines(exec->dir), *can = fake_get(exec->dir, "xen-can");
+    ret_result->out = g_strconcat(out, lines, *can ? "xen can " : "", can, *can ? "\n" : "", NULL);
   }
   return true;
 }

@@ -209,7 +209,7 @@ static int write_override(const char *dir, const char *function, const char *tex
 
 static int write_unbind(const char *dir, const char *function, const char *text)
 {
-  if (fake_has(dir, "held/%s", function))
+  if (fake_has(dir, "held/%s", function) && !fake_has(dir, "xen"))
     return EBUSY;
   fake_del(dir, FAKE_PCI "/%s/driver", function);
   return 0;
@@ -221,15 +221,85 @@ static int write_reset(const char *dir, const char *function, const char *text)
   return 0;
 }
 
+/* Drivers for guests, and the modules that they come with. */
+static const struct { const char *driver, *module; } pass_rows[] = { { "vfio-pci", "vfio-pci" }, { "pciback", "xen-pciback" } };
+#define SLOTS "sys/bus/pci/drivers/pciback/slots"
+
+static bool is_loaded(const char *dir, const char *driver)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(pass_rows); i++)
+    if (!strcmp(pass_rows[i].driver, driver))
+      return fake_has(dir, "modules/%s", pass_rows[i].module);
+  return true;
+}
+
+int fake_cards_modprobe(const char *dir, const char *module)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(pass_rows); i++) {
+    if (strcmp(pass_rows[i].module, module) != 0)
+      continue;
+    fake_put(dir, "", "modules/%s", module);
+    fake_put(dir, "", "sys/bus/pci/drivers/%s/slots", pass_rows[i].driver);
+    return 0;
+  }
+  return 1;
+}
+
+static bool has_slot(const char *dir, const char *function)
+{
+  g_autofree char *text = fake_get(dir, SLOTS);
+  g_auto(GStrv) slots = g_strsplit(text, "\n", -1);
+  return g_strv_contains((const char *const *)slots, function);
+}
+
+static void slot_add(const char *dir, const char *function)
+{
+  g_autofree char *text = fake_get(dir, SLOTS), *more = g_strdup_printf("%s%s%s", text, *text ? "\n" : "", function);
+  if (!has_slot(dir, function))
+    fake_put(dir, more, SLOTS);
+}
+
+/* pci_stub.c: -ENOENT of one that it does not remember */
+static int remove_slot(const char *dir, const char *function)
+{
+  g_autofree char *text = fake_get(dir, SLOTS);
+  g_auto(GStrv) slots = g_strsplit(text, "\n", -1);
+  g_autoptr(GString) left = g_string_new(NULL);
+  if (!has_slot(dir, function))
+    return ENOENT;
+  for (char **slot = slots; *slot; slot++)
+    if (strcmp(*slot, function) != 0)
+      g_string_append_printf(left, "%s%s", left->len ? "\n" : "", *slot);
+  fake_put(dir, left->str, SLOTS);
+  return 0;
+}
+
+/* Whom the kernel gives it to: the one that it must, else one that remembers it, else the first. A driver that is not loaded gets nothing. */
 static int probe(const char *dir, const char *function)
 {
   g_autofree char *override = fake_get(dir, FAKE_PCI "/%s/driver_override", function);
   g_autofree char *first = fake_get(dir, FAKE_PCI "/%s/default_driver", function);
-  g_autofree char *to = g_strconcat("../../drivers/", strcmp(override, "(null)") ? override : first, NULL);
+  const char *driver = strcmp(override, "(null)") ? override : has_slot(dir, function) ? "pciback" : first;
+  g_autofree char *to = g_strconcat("../../drivers/", driver, NULL);
   if (!*first)
     return ENODEV;
+  if (fake_has(dir, FAKE_PCI "/%s/driver", function) || !is_loaded(dir, driver))
+    return 0;
+  if (!strcmp(driver, "pciback"))
+    slot_add(dir, function);
   fake_link(dir, to, FAKE_PCI "/%s/driver", function);
   return 0;
+}
+
+/* The one line of many that says it. */
+char *fake_cards_store(const char *dir)
+{
+  g_auto(GStrv) held = fake_names(dir, "held");
+  g_autoptr(GString) lines = g_string_new(NULL);
+  for (guint i = 0; held[i]; i++)
+    g_string_append_printf(lines, "/local/domain/0/backend/pci/%u/0/num_devs = \"1\"\n/local/domain/0/backend/pci/%u/0/dev-0 = \"%s\"\n", i + 1,
+                           i + 1, held[i]);
+  return lines->len ? g_string_free(g_steal_pointer(&lines), FALSE) : NULL;
 }
 
 static const struct { const char *file; int (*write)(const char *dir, const char *function, const char *text); } file_rows[] = {
@@ -249,6 +319,8 @@ int fake_cards_write(const char *dir, const char *path, const char *text)
   static const char devices[] = "/sys/bus/pci/devices/";
   if (!strcmp(path, "/sys/bus/pci/drivers_probe"))
     return probe(dir, text);
+  if (!strcmp(path, "/sys/bus/pci/drivers/pciback/remove_slot"))
+    return remove_slot(dir, text);
   if (!g_str_has_prefix(path, devices) || strlen(path) < sizeof devices + 12)
     return ENOENT;
   g_autofree char *function = g_strndup(path + sizeof devices - 1, 12);

@@ -38,6 +38,8 @@ GpuCard *gpu_card_of(const GpuView *view, const ViewFunction *function, GpuBacke
   card->numa_node = function->numa_node;
   card->iommu_group = function->iommu_group;
   card->console = function->boot_vga == 1;
+  if (view->xen_told && !view->xen_directio)
+    card->broken = g_strdup("Xen has no IOMMU to keep a card in: enable it in firmware, and look at iommu= on Xen's command line");
   return card;
 }
 
@@ -92,11 +94,16 @@ static bool taken(const GPtrArray *cards, const char *address)
   return false;
 }
 
+static bool runs_on(const GpuHost *host, const GpuDriver *driver)
+{
+  return driver->on_xen || hypervisor_flavour(host->hypervisor)->kind != FLAVOUR_XEN;
+}
+
 /* A back end says what it could take; what an earlier one took stays with that one. */
 static bool look_with(const GpuHost *host, const GpuView *view, const GpuDriver *driver, GPtrArray *cards, GError **err)
 {
   g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
-  if (driver->needs_exec && !host->exec)
+  if ((driver->needs_exec && !host->exec) || !runs_on(host, driver))
     return true;
   if (!driver->discover(host, view, found, err))
     return false;
@@ -152,6 +159,8 @@ static bool can(const GpuHost *host, const GpuOrder *order, GError **err)
     return error_false(err, REASON_BAD_VALUE, "field", "card", "value", order->card, "limit", "a PCI address", NULL);
   if (order->address && !gpu_address_check(order->address))
     return error_false(err, REASON_BAD_VALUE, "field", "address", "value", order->address, "limit", "a PCI address", NULL);
+  if (!runs_on(host, driver))
+    return error_false(err, REASON_UNSUPPORTED, "what", driver->title, "by", hypervisor_flavour(host->hypervisor)->title, NULL);
   return !driver->needs_exec || host->exec ||
          error_false(err, REASON_GPU_NEEDS_EXEC, "what", driver->title, "host", host->host, NULL);
 }
@@ -211,7 +220,8 @@ static void mdev_fill(xmlNode *hostdev, const GpuHandle *handle, GpuDisplay disp
   prop(xmlNewChild(xmlNewChild(hostdev, NULL, BAD_CAST "source", NULL), NULL, BAD_CAST "address", NULL), "uuid", handle->uuid);
 }
 
-/* managed='no': libvirt must not give a virtual function back to the vendor's driver, nor a card that we bound ourselves. */
+/* managed='no': libvirt must not give a virtual function back to the vendor's driver, nor a card that we bound ourselves. Without <driver> it is
+ * vfio's on KVM and pciback's on Xen: each of libvirt's drivers has the one. */
 static void pci_fill(xmlNode *hostdev, const GpuHandle *handle)
 {
   static const struct { const char *name; int at, n; } rows[] = {
@@ -219,7 +229,6 @@ static void pci_fill(xmlNode *hostdev, const GpuHandle *handle)
   };
   prop(hostdev, "type", "pci");
   prop(hostdev, "managed", "no");
-  xmlNewProp(xmlNewChild(hostdev, NULL, BAD_CAST "driver", NULL), BAD_CAST "name", BAD_CAST "vfio");
   xmlNode *address = xmlNewChild(xmlNewChild(hostdev, NULL, BAD_CAST "source", NULL), NULL, BAD_CAST "address", NULL);
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autofree char *value = g_strdup_printf("0x%.*s", rows[i].n, handle->address + rows[i].at);

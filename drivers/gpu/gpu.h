@@ -4,7 +4,7 @@
  *
  * Where it touches. Mediated devices and PCI facts come through libvirt's node devices (hypervisor_devices() and its neighbours); what
  * needs files of the host (sysfs, nvidia-smi) goes through an Exec, on a connection of its own. A host without an Exec has mdev alone and
- * says so.
+ * says so. On Xen those files are dom0's, and there are virtual functions as they are and whole cards alone (UNSUPPORTED for the others).
  *
  * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls.
  *
@@ -78,6 +78,7 @@ typedef struct {
   GpuBackend backend;
   const char *title;
   bool needs_exec;
+  bool on_xen;              /* it passes PCI functions as they are: libxl's one way */
   bool (*discover)(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err);
   bool (*make)(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
   bool (*release)(const GpuHost *host, const GpuOrder *order, GError **err);

@@ -247,7 +247,7 @@ static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err
   const ViewFunction *function = function_on(view, order->card, there->id);
   if (function && order->address && strcmp(function->address, order->address))
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
-  if (function && (!pci_unused(host, function->address, err) || !vendor_vf_set(host, function->address, 0, err) ||
+  if (function && (!pci_unused(host, function->address, NULL, err) || !vendor_vf_set(host, function->address, 0, err) ||
                    !pci_reset(host, function->address, err)))
     return false;
   g_autofree char *id = g_strdup_printf("%d", there->id);

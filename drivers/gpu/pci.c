@@ -2,9 +2,62 @@
 
 #include <string.h>
 
-enum { WRITE_TIMEOUT_S = 30 };
+enum { WRITE_TIMEOUT_S = 30, ASK_TIMEOUT_S = 20 };
 
-bool pci_unused(const GpuHost *host, const char *address, GError **err)
+static const PciPass vfio = { .driver = "vfio-pci", .module = "vfio-pci", .groups = true };
+static const PciPass pciback = {
+  .driver = "pciback", .module = "xen-pciback", .slots = "/sys/bus/pci/drivers/pciback/slots",
+  .no_slot = "/sys/bus/pci/drivers/pciback/remove_slot", .asks_xenstore = true,
+};
+
+const PciPass *pci_pass(const GpuHost *host)
+{
+  return hypervisor_flavour(host->hypervisor)->kind == FLAVOUR_XEN ? &pciback : &vfio;
+}
+
+bool pci_is_passed(const GpuHost *host, const ViewFunction *function)
+{
+  return !g_strcmp0(function->driver, pci_pass(host)->driver);
+}
+
+/* ── who uses it ────────────────────────────────────────────────────────── */
+
+static bool in_use(const GpuHost *host, const char *address, const char *detail, GError **err)
+{
+  return error_false(err, REASON_GPU_IN_USE, "what", address, "host", host->host, "detail", detail, NULL);
+}
+
+/* Lines such as /local/domain/0/backend/pci/5/0/dev-0 = "0000:01:00.0": guest 5 has it, made by libvirt or by xl. */
+static bool store_has(const char *text, const char *address, char **ret_guest)
+{
+  g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+  g_autofree char *value = g_strdup_printf(" = \"%s\"", address);
+  for (char **line = lines; *line; line++) {
+    g_auto(GStrv) parts = g_strsplit(*line, "/", -1);
+    if (g_strv_length(parts) != 9 || strcmp(parts[5], "pci") != 0 || !g_str_has_prefix(parts[8], "dev-") || !g_str_has_suffix(*line, value))
+      continue;
+    *ret_guest = g_strdup_printf("guest %s of Xen", parts[6]);
+    return true;
+  }
+  return false;
+}
+
+/* Without an answer it is not known, and what is not known is not free. */
+static bool store_unused(const GpuHost *host, const char *address, GError **err)
+{
+  static const char *const argv[] = { "xenstore-ls", "-f", "/local/domain/0/backend/pci", NULL };
+  g_autofree char *text = NULL, *guest = NULL;
+  GError *why = NULL;
+  if (exec_run(host->exec, argv, ASK_TIMEOUT_S, &text, &why))
+    return !store_has(text, address, &guest) || in_use(host, address, guest, err);
+  const char *detail = error_is(why, REASON_EXEC_FAILED) ? error_arg(why, "detail") : "";
+  if (!strstr(detail, "xs_directory") || !strstr(detail, "No such file"))
+    return gpu_refused(host, "tell which guests have PCI devices", why, err);
+  g_error_free(why); /* no guest has any */
+  return true;
+}
+
+bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err)
 {
   g_autoptr(GPtrArray) domains = NULL;
   if (!hypervisor_list(host->hypervisor, &domains, err))
@@ -13,10 +66,12 @@ bool pci_unused(const GpuHost *host, const char *address, GError **err)
     const DomainFacts *domain = domains->pdata[i];
     bool runs = domain->state == DOMAIN_ON || domain->state == DOMAIN_SUSPENDED;
     if (runs && domain->hostdevs && g_strv_contains((const char *const *)domain->hostdevs, address))
-      return error_false(err, REASON_GPU_IN_USE, "what", address, "host", host->host, "detail", domain->name, NULL);
+      return (own && !g_ascii_strcasecmp(domain->uuid, own)) || in_use(host, address, domain->name, err);
   }
-  return true;
+  return !pci_pass(host)->asks_xenstore || store_unused(host, address, err);
 }
+
+/* ── files ──────────────────────────────────────────────────────────────── */
 
 static bool write_failed(const GpuHost *host, const char *address, const char *name, GError *why, GError **err)
 {
@@ -52,38 +107,74 @@ static bool driver_read(const GpuHost *host, const char *address, char **ret_dri
   return false;
 }
 
-static bool bus_write(const GpuHost *host, const char *name, const char *address, GError **err)
+static bool probe(const GpuHost *host, const char *address, GError **err)
 {
-  g_autofree char *path = g_strconcat("/sys/bus/pci/", name, NULL);
   GError *why = NULL;
-  return exec_write(host->exec, path, address, WRITE_TIMEOUT_S, &why) || write_failed(host, address, name, why, err);
+  return exec_write(host->exec, "/sys/bus/pci/drivers_probe", address, WRITE_TIMEOUT_S, &why) ||
+         write_failed(host, address, "drivers_probe", why, err);
 }
 
-bool pci_bind(const GpuHost *host, const char *address, const char *driver, GError **err)
+/* ── drivers ────────────────────────────────────────────────────────────── */
+
+/* A driver that is in the kernel, or loaded, has a directory. */
+static bool driver_load(const GpuHost *host, const PciPass *pass, GError **err)
 {
+  const char *argv[] = { "modprobe", pass->module, NULL };
+  g_autofree char *path = g_strconcat("/sys/bus/pci/drivers/", pass->driver, NULL), *what = g_strconcat("load module ", pass->module, NULL);
+  g_auto(GStrv) files = NULL;
+  GError *why = NULL;
+  if (exec_list(host->exec, path, &files, &why))
+    return true;
+  if (error_is(why, REASON_NOT_FOUND)) {
+    g_clear_error(&why);
+    return exec_run(host->exec, argv, WRITE_TIMEOUT_S, NULL, &why) || gpu_refused(host, what, why, err);
+  }
+  g_propagate_error(err, why);
+  return false;
+}
+
+bool pci_bind(const GpuHost *host, const char *address, GError **err)
+{
+  const PciPass *pass = pci_pass(host);
   g_autofree char *had = NULL, *has = NULL;
   if (!driver_read(host, address, &had, err))
     return false;
-  if (!g_strcmp0(had, driver))
+  if (!g_strcmp0(had, pass->driver))
     return true;
-  if (!pci_write(host, address, "driver_override", driver, err) || (had && !pci_write(host, address, "driver/unbind", address, err)) ||
-      !bus_write(host, "drivers_probe", address, err) || !driver_read(host, address, &has, err))
+  if (!driver_load(host, pass, err) || !pci_write(host, address, "driver_override", pass->driver, err) ||
+      (had && !pci_write(host, address, "driver/unbind", address, err)) || !probe(host, address, err) ||
+      !driver_read(host, address, &has, err))
     return false;
-  g_autofree char *what = g_strdup_printf("give %s to driver %s", address, driver);
+  g_autofree char *what = g_strdup_printf("give %s to driver %s", address, pass->driver);
   g_autofree char *detail = g_strdup_printf("%s has it", has ? has : "no driver");
-  return !g_strcmp0(has, driver) ||
+  return !g_strcmp0(has, pass->driver) ||
          error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
 }
 
-bool pci_unbind(const GpuHost *host, const char *address, bool probe, GError **err)
+/* pciback remembers every function it ever had, and would take this one again at the next chance. */
+static bool slot_forget(const GpuHost *host, const PciPass *pass, const char *address, GError **err)
 {
+  g_autofree char *text = NULL;
+  GError *why = NULL;
+  if (!pass->slots)
+    return true;
+  if (!exec_read(host->exec, pass->slots, &text, err))
+    return false;
+  g_auto(GStrv) slots = g_strsplit(text, "\n", -1);
+  return !g_strv_contains((const char *const *)slots, address) || exec_write(host->exec, pass->no_slot, address, WRITE_TIMEOUT_S, &why) ||
+         write_failed(host, address, "remove_slot", why, err);
+}
+
+bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err)
+{
+  const PciPass *pass = pci_pass(host);
   g_autofree char *has = NULL;
   if (!driver_read(host, address, &has, err))
     return false;
-  if (g_strcmp0(has, PCI_PASS_DRIVER))
+  if (g_strcmp0(has, pass->driver))
     return true;
-  return pci_write(host, address, "driver_override", "\n", err) && pci_write(host, address, "driver/unbind", address, err) &&
-         (!probe || bus_write(host, "drivers_probe", address, err));
+  return pci_write(host, address, "driver_override", "\n", err) && slot_forget(host, pass, address, err) &&
+         pci_write(host, address, "driver/unbind", address, err) && (!again || probe(host, address, err));
 }
 
 bool pci_reset(const GpuHost *host, const char *address, GError **err)

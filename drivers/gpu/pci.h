@@ -1,18 +1,32 @@
-/* PCI functions of a host, by its sysfs: which driver has one, its reset, who uses it. Asked by the back ends that pass functions.
+/* PCI functions of a host, by its sysfs: which driver has one, its reset, who uses it. Asked by the back ends that pass functions. On a Xen
+ * host, dom0's sysfs: https://wiki.xenproject.org/wiki/Xen_PCI_Passthrough, drivers/xen/xen-pciback/pci_stub.c of Linux.
  * https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/driver-api/vfio.html, driver_override in
  * https://www.kernel.org/doc/Documentation/ABI/testing/sysfs-bus-pci */
 #pragma once
 
 #include "drivers/gpu/view.h"
 
-#define PCI_PASS_DRIVER "vfio-pci"
+/* How a kind of host gives functions to its guests. */
+typedef struct {
+  const char *driver;    /* that has a function while it is given away, by its name in sysfs */
+  const char *module;    /* that the driver is in */
+  const char *slots;     /* file of functions that the driver takes whenever the host chooses anew; NULL = it has none */
+  const char *no_slot;   /* file that takes one off it */
+  bool groups;           /* sysfs has IOMMU groups. Xen keeps the IOMMU for itself */
+  bool asks_xenstore;    /* guests that libvirt does not know of, and that no write to sysfs stops for, are in Xen's store */
+} PciPass;
 
-/* GPU_IN_USE where a domain that runs, whoever owns it, has the function; the domain is named. */
-bool pci_unused(const GpuHost *host, const char *address, GError **err);
-/* Gives the function to the driver, and reads that it has it. Ok where it has it already. */
-bool pci_bind(const GpuHost *host, const char *address, const char *driver, GError **err);
-/* Takes it from vfio-pci and lets the host choose again; probe false: it stays without a driver. */
-bool pci_unbind(const GpuHost *host, const char *address, bool probe, GError **err);
+/* Static. */
+const PciPass *pci_pass(const GpuHost *host);
+/* Whether it is given away, to whoever it may be. */
+bool pci_is_passed(const GpuHost *host, const ViewFunction *function);
+
+/* GPU_IN_USE where a domain that runs, whoever owns it, has the function; the domain is named. own: UUID of one that may, as whose is known; NULL. */
+bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err);
+/* Gives the function to the driver for guests, whose module is loaded if need be, and reads that it has it. Ok where it has it already. */
+bool pci_bind(const GpuHost *host, const char *address, GError **err);
+/* Takes it from that driver and lets the host choose again; again false: it stays without a driver. */
+bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err);
 /* Function-level reset; GPU_DIRTY where the function has none or it failed. */
 bool pci_reset(const GpuHost *host, const char *address, GError **err);
 /* Writes a file of the function. GPU_IN_USE for EBUSY, GPU_REFUSED for the rest. */

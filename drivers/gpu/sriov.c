@@ -1,5 +1,5 @@
 /* Virtual functions as they are (Intel Flex and Arc Pro, AMD MxGPU): the card's policy gives each its share, and a function is passed by
- * vfio-pci. In use = bound to vfio-pci: a function that is free has the vendor's driver or none.
+ * vfio-pci, on Xen by pciback. In use = bound to that: a function that is free has the vendor's driver or none.
  * https://docs.kernel.org/PCI/pci-iov-howto.html, https://dgpu-docs.intel.com/ (SR-IOV), https://github.com/amd/MxGPU-Virtualization */
 #include <string.h>
 
@@ -12,15 +12,10 @@ static bool is_function_of(const ViewFunction *function, const char *card)
   return *function->physical && !strcmp(function->physical, card) && !function->creatable;
 }
 
-static bool is_passed(const ViewFunction *function)
-{
-  return !g_strcmp0(function->driver, PCI_PASS_DRIVER);
-}
-
-static void function_add(GpuCard *card, GpuType *type, const ViewFunction *function)
+static void function_add(const GpuHost *host, GpuCard *card, GpuType *type, const ViewFunction *function)
 {
   type->max++;
-  if (!is_passed(function)) {
+  if (!pci_is_passed(host, function)) {
     type->free++;
     gpu_card_add_function(card, function->address);
     return;
@@ -41,19 +36,19 @@ static bool sriov_discover(const GpuHost *host, const GpuView *view, GPtrArray *
     type->title = g_strdup_printf("1/%d of the card", physical->vfs);
     for (guint j = 0; j < view->functions->len; j++)
       if (is_function_of(view->functions->pdata[j], physical->address))
-        function_add(card, type, view->functions->pdata[j]);
+        function_add(host, card, type, view->functions->pdata[j]);
     if (type->max)
       g_ptr_array_add(cards, g_steal_pointer(&card));
   }
   return true;
 }
 
-static const ViewFunction *function_of(const GpuView *view, const GpuOrder *order)
+static const ViewFunction *function_of(const GpuHost *host, const GpuView *view, const GpuOrder *order)
 {
   for (guint i = 0; i < view->functions->len; i++) {
     const ViewFunction *function = view->functions->pdata[i];
     if (is_function_of(function, order->card) &&
-        (order->address ? !strcmp(function->address, order->address) : !is_passed(function)))
+        (order->address ? !strcmp(function->address, order->address) : !pci_is_passed(host, function)))
       return function;
   }
   return NULL;
@@ -64,16 +59,15 @@ static bool sriov_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
   g_autoptr(GpuView) view = NULL;
   if (!gpu_view_read(host, &view, err))
     return false;
-  const ViewFunction *function = function_of(view, order);
+  const ViewFunction *function = function_of(host, view, order);
   if (!gpu_view_find(view, order->card))
     return gpu_gone(host, order->card, err);
   if (!function)
     return gpu_full(host, order, order->address ? "the function is not there" : "no function is free", err);
-  bool asked = order->domain; /* whose it is, and its own guest may run with it */
-  if (!asked && !pci_unused(host, function->address, err))
+  if (!pci_unused(host, function->address, order->domain, err))
     return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
-  return pci_bind(host, function->address, PCI_PASS_DRIVER, err);
+  return pci_bind(host, function->address, err);
 }
 
 /* It stays bound, and so in use, until it is reset. */
@@ -89,14 +83,15 @@ static bool sriov_release(const GpuHost *host, const GpuOrder *order, GError **e
     return true;
   if (!is_function_of(function, order->card))
     return gpu_not_ours(host, order->address, "it is no such function of that card", err);
-  return !is_passed(function) || (pci_unused(host, order->address, err) && pci_reset(host, order->address, err) &&
-                                  pci_unbind(host, order->address, false, err));
+  return !pci_is_passed(host, function) || (pci_unused(host, order->address, NULL, err) && pci_reset(host, order->address, err) &&
+                                            pci_unbind(host, order->address, false, err));
 }
 
 const GpuDriver gpu_sriov = {
   .backend = GPU_SRIOV,
   .title = "virtual functions",
   .needs_exec = true,
+  .on_xen = true,
   .discover = sriov_discover,
   .make = sriov_make,
   .release = sriov_release,

@@ -142,7 +142,7 @@ static bool vendor_vf_release(const GpuHost *host, const GpuOrder *order, GError
     return gpu_not_ours(host, order->address, "it is no such function of that card", err);
   if (function->vgpu_type > 0 && function->vgpu_type != type_number(order->type))
     return gpu_not_ours(host, order->address, "it has another type", err);
-  return pci_unused(host, order->address, err) &&
+  return pci_unused(host, order->address, NULL, err) &&
          (function->vgpu_type <= 0 || vendor_vf_set(host, order->address, 0, err)) && pci_reset(host, order->address, err);
 }
 

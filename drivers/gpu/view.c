@@ -129,6 +129,10 @@ static const char files_script[] =
   "    printf 'smi gpu %.200s\\n' \"$v\"\n"
   "  done\n"
   "fi\n"
+  "read -r t 2>/dev/null < \"${SARANG_ROOT}/sys/hypervisor/type\" || exit 0\n"
+  "if [ \"$t\" = xen ] && command -v xl >/dev/null 2>&1; then\n"
+  "  xl info 2>/dev/null | while read -r k c v; do [ \"$k\" != virt_caps ] || printf 'xen can %.200s\\n' \"$v\"; done\n"
+  "fi\n"
   "exit 0\n";
 
 enum { FILES_TIMEOUT_S = 20 };
@@ -239,10 +243,21 @@ static void smi_take(GpuView *view, const char *value)
     function->serial = g_strdup(fields[2]);
 }
 
+/* "pv hvm hvm_directio pv_directio hap": https://xenbits.xen.org/docs/4.17-testing/man/xl.1.html (xl info, virt_caps) */
+static void xen_take(GpuView *view, const char *value)
+{
+  view->xen_told = true;
+  view->xen_directio = strstr(value, "directio") != NULL;
+}
+
 static bool line_take(GpuView *view, const char *line)
 {
   g_auto(GStrv) words = g_strsplit(line, " ", 3);
   guint n = g_strv_length(words);
+  if (n >= 2 && !strcmp(words[0], "xen")) {
+    xen_take(view, n == 3 ? words[2] : "");
+    return true;
+  }
   if (n >= 2 && !strcmp(words[0], "smi")) {
     smi_take(view, n == 3 ? words[2] : "");
     return true;

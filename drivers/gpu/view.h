@@ -41,6 +41,7 @@ struct GpuView {
   GPtrArray *functions;     /* of ViewFunction, by address */
   GPtrArray *mdevs;         /* of ViewMdev */
   bool has_files;
+  bool xen_told, xen_directio;  /* whether Xen says what it can, and can give devices away */
 };
 
 /* One list call, and one command where the host has an Exec. GPU_FACTS for what cannot be parsed. */

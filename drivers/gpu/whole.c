@@ -1,16 +1,11 @@
-/* The card itself, with all of its IOMMU group, by vfio-pci. Bound to vfio-pci = in use.
+/* The card itself, with all of its IOMMU group, by vfio-pci, on Xen by pciback. Bound to that = in use.
  * https://docs.kernel.org/driver-api/vfio.html (groups, devices, IOMMUs) */
 #include <string.h>
 
 #include "drivers/gpu/pci.h"
 
 static const char type_id[] = "whole";
-enum { SLOT_CHARS = 10 };  /* "0000:65:00": functions of one card differ only behind it */
-
-static bool is_passed(const ViewFunction *function)
-{
-  return !g_strcmp0(function->driver, PCI_PASS_DRIVER);
-}
+enum { BUS_CHARS = 7, SLOT_CHARS = 10 };  /* "0000:65", "0000:65:00": functions of one card differ only behind it */
 
 static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
 {
@@ -23,10 +18,11 @@ static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *
     GpuType *type = gpu_card_add_type(card, type_id);
     type->title = g_strdup(function->model ? function->model : type_id);
     type->max = 1;
-    type->free = !is_passed(function) && function->iommu_group >= 0;
-    if (function->iommu_group < 0)
+    bool passed = pci_is_passed(host, function), alone = !pci_pass(host)->groups || function->iommu_group >= 0;
+    type->free = !passed && alone;
+    if (!alone)
       card->broken = g_strdup("it is in no IOMMU group: enable the IOMMU in firmware and on the kernel's command line");
-    if (is_passed(function))
+    if (passed)
       g_strlcpy(gpu_card_add_part(card, type_id)->address, function->address, GPU_ADDRESS_BYTES);
     g_ptr_array_add(cards, card);
   }
@@ -56,12 +52,51 @@ static bool class_read(const GpuHost *host, const char *address, uint32_t *ret_c
   return true;
 }
 
+/* Whether its bus is behind a bridge: the root's buses have no PCI device for a parent. A bus that sysfs does not tell of counts as one. */
+static bool bridge_read(const GpuHost *host, const char *card, bool *ret_behind, GError **err)
+{
+  g_autofree char *path = g_strdup_printf("/sys/class/pci_bus/%.*s/device", BUS_CHARS, card), *parent = NULL;
+  GError *why = NULL;
+  if (exec_link(host->exec, path, &parent, &why)) {
+    *ret_behind = gpu_address_check(parent);
+    return true;
+  }
+  if (!error_is(why, REASON_NOT_FOUND)) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  g_error_free(why);
+  *ret_behind = true;
+  return true;
+}
+
+/* Where sysfs has no groups: functions of a slot are told apart by no IOMMU for sure, and what is on one bus behind a bridge to conventional PCI has the
+ * bridge's own id (behind a PCI Express port there is one slot alone, so nothing is refused there for nothing). */
+static bool neighbours_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
+{
+  g_autoptr(GStrvBuilder) near = g_strv_builder_new();
+  g_auto(GStrv) all = NULL;
+  bool behind = false;
+  if (!bridge_read(host, card, &behind, err) || !exec_list(host->exec, "/sys/bus/pci/devices", &all, err))
+    return false;
+  for (char **name = all; *name; name++)
+    if (!strncmp(*name, card, behind ? BUS_CHARS : SLOT_CHARS))
+      g_strv_builder_add(near, *name);
+  *ret_names = g_strv_builder_end(near);
+  return true;
+}
+
+static bool names_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
+{
+  g_autofree char *path = gpu_file(card, "iommu_group/devices");
+  return pci_pass(host)->groups ? exec_list(host->exec, path, ret_names, err) : neighbours_read(host, card, ret_names, err);
+}
+
 /* Who goes with the card: the functions of its slot that are in its group. GPU_REFUSED where another device is in it, too. */
 static bool group_read(const GpuHost *host, const char *card, GPtrArray *members, GError **err)
 {
-  g_autofree char *path = gpu_file(card, "iommu_group/devices");
   g_auto(GStrv) names = NULL;
-  if (!exec_list(host->exec, path, &names, err))
+  if (!names_read(host, card, &names, err))
     return false;
   for (char **name = names; *name; name++) {
     uint32_t class = 0;
@@ -71,12 +106,24 @@ static bool group_read(const GpuHost *host, const char *card, GPtrArray *members
     if (!class_read(host, *name, &class, err))
       return false;
     if (!member_goes(card, *name, class, &goes)) {
-      g_autofree char *detail = g_strdup_printf("%s is in the same IOMMU group and would go with it", *name);
+      g_autofree char *detail = g_strdup_printf("%s is %s and would go with it", *name,
+                                                pci_pass(host)->groups ? "in the same IOMMU group" : "behind the same bridge");
       return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", "give away card", "detail", detail, NULL);
     }
     if (goes)
       g_ptr_array_add(members, g_strdup(*name));
   }
+  return true;
+}
+
+/* Without groups the kernel does not keep one guest's function from going with another's card. */
+static bool members_unused(const GpuHost *host, const char *card, const GPtrArray *members, const char *own, GError **err)
+{
+  if (!pci_unused(host, card, own, err))
+    return false;
+  for (guint i = 0; i < members->len && !pci_pass(host)->groups; i++)
+    if (strcmp(members->pdata[i], card) != 0 && !pci_unused(host, members->pdata[i], NULL, err))
+      return false;
   return true;
 }
 
@@ -101,17 +148,16 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     for (guint i = 0; i < view->functions->len; i++)
       if (!strcmp(((ViewFunction *)view->functions->pdata[i])->physical, order->card))
         return gpu_full(host, order, "it has virtual functions: set sriov_numvfs to 0 first", err);
-  bool asked = order->domain; /* whose it is, and its own guest may run with it */
-  if ((!asked && !pci_unused(host, order->card, err)) || !group_read(host, order->card, members, err))
+  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, order->domain, err))
     return false;
   for (guint i = 0; i < members->len; i++)
-    if (!pci_bind(host, members->pdata[i], PCI_PASS_DRIVER, err))
+    if (!pci_bind(host, members->pdata[i], err))
       return false;
   g_strlcpy(ret_handle->address, order->card, sizeof ret_handle->address);
   return true;
 }
 
-/* Reset while vfio-pci still has it: the host's driver must not meet what a guest left. */
+/* Reset while the driver for guests still has it: the host's driver must not meet what a guest left. */
 static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
@@ -121,8 +167,8 @@ static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **e
   const ViewFunction *card = gpu_view_find(view, order->card);
   if (!card)
     return true;
-  if (!pci_unused(host, order->card, err) || !group_read(host, order->card, members, err) ||
-      (is_passed(card) && !pci_reset(host, order->card, err)))
+  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, NULL, err) ||
+      (pci_is_passed(host, card) && !pci_reset(host, order->card, err)))
     return false;
   for (guint i = 0; i < members->len; i++)
     if (!pci_unbind(host, members->pdata[i], true, err))
@@ -134,6 +180,7 @@ const GpuDriver gpu_whole = {
   .backend = GPU_WHOLE,
   .title = "whole cards",
   .needs_exec = true,
+  .on_xen = true,
   .discover = whole_discover,
   .make = whole_make,
   .release = whole_release,

@@ -16,6 +16,7 @@
  *   state=FILE                       keeps domains and accounts across restarts of the process
  *   control=FILE                     lines of commands, obeyed as they are appended
  *   gpus=DIR                         its cards: a directory, kept across restarts, see drivers/gpu/fake_cards.h
+ *   as=xen                           it has what libvirt's Xen driver has, runs guests of that type, and its cards are told of as in dom0
  *
  * Commands, one a line; DOMAIN is a name or uuid, CALL one of FAKE_CALLS, N a count or `always`:
  *   fail CALL N REASON    the next N calls fail with that reason's wire name

@@ -55,6 +55,8 @@ static bool parameter_take(FakeParameters *parameters, const char *name, const c
       *text = g_strdup(value);
       return true;
     }
+  if (!strcmp(name, "as"))
+    return parameters->xen = !strcmp(value, "xen");
   return !strcmp(name, "memory_mib") && number_take(value, INT64_C(1) << 40, &parameters->memory_mib);
 }
 
@@ -98,6 +100,8 @@ bool fake_parameters_take(FakeHost *host, const char *text, GError **err)
   if (parameters.state_path && !fake_state_open(host, err))
     return false;
   host->opened = true;
+  if (parameters.xen && parameters.gpus)
+    fake_cards_xen(parameters.gpus);
   if (parameters.control_path)
     fake_control_watch();
   return true;

@@ -114,6 +114,7 @@ static FakeConnection *connection_new(FakeHost *host, const HypervisorOptions *o
   connection->base.host = g_strdup(options->host ? options->host : options->uri);
   connection->base.controller = g_strdup(options->controller);
   connection->base.sink = options->sink;
+  connection->base.flavour = host->parameters.xen ? &hypervisor_flavours[FLAVOUR_XEN] : NULL;
   connection->host = host;
   connection->refs = 1;
   connection->serials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, serial_free);
@@ -189,12 +190,12 @@ static bool fake_host_facts(Hypervisor *hypervisor, HostFacts *ret_facts, GError
     return false;
   *ret_facts = (HostFacts){
     .hostname = g_strdup(host->name),
-    .flavour = FLAVOUR_FAKE,
+    .flavour = host->parameters.xen ? FLAVOUR_XEN : FLAVOUR_FAKE,
     .cpus = host->parameters.cpus,
     .memory_mib = host->parameters.memory_mib,
     .hypervisor = g_strdup("Fake 1.0.0"),
     .libvirt = g_strdup("0.0.0"),
-    .virt_types = 1u << VIRT_QEMU | 1u << VIRT_KVM,
+    .virt_types = host->parameters.xen ? 1u << VIRT_XEN : 1u << VIRT_QEMU | 1u << VIRT_KVM,
     .cpu_model = g_strdup(host->parameters.cpu),
     .cpu_features = host->parameters.features ? g_strdelimit(g_strdup(host->parameters.features), ",", ' ') : NULL,
   };

@@ -45,6 +45,7 @@ typedef struct {
   char *cpu, *features;     /* features: words between commas; NULL = it tells none */
   char *ready, *state_path, *control_path;
   char *gpus;               /* directory of its cards, see drivers/gpu/fake_cards.h; NULL = it has none */
+  bool xen;                 /* it passes for a Xen host */
 } FakeParameters;
 
 struct FakeHost {

@@ -79,7 +79,8 @@ bool hypervisor_open(const HypervisorOptions *options, Hypervisor **ret_hypervis
   if (!row || !row->driver->open(options, row->flavour, &hypervisor, err))
     return false;
   hypervisor->driver = row->driver;
-  hypervisor->flavour = &hypervisor_flavours[row->flavour];
+  if (!hypervisor->flavour) /* a fake may pass for another */
+    hypervisor->flavour = &hypervisor_flavours[row->flavour];
   *ret_hypervisor = hypervisor;
   return true;
 }

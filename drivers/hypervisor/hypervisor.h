@@ -342,7 +342,7 @@ typedef struct {
 /* Every driver of the family. */
 extern const HypervisorDriver hypervisor_libvirt, hypervisor_fake;
 
-/* What a driver's connection begins with; hypervisor_open() fills it after the driver's open. */
+/* What a driver's connection begins with; hypervisor_open() fills it after the driver's open: the flavour where that left it NULL. */
 struct Hypervisor {
   const HypervisorDriver *driver;
   const HypervisorFlavour *flavour;

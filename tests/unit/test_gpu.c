@@ -70,7 +70,7 @@ static void device_of_each_back_end_is_as_recorded(void **state)
       "<hostdev mode=\"subsystem\" type=\"mdev\" model=\"vfio-pci\" display=\"on\" ramfb=\"on\"><source>"
       "<address uuid=\"4b20d080-1b54-4048-85b3-a6a62d165c01\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
     { GPU_VENDOR_VF, GPU_DISPLAY_OFF,
-      "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><driver name=\"vfio\"/><source>"
+      "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source>"
       "<address domain=\"0x0000\" bus=\"0x41\" slot=\"0x00\" function=\"0x4\"/></source><alias name=\"ua-v-1\"/></hostdev>" },
   };
   GpuHandle handle = { .uuid = "4b20d080-1b54-4048-85b3-a6a62d165c01", .address = "0000:41:00.4" };
