@@ -238,9 +238,11 @@ static LintTarget target_of(const DomainTemplate *template, const DomainSpec *sp
 }
 
 /* After the policy, which lets no template name a device of the host: these are the controller's own, and counted. */
-static char *with_hostdevs(xmlDoc *doc, const DomainSpec *spec, GError **err)
+static char *with_hostdevs(xmlDoc *doc, const DomainTemplate *template, const DomainSpec *spec, GError **err)
 {
   xmlNode *root = xmlDocGetRootElement(doc);
+  if (!machine_takes_hostdevs(root))
+    return error_null(err, REASON_TEMPLATE_NO_HOSTDEV, "template", template->name, NULL);
   if (spec->gpu_screen || spec->guest_screen)
     machine_hide_video(root);
   for (const char *const *xml = spec->hostdevs; *xml; xml++)
@@ -265,7 +267,7 @@ bool template_domain(const DomainTemplate *template, const DomainSpec *spec, con
   if (!spec->hostdevs || !spec->hostdevs[0])
     *ret_xml = g_steal_pointer(&xml);
   else
-    *ret_xml = with_hostdevs(back, spec, err);
+    *ret_xml = with_hostdevs(back, template, spec, err);
   return *ret_xml != NULL;
 }
 

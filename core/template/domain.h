@@ -37,7 +37,7 @@ typedef struct {
 /* *ret_xml is owned by the caller. No screen in it can be entered until hypervisor_console() has set a password (Xen takes none:
  * there the address is the only guard). Errors: those of template_arguments_check(); BAD_NAME, BAD_VALUE (uuid, mac, listen,
  * paths that are not absolute); TEMPLATE_HOST (made for another hypervisor); TEMPLATE_FIXED (memory or CPUs can't be changed);
- * TEMPLATE_KERNEL (needs a kernel, none given); TEMPLATE_POLICY (by lint_domain()). */
+ * TEMPLATE_KERNEL (needs a kernel, none given); TEMPLATE_NO_HOSTDEV; TEMPLATE_POLICY (by lint_domain()). */
 bool template_domain(const DomainTemplate *template, const DomainSpec *spec, const LintPolicy *policy, char **ret_xml,
                      GError **err);
 

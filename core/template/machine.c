@@ -436,6 +436,13 @@ void machine_ensure_agent(xmlNode *root)
 
 /* ── graphics cards ──────────────────────────────────────────────────────── */
 
+bool machine_takes_hostdevs(const xmlNode *root)
+{
+  xmlNode *os = xml_find(root, "os"), *type = os ? xml_find(os, "type") : NULL;
+  g_autofree char *kind = type ? xml_dup_text(type) : NULL;
+  return !type || (g_strcmp0(kind, "xenpvh") != 0 && !xml_has(type, "machine", "xenpvh"));
+}
+
 bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err)
 {
   g_autoptr(xmlDoc) doc = NULL;
@@ -449,8 +456,13 @@ bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err)
   return true;
 }
 
+/* libxl refuses model "none" (libvirt: "video type none is not supported by libxl"); without graphics its device model shows nothing. */
 void machine_hide_video(xmlNode *root)
 {
   xml_remove_all(machine_devices(root), "video");
+  if (xml_has(root, "type", "xen")) {
+    xml_remove_all(machine_devices(root), "graphics");
+    return;
+  }
   xml_set(xml_append(xml_append(machine_devices(root), "video"), "model"), "type", "none");
 }

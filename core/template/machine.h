@@ -63,7 +63,10 @@ void machine_set_screens(xmlNode *root, const char *address, int port, bool clos
 void machine_ensure_screen(xmlNode *root, const char *kind);
 void machine_ensure_agent(xmlNode *root);
 
+/* Whether the host's devices can be passed to such a guest: not to a PVH guest of Xen ("passthrough not yet supported for x86 PVH guests",
+ * libxl 4.17). */
+bool machine_takes_hostdevs(const xmlNode *root);
 /* Adds a device of the host, one <hostdev> element. Errors: those of xml_parse(). */
 bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err);
-/* No video of QEMU's own: the console then shows what a part of a graphics card draws. */
+/* No video of QEMU's own: the console then shows what a part of a graphics card draws. On Xen there is no console then. */
 void machine_hide_video(xmlNode *root);

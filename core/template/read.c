@@ -1,5 +1,6 @@
 #include "core/template/template.h"
 
+#include "core/template/machine.h"
 #include "core/template/parameter.h"
 #include "core/template/xml.h"
 #include "core/text.h"
@@ -499,6 +500,8 @@ static bool gpu_check(const xmlNode *node, const DomainTemplate *t, GError **err
     return refuse_value(gpu, "parameter", t->gpu_parameter, "one of its parameters", err);
   if (t->gpu == GPU_NEED_NONE && (t->gpu_class || t->gpu_parameter || t->near))
     return refuse_value(gpu, "need", "none", "optional or required where a class is named or near is yes", err);
+  if (t->gpu != GPU_NEED_NONE && !machine_takes_hostdevs(xmlDocGetRootElement(t->doc)))
+    return refuse_value(gpu, "need", template_gpu_need_name(t->gpu), "none with a PVH guest: libxl passes no device to one", err);
   return true;
 }
 

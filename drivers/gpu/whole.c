@@ -70,8 +70,8 @@ static bool bridge_read(const GpuHost *host, const char *card, bool *ret_behind,
   return true;
 }
 
-/* Where sysfs has no groups: functions of a slot are told apart by no IOMMU for sure, and what is on one bus behind a bridge to conventional PCI has the
- * bridge's own id (behind a PCI Express port there is one slot alone, so nothing is refused there for nothing). */
+/* Where sysfs has no groups: functions of a slot are told apart by no IOMMU for sure, and what is on one bus behind a bridge to conventional
+ * PCI has the bridge's own id (behind a PCI Express port there is one slot alone, so nothing is refused there for nothing). */
 static bool neighbours_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
 {
   g_autoptr(GStrvBuilder) near = g_strv_builder_new();

@@ -232,14 +232,35 @@ void domain_xml_clear(DomainXml *domain)
   *domain = (DomainXml){ 0 };
 }
 
+static xmlNode *device_find(xmlNode *domain, const char *alias)
+{
+  xmlNode *devices = child(domain, "devices");
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
+    if (attribute_is(child(node, "alias"), "name", alias))
+      return node;
+  return NULL;
+}
+
 bool domain_xml_has_alias(const char *xml, const char *alias)
 {
   XML_DOC doc = doc_parse(xml, "domain", NULL);
-  xmlNode *devices = doc ? child(xmlDocGetRootElement(doc), "devices") : NULL;
-  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
-    if (attribute_is(child(node, "alias"), "name", alias))
-      return true;
-  return false;
+  return doc && device_find(xmlDocGetRootElement(doc), alias);
+}
+
+static char *node_text(xmlDoc *doc, xmlNode *node)
+{
+  xmlBuffer *buffer = xmlBufferCreate();
+  xmlNodeDump(buffer, doc, node, 0, 0);
+  char *text = g_strdup((const char *)xmlBufferContent(buffer));
+  xmlBufferFree(buffer);
+  return text;
+}
+
+char *domain_xml_device(const char *xml, const char *alias)
+{
+  XML_DOC doc = doc_parse(xml, "domain", NULL);
+  xmlNode *device = doc ? device_find(xmlDocGetRootElement(doc), alias) : NULL;
+  return device ? node_text(doc, device) : NULL;
 }
 
 bool domain_owner_parse(const char *xml, const char *controller, DomainOwner *ret_owner, GError **err)
@@ -279,9 +300,6 @@ bool domain_xml_console_key(const char *xml, ConsoleProtocol protocol, const cha
   g_autofree char *valid_to = g_date_time_format(until, "%Y-%m-%dT%H:%M:%S");
   xmlSetProp(graphics, BAD_CAST "passwd", BAD_CAST password);
   xmlSetProp(graphics, BAD_CAST "passwdValidTo", BAD_CAST valid_to);
-  xmlBuffer *buffer = xmlBufferCreate();
-  xmlNodeDump(buffer, doc, graphics, 0, 0);
-  *ret_device = g_strdup((const char *)xmlBufferContent(buffer));
-  xmlBufferFree(buffer);
+  *ret_device = node_text(doc, graphics);
   return true;
 }

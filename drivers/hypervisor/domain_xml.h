@@ -27,6 +27,8 @@ void domain_xml_clear(DomainXml *domain);
 
 /* Whether a device of that alias is in it. */
 bool domain_xml_has_alias(const char *xml, const char *alias);
+/* That device's element, for a call that wants XML; NULL where there is none. Owned by the caller. */
+char *domain_xml_device(const char *xml, const char *alias);
 
 /* The owner element alone, as libvirt's metadata call returns it: chosen by namespace, but told without it. NULL = there is
  * none. */

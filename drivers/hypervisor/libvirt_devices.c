@@ -376,6 +376,19 @@ static void device_gone_wait(Link *link, int64_t ms)
   pthread_mutex_unlock(&link->lock);
 }
 
+/* libxl takes no alias (virDomainDetachDeviceAlias is not its), only the device's XML. What is in no longer by then is no failure. */
+static int detach_ask(Libvirt *libvirt, virDomainPtr domain, const char *alias)
+{
+  if (libvirt->base.flavour->kind != FLAVOUR_XEN)
+    return virDomainDetachDeviceAlias(domain, alias, VIR_DOMAIN_AFFECT_LIVE);
+  char *xml = virDomainGetXMLDesc(domain, 0);
+  if (!xml)
+    return -1;
+  g_autofree char *device = domain_xml_device(xml, alias);
+  free(xml);
+  return device ? virDomainDetachDeviceFlags(domain, device, VIR_DOMAIN_AFFECT_LIVE) : 0;
+}
+
 bool libvirt_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err)
 {
   Libvirt *libvirt = (Libvirt *)hypervisor;
@@ -385,7 +398,7 @@ bool libvirt_detach(Hypervisor *hypervisor, const char *uuid, const char *alias,
   if (!domain || !alias_look(libvirt, domain, alias, &in, err))
     return false;
   /* a second asking is refused while the first is not answered: only what stays in matters */
-  if (in && virDomainDetachDeviceAlias(domain, alias, VIR_DOMAIN_AFFECT_LIVE) < 0 &&
+  if (in && detach_ask(libvirt, domain, alias) < 0 &&
       virGetLastErrorCode() != VIR_ERR_DEVICE_MISSING && virGetLastErrorCode() != VIR_ERR_OPERATION_FAILED)
     return libvirt_failed(libvirt, "unplug a device from", domain, err);
   while (alias_look(libvirt, domain, alias, &in, err)) {

@@ -82,6 +82,16 @@ static void assert_refused(const char *xml, const char *detail)
   assert_false(domain_owner_parse(xml, CONTROLLER, &owner, NULL));
 }
 
+static void device_is_found_by_its_alias(void **state)
+{
+  static const char xml[] = "<domain><devices><disk><alias name='ua-a'/></disk><hostdev type='pci'><alias name='ua-v-1'/></hostdev>"
+                            "<hostdev type='mdev'><alias name='ua-v-12'/></hostdev></devices></domain>";
+  g_autofree char *device = domain_xml_device(xml, "ua-v-1");
+  assert_string_equal(device, "<hostdev type=\"pci\"><alias name=\"ua-v-1\"/></hostdev>");
+  assert_null(domain_xml_device(xml, "ua-v-2"));
+  assert_null(domain_xml_device("<network/>", "ua-v-1"));
+}
+
 static void what_is_no_domain_is_refused(void **state)
 {
   static const struct { const char *xml, *detail; } rows[] = {
@@ -167,7 +177,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_domain_is_read),
     cmocka_unit_test(only_our_mark_in_its_place_makes_it_ours),
-    cmocka_unit_test(what_is_no_domain_is_refused),
+    cmocka_unit_test(device_is_found_by_its_alias), cmocka_unit_test(what_is_no_domain_is_refused),
     cmocka_unit_test(entities_are_never_expanded),
     cmocka_unit_test(what_is_huge_is_refused),
     cmocka_unit_test(numbers_do_not_run_over),

@@ -189,6 +189,28 @@ static void wrong_elements(void **state)
   }
 }
 
+/* Xen's libxl: "passthrough not yet supported for x86 PVH guests" */
+static void card_for_a_pvh_guest_is_refused(void **state)
+{
+  static const struct { const char *type, *need; bool taken; } rows[] = {
+    { "<type machine='xenpvh'>xenpvh</type>", "required", false }, { "<type>xenpvh</type>", "optional", false },
+    { "<type machine='xenpvh'>xenpvh</type>", "none", true }, { "<type machine='xenpv'>linux</type>", "required", true },
+    { "<type machine='xenfv'>hvm</type>", "required", true },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *text = g_strdup_printf("<domain type='xen'><metadata><s:template xmlns:s='urn:sarang:template:1' name='t'>"
+                                            "<s:title lang='en'>T</s:title><s:image name='i'/><s:protocol name='vnc'/><s:gpu need='%s'/>"
+                                            "<s:guest os='linux'/><s:ready by='tcp' port='22'/></s:template></metadata><os>%s</os></domain>",
+                                            rows[i].need, rows[i].type);
+    g_autoptr(GError) err = NULL;
+    g_autoptr(DomainTemplate) template = read_text(text, &err);
+    g_autofree char *message = g_strdup_printf("line 1: need of <gpu> is \"%s\", but must be none with a PVH guest: libxl passes no device to one",
+                                               rows[i].need);
+    if (rows[i].taken != (template != NULL) || (err && strcmp(err->message, message) != 0))
+      fail_msg("%s, %s: %s", rows[i].type, rows[i].need, err ? err->message : "taken");
+  }
+}
+
 static void wrong_values(void **state)
 {
   static const struct { const char *guest_and_ready, *message; } rows[] = {
@@ -371,7 +393,7 @@ int main(void)
     cmocka_unit_test(what_is_left_out),
     cmocka_unit_test(not_a_template),
     cmocka_unit_test(wrong_elements),
-    cmocka_unit_test(wrong_values),
+    cmocka_unit_test(card_for_a_pvh_guest_is_refused), cmocka_unit_test(wrong_values),
     cmocka_unit_test(wrong_names),
     cmocka_unit_test(a_nul_in_a_name_is_not_text),
     cmocka_unit_test(wrong_parameters),

@@ -151,7 +151,7 @@ static DomainTemplate *load_guest_screen(void)
 /* A part without a display and a server in the guest: no idle second screen. Without a part the server shows QEMU's own video, which stays. */
 static void a_screen_in_the_guest_leaves_no_idle_video(void **state)
 {
-  static const char *const part[] = { "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><driver name=\"vfio\"/><source>"
+  static const char *const part[] = { "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source>"
     "<address domain=\"0x0000\" bus=\"0x41\" slot=\"0x00\" function=\"0x4\"/></source><alias name=\"ua-v-1\"/></hostdev>", NULL };
   g_autoptr(DomainTemplate) template = load_guest_screen(), shown_by_host = load("templates", "linux-cli");
   DomainSpec spec = spec_of(VIRT_KVM);
@@ -167,6 +167,44 @@ static void a_screen_in_the_guest_leaves_no_idle_video(void **state)
   spec.guest_screen = false;
   g_autofree char *computes = make(shown_by_host, &spec);
   assert_non_null(strstr(computes, "<model type=\"vga\""));
+}
+
+/* libxl knows no video of type none: there the whole screen goes. With the host's own screen the part computes beside it. */
+static void a_card_on_xen_leaves_no_screen_that_libxl_would_refuse(void **state)
+{
+  static const char *const part[] = { "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source>"
+    "<address domain=\"0x0000\" bus=\"0x65\" slot=\"0x00\" function=\"0x0\"/></source><alias name=\"ua-v-1\"/></hostdev>", NULL };
+  g_autoptr(DomainTemplate) template = load("templates", "xen-linux");
+  DomainSpec spec = spec_of(VIRT_XEN);
+  spec.seed = "/srv/sarang/cad-17.seed.iso";
+  spec.hostdevs = part;
+  g_autofree char *computes = make(template, &spec);
+  assert_non_null(strstr(computes, "<graphics type=\"vnc\""));
+  assert_non_null(strstr(computes, "<model type=\"vga\""));
+  spec.guest_screen = true;
+  g_autofree char *alone = make(template, &spec);
+  assert_null(strstr(alone, "<graphics"));
+  assert_null(strstr(alone, "<video"));
+  assert_non_null(strstr(alone, "bus=\"0x65\""));
+  xmlFreeDoc(parse_valid("xen-linux with a card", alone));
+}
+
+/* The class may come from the pool, whatever the template says. */
+static void a_card_for_a_pvh_guest_is_refused(void **state)
+{
+  static const char *const part[] = { "<hostdev/>", NULL };
+  g_autofree char *shipped = NULL;
+  assert_true(g_file_get_contents("templates/xen-linux.xml", &shipped, NULL, NULL));
+  g_autoptr(GString) text = g_string_new(shipped);
+  assert_int_equal(g_string_replace(text, "machine=\"xenfv\">hvm", "machine=\"xenpvh\">xenpvh", 0), 1);
+  g_autoptr(DomainTemplate) template = NULL;
+  g_autoptr(GError) err = NULL;
+  assert_true(template_parse(text->str, text->len, &template, NULL));
+  DomainSpec spec = spec_of(VIRT_XEN);
+  g_autofree char *without = make(template, &spec), *with = NULL;
+  spec.hostdevs = part;
+  assert_false(template_domain(template, &spec, &policy, &with, &err));
+  assert_true(error_is(err, REASON_TEMPLATE_NO_HOSTDEV));
 }
 
 static void shipped_templates_are_clean(void **state)
@@ -717,7 +755,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(golden),
-    cmocka_unit_test(a_screen_in_the_guest_leaves_no_idle_video),
+    cmocka_unit_test(a_screen_in_the_guest_leaves_no_idle_video), cmocka_unit_test(a_card_on_xen_leaves_no_screen_that_libxl_would_refuse),
+    cmocka_unit_test(a_card_for_a_pvh_guest_is_refused),
     cmocka_unit_test(shipped_templates_are_clean),
     cmocka_unit_test(what_we_do_not_know_survives),
     cmocka_unit_test(the_comparison_sees_a_change),
