@@ -45,7 +45,7 @@ class JsonSocket:
 
 class Machine:
     """A linked clone of an image; `folder` holds its disk, sockets and logs and is the caller's to remove. card: MAC, address
-    and the port of this machine that leads to its SSH."""
+    and the ports of this machine that lead to its SSH and to its screen."""
 
     def __init__(self, image, folder, seed, direct, card):
         self.folder, self.started = folder, time.monotonic()
@@ -55,7 +55,7 @@ class Machine:
         if direct:
             with open(f'{image}/cmdline', encoding='ascii') as file:
                 kernel = ['-kernel', f'{image}/vmlinux', '-initrd', f'{image}/initrd.img', '-append', file.read().strip()]
-        mac, address, ssh_port = card
+        mac, address, ssh_port, screen_port = card
         with open(self.path('qemu.log'), 'wb') as log:
             self.process = subprocess.Popen(
                 ['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-machine', 'pc,usb=off', '-accel', 'tcg,thread=multi',
@@ -66,7 +66,7 @@ class Machine:
                  '-device', 'virtio-rng-pci', '-device', 'virtio-serial-pci',
                  '-chardev', f"socket,id=agent,path={self.path('agent')},server=on,wait=off",
                  '-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0',
-                 '-netdev', f'user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-{address}:22',
+                 '-netdev', f'user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{ssh_port}-{address}:22,hostfwd=tcp:127.0.0.1:{screen_port}-{address}:5900',
                  '-device', f'virtio-net-pci,netdev=net,mac={mac},romfile=',
                  '-serial', f"file:{self.path('serial.log')}", '-qmp', f"unix:{self.path('qmp')},server=on,wait=off",
                  '-display', 'none', '-vnc', f"unix:{self.path('vnc')}"],
