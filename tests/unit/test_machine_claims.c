@@ -28,7 +28,8 @@ static void pool_ends(World *w)
   assert_null(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':0,'max':0}")->error);
   world_ask(w, API_POOL_DELETE, NULL, "p", NULL);
   world_pass(w, 60);
-  assert_int_equal(brain_names(w->brain, NOUN_DESKTOP)->len, 0);
+  g_autoptr(GPtrArray) left = brain_names(w->brain, NOUN_DESKTOP);
+  assert_int_equal(left->len, 0);
 }
 
 /* Desktops on host, in that cell where it is not any. */
