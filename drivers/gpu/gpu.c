@@ -184,14 +184,25 @@ static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **er
   return true;
 }
 
+/* What a card gives is read before it is asked for, and what one asks for changes what another has read: one at a time. Cards whose names hash alike wait
+ * for each other. libvirt keeps its mediated devices apart by itself: NULL, nothing is locked. */
+static GMutexLocker *card_lock(const GpuHost *host, const GpuOrder *order)
+{
+  static GMutex locks[64];
+  guint number = g_str_hash(host->host) * 31 + g_str_hash(order->card);
+  return gpu_drivers[order->backend]->needs_exec ? g_mutex_locker_new(&locks[number % G_N_ELEMENTS(locks)]) : NULL;
+}
+
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
 {
   *ret_handle = (GpuHandle){ .backend = order->backend, .start = order->start };
+  g_autoptr(GMutexLocker) lock = card_lock(host, order);
   return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->make(host, order, ret_handle, err);
 }
 
 bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
+  g_autoptr(GMutexLocker) lock = card_lock(host, order);
   return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->release(host, order, err);
 }
 
@@ -199,6 +210,7 @@ bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err)
 bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err)
 {
   const GpuDriver *driver = gpu_drivers[order->backend];
+  g_autoptr(GMutexLocker) lock = card_lock(host, order);
   return can(host, order, err) && (!driver->reset || driver->reset(host, order, err));
 }
 

@@ -193,25 +193,47 @@ static int creatable_number(const ViewFunction *function, const char *profile)
   return -1;
 }
 
+static const ViewFunction *function_for(const GpuView *view, const GpuOrder *order)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *each = view->functions->pdata[i];
+    if (vendor_vf_of(each, order->card) && each->vgpu_type == 0 && creatable_number(each, order->type) > 0 &&
+        (!order->address || !strcmp(each->address, order->address)))
+      return each;
+  }
+  return NULL;
+}
+
+/* The driver gives a function any instance of the profile that has none yet, be it somebody else's: what it gave is read, and a wrong one given back. */
+static bool instance_confirm(const GpuHost *host, const char *address, int instance, GError **err)
+{
+  g_autofree char *path = gpu_file(address, "nvidia/gpu_instance_id"), *text = NULL;
+  gint64 found = -1;
+  if (!exec_read(host->exec, path, &text, err))
+    return false;
+  if (g_ascii_string_to_signed(g_strstrip(text), 10, 0, G_MAXINT, &found, NULL) && found == instance)
+    return true;
+  if (!vendor_vf_set(host, address, 0, err) || !pci_reset(host, address, err))
+    return false;
+  g_autofree char *what = g_strdup_printf("give function %s the GPU instance %d", address, instance);
+  g_autofree char *detail = g_strdup_printf("its driver took instance %d, which has no function and is somebody else's: end that one", (int)found);
+  return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
+}
+
 /* Gives a free function, the order's if it names one, the vGPU of the instance; the list is read anew, as the instance changed it. */
 static bool function_set(const GpuHost *host, const GpuOrder *order, int instance, GpuHandle *handle, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
   if (!gpu_view_read(host, &view, err))
     return false;
-  const ViewFunction *function = function_on(view, order->card, instance);
-  for (guint i = 0; !function && i < view->functions->len; i++) {
-    const ViewFunction *each = view->functions->pdata[i];
-    if (vendor_vf_of(each, order->card) && each->vgpu_type == 0 && creatable_number(each, order->type) > 0 &&
-        (!order->address || !strcmp(each->address, order->address)))
-      function = each;
-  }
+  const ViewFunction *has = function_on(view, order->card, instance), *function = has ? has : function_for(view, order);
   if (!function)
     return gpu_full(host, order, "no virtual function could become one", err);
   if (order->address && strcmp(function->address, order->address))
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
   g_strlcpy(handle->address, function->address, sizeof handle->address);
-  return function->vgpu_type > 0 || vendor_vf_set(host, function->address, creatable_number(function, order->type), err);
+  return has || (vendor_vf_set(host, function->address, creatable_number(function, order->type), err) &&
+                 instance_confirm(host, function->address, instance, err));
 }
 
 static bool mig_card(const GpuHost *host, const GpuOrder *order, GpuView **ret_view, Mig *mig, GError **err)

@@ -357,6 +357,65 @@ static void mig_places_are_kept_apart(void **state)
   assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
 }
 
+static void gpu_instance_of_others_is_not_taken(void **state)
+{
+  Rules *rules = *state;
+  GpuHandle handle;
+  GpuOrder order = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = 4 };
+  const char *made[] = { "nvidia-smi", "mig", "-cgi", "19:2", "-i", "0000:81:00.0", NULL };
+  const char *ended[] = { "nvidia-smi", "mig", "-dgi", "-gi", "1", "-i", "0000:81:00.0", NULL };
+  g_autoptr(GError) err = NULL;
+  assert_true(exec_run(rules->host.exec, made, 5, NULL, NULL));
+  assert_false(gpu_make(&rules->host, &order, &handle, &err));
+  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "took instance 1, which has no function and is somebody else's"));
+  assert_true(gpu_release(&rules->host, &order, NULL));
+  assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
+  assert_true(exec_run(rules->host.exec, ended, 5, NULL, NULL));
+  assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 7);
+  assert_true(gpu_make(&rules->host, &order, &handle, NULL));
+  order.address = handle.address;
+  assert_true(gpu_release(&rules->host, &order, NULL));
+}
+
+enum { AT_ONCE = 4, TURNS = 8 };
+typedef struct {
+  Rules *rules;
+  GpuOrder order;
+  const char *step;
+} AtOnce;
+
+static void *make_and_release(void *data)
+{
+  AtOnce *one = data;
+  for (int i = 0; i < TURNS && !one->step; i++) {
+    GpuHandle handle;
+    GpuOrder known = one->order;
+    if (!gpu_make(&one->rules->host, &one->order, &handle, NULL))
+      one->step = "make";
+    known.address = handle.address;
+    if (!one->step && !gpu_release(&one->rules->host, &known, NULL))
+      one->step = "release";
+  }
+  return NULL;
+}
+
+/* As tasks of four desktops do. */
+static void gpu_instances_are_made_at_once(void **state)
+{
+  Rules *rules = *state;
+  AtOnce all[AT_ONCE];
+  GThread *threads[AT_ONCE];
+  for (int i = 0; i < AT_ONCE; i++) {
+    all[i] = (AtOnce){ rules, { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = i }, NULL };
+    threads[i] = g_thread_new("desktop", make_and_release, &all[i]);
+  }
+  for (int i = 0; i < AT_ONCE; i++)
+    g_thread_join(threads[i]);
+  for (int i = 0; i < AT_ONCE; i++)
+    assert_null(all[i].step);
+  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
+}
+
 /* Through the fake hypervisor, as a desktop has it. */
 static void desktop_starts_only_with_its_devices(void **state)
 {
@@ -494,6 +553,7 @@ int main(void)
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),
+    R(gpu_instance_of_others_is_not_taken), R(gpu_instances_are_made_at_once),
     R(lost_card_is_gone), R(desktop_starts_only_with_its_devices), R(what_another_guest_runs_with_is_neither_made_nor_released),
   };
   dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
