@@ -184,8 +184,8 @@ static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **er
   return true;
 }
 
-/* What a card gives is read before it is asked for, and what one asks for changes what another has read: one at a time. Cards whose names hash alike wait
- * for each other. libvirt keeps its mediated devices apart by itself: NULL, nothing is locked. */
+/* What a card gives is read before it is asked for, and what one asks for changes what another has read: one at a time. Cards whose names
+ * hash alike wait for each other. libvirt keeps its mediated devices apart by itself: NULL, nothing is locked. */
 static GMutexLocker *card_lock(const GpuHost *host, const GpuOrder *order)
 {
   static GMutex locks[64];

@@ -204,7 +204,8 @@ static const ViewFunction *function_for(const GpuView *view, const GpuOrder *ord
   return NULL;
 }
 
-/* The driver gives a function any instance of the profile that has none yet, be it somebody else's: what it gave is read, and a wrong one given back. */
+/* The driver gives a function any instance of the profile that has none yet, be it somebody else's: what it gave is read, and a wrong one
+ * given back. */
 static bool instance_confirm(const GpuHost *host, const char *address, int instance, GError **err)
 {
   g_autofree char *path = gpu_file(address, "nvidia/gpu_instance_id"), *text = NULL;
