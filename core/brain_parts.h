@@ -156,6 +156,8 @@ void desktop_lose(Brain *b, const char *name, const GError *err);
 void desktop_find(Brain *b, const char *name);
 /* Its host's cards were looked at: a desktop whose GPU is missing is not shown as well. */
 void desktop_gpus_seen(Brain *b, const char *name);
+/* A task of it has ended: what its cards lost meanwhile is told now. */
+void desktop_task_over(Brain *b, const char *name);
 
 /* ── gpus.c ── */
 enum { GPU_LOOK_AGE_S = 60 };
@@ -198,6 +200,9 @@ void vgpus_started(Brain *b, const char *desktop);
 /* The claim that is its desktop's now, in that slot; NULL = there is none. */
 const Vgpu *claim_of_slot(Brain *b, const Desktop *d, int64_t slot);
 bool slot_is_out(const Desktop *d, int64_t slot);
+/* Marks the claims whose part is not in the desktop's domain, which runs and was started with it: taken out behind our back, or by an unplug
+ * that came later than anybody waited. Whether there are any. */
+bool vgpus_left(Brain *b, const char *desktop, const DomainSeen *seen);
 /* Why the desktop lacks a part that it has a right to, as JSON, owned by the caller; NULL = it lacks none. */
 char *vgpus_missing(Brain *b, const char *desktop);
 /* The claims a step is about, as references in slot order. */
@@ -293,7 +298,7 @@ bool place_pick(Brain *b, const Pool *pool, DesktopPlace *ret_place, GError **er
 /* ── plugging.c ── */
 /* Whether a step of plugging or unplugging is about that claim. */
 bool plug_step_takes(Brain *b, StepKind step, const Task *task, const Vgpu *claim);
-/* A detach is not waited for any more: what its guest may still have is let go of, and freed once that guest is off at the latest. */
+/* A detach is not waited for any more: what its guest still has stays its own, and what has left is found missing at the next look. */
 void detach_dropped(Brain *b, const char *desktop);
 /* An attach or a detach came to nothing: the desktop is told as what it has. */
 void plug_failed(Brain *b, const Task *task, const GError *err);

@@ -317,6 +317,9 @@ void desktop_task_done(Brain *b, const Task *task)
     brain_event(b, task->kind == TASK_GPU_ATTACH ? "desktop.gpu-attached" : "desktop.gpu-detached", NOUN_DESKTOP, name, task->user, NULL);
     return;
   case TASK_POWER:
+    if (d->state == DESKTOP_LOST && d->power == POWER_OFF) /* it ran without its part, and runs no more */
+      desktop_gpus_seen(b, name);
+    return;
   case TASK_IMPORT:
   case TASK_IMAGE_DELETE:
   case N_TASK_KINDS:
@@ -492,6 +495,10 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
   }
   if (d->task)
     return; /* a task knows better */
+  if (seen && vgpus_left(b, name, seen)) {
+    desktop_gpus_seen(b, name);
+    return;
+  }
   if (seen && (d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED))
     desktop_definition_seen(b, name, seen);
   if (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) { /* a person's desktop is theirs to power */
@@ -578,6 +585,13 @@ void desktop_gpus_seen(Brain *b, const char *name)
     session_refresh(b, name);
     found_after_loss(b, name, true);
   }
+}
+
+void desktop_task_over(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d && (d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED))
+    desktop_gpus_seen(b, name);
 }
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */

@@ -159,9 +159,11 @@ static void task_finish(Brain *b, const char *name)
 {
   task_end(b, name, TASK_DONE);
   const Task *task = GET(b, Task, TASK, name);
-  if (!strcmp(task->noun, "desktop"))
+  if (!strcmp(task->noun, "desktop")) {
+    g_autofree char *desktop = g_strdup(task->object);
     desktop_task_done(b, task);
-  else if (!strcmp(task->noun, "image"))
+    desktop_task_over(b, desktop);
+  } else if (!strcmp(task->noun, "image"))
     image_task_done(b, task);
 }
 
@@ -169,9 +171,11 @@ static void task_give_up(Brain *b, const char *name, const GError *err)
 {
   task_end(b, name, error_is(err, REASON_CANCELLED) ? TASK_CANCELLED : TASK_FAILED);
   const Task *task = GET(b, Task, TASK, name);
-  if (!strcmp(task->noun, "desktop"))
+  if (!strcmp(task->noun, "desktop")) {
+    g_autofree char *desktop = g_strdup(task->object);
     desktop_task_failed(b, task, err);
-  else if (!strcmp(task->noun, "image"))
+    desktop_task_over(b, desktop);
+  } else if (!strcmp(task->noun, "image"))
     image_task_failed(b, task, err);
 }
 

@@ -3,6 +3,7 @@
 static void domain_seen_free(void *domain)
 {
   g_free(((DomainSeen *)domain)->desktop);
+  g_strfreev(((DomainSeen *)domain)->parts);
   g_free(domain);
 }
 

@@ -13,6 +13,8 @@ typedef struct {
   bool transient;     /* it runs without a definition: somebody took that away */
   int64_t clone;      /* generation in the owner element */
   PowerState power;
+  char **parts;       /* devices of the host in it, as it runs: mediated ones by UUID, functions by PCI address; NULL = none */
+  int64_t looked_us;  /* when the look began, by the clock the brain is told */
 } DomainSeen;
 
 typedef struct {

@@ -43,8 +43,8 @@ static void attach_failed(Brain *b, const char *desktop)
   task_begin(b, TASK_GPU_DETACH, NOUN_DESKTOP, desktop, NULL);
 }
 
-/* What stays is the desktop's as before; what went of the others has to go on going. */
-static void detach_failed(Brain *b, const char *desktop, bool unplugging, const GError *err)
+/* What has not gone is the desktop's as before; whether some has. What has gone and was not told, a look at the guest finds missing. */
+static bool slots_keep(Brain *b, const char *desktop, const GError *err)
 {
   int64_t slots = GET(b, Desktop, DESKTOP, desktop)->unplugged;
   bool gone = false;
@@ -59,16 +59,19 @@ static void detach_failed(Brain *b, const char *desktop, bool unplugging, const 
       vgpu_set_state(b, names->pdata[i], VGPU_ATTACHED); /* of an attach that failed: it did come in */
   }
   slots_mark(b, desktop, slots);
-  if (unplugging && gone)
+  return gone;
+}
+
+/* What went of the others has to go on going. */
+static void detach_failed(Brain *b, const char *desktop, bool unplugging, const GError *err)
+{
+  if (slots_keep(b, desktop, err) && unplugging)
     task_begin(b, TASK_GPU_DETACH, NOUN_DESKTOP, desktop, NULL);
 }
 
 void detach_dropped(Brain *b, const char *desktop)
 {
-  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
-  for (guint i = 0; i < names->len; i++)
-    if (plug_step_takes(b, STEP_GPU_UNPLUG, NULL, GET(b, Vgpu, VGPU, names->pdata[i])))
-      vgpu_set_state(b, names->pdata[i], VGPU_RELEASING);
+  slots_keep(b, desktop, NULL);
 }
 
 void plug_failed(Brain *b, const Task *task, const GError *err)

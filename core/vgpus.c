@@ -370,6 +370,30 @@ void vgpus_started(Brain *b, const char *desktop)
     }
 }
 
+/* What is known of a domain is read anew at the news of a change, and the news may come behind the change. */
+enum { PART_SETTLES_US = 5 * SECOND_US };
+
+bool vgpus_left(Brain *b, const char *desktop, const DomainSeen *seen)
+{
+  bool any = false, runs = seen->power == POWER_ON || seen->power == POWER_SUSPENDED;
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (guint i = 0; runs && i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    const char *part = v->uuid ? v->uuid : v->address;
+    bool has = seen->parts && g_strv_contains((const char *const *)seen->parts, part);
+    if (has || v->state != VGPU_ATTACHED || v->error || v->since + PART_SETTLES_US > seen->looked_us)
+      continue;
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_GPU_LEFT, "vgpu", v->head.name, "type", v->type, "gpu", v->gpu, "desktop", desktop, "host", v->host, NULL);
+    g_autofree char *detail = brain_error_json(err);
+    brain_event(b, "vgpu.missing", NOUN_VGPU, names->pdata[i], NULL, detail);
+    vgpu_set_error(b, names->pdata[i], err);
+    vgpu_set_state(b, names->pdata[i], VGPU_MADE);
+    any = true;
+  }
+  return any;
+}
+
 char *vgpus_missing(Brain *b, const char *desktop)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);

@@ -290,13 +290,15 @@ void dispatch_order(Dispatch *d, StepOrder *take_order)
 
 /* ── observations ─────────────────────────────────────────────────────────── */
 
-static void add_domain(Observation *o, const DomainFacts *facts)
+static void add_domain(Observation *o, const LaneObservation *look, const DomainFacts *facts)
 {
   DomainSeen *seen = observation_add_domain(o, facts->uuid);
   seen->desktop = g_strdup(facts->owner.desktop);
   seen->ours = facts->owner.ours;
   seen->transient = facts->transient;
   seen->clone = facts->owner.generation;
+  seen->parts = g_strdupv(facts->hostdevs);
+  seen->looked_us = g_get_real_time() - (g_get_monotonic_time() - look->began_us);
   if (!power_state_parse(domain_state_name(facts->state), &seen->power))
     seen->power = POWER_UNKNOWN;
 }
@@ -345,11 +347,11 @@ static Observation *observation_of(const Dispatch *d, const LaneObservation *see
   case LANE_SAW_DOMAINS:
     o = observation_new(SAW_DOMAINS, seen->host);
     for (guint i = 0; i < seen->domains->len; i++)
-      add_domain(o, seen->domains->pdata[i]);
+      add_domain(o, seen, seen->domains->pdata[i]);
     return o;
   case LANE_SAW_DOMAIN:
     o = observation_new(SAW_DOMAIN, seen->host);
-    add_domain(o, seen->domain);
+    add_domain(o, seen, seen->domain);
     return o;
   case LANE_SAW_NO_DOMAIN:
     o = observation_new(SAW_NO_DOMAIN, seen->host);

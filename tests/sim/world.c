@@ -46,13 +46,15 @@ static void see(Sim *s, void *observation)
     runtime_observe(s, observation);
 }
 
-static void add_seen(Observation *o, const SimDomain *d)
+static void add_seen(const Sim *s, Observation *o, const SimDomain *d)
 {
   DomainSeen *seen = observation_add_domain(o, d->uuid);
   seen->desktop = g_strdup(d->desktop);
   seen->ours = true;
   seen->clone = d->clone;
   seen->power = d->power;
+  seen->parts = g_strdupv(d->gpus);
+  seen->looked_us = s->now_us;
 }
 
 static void see_power(Sim *s, SimDomain *d)
@@ -60,7 +62,7 @@ static void see_power(Sim *s, SimDomain *d)
   if (s->hosts[d->host].health != SIM_UP || fault(s, 100))
     return;
   Observation *o = observation_new(SAW_DOMAIN, s->hosts[d->host].name);
-  add_seen(o, d);
+  add_seen(s, o, d);
   sim_after(s, chance_ms(s, 1, 900), see, o);
 }
 
@@ -103,7 +105,7 @@ static void see_domains(Sim *s, int host)
   for (guint i = 0; i < s->domains->len; i++) {
     SimDomain *d = s->domains->pdata[i];
     if (d->host == host)
-      add_seen(o, d);
+      add_seen(s, o, d);
   }
   sim_after(s, chance_ms(s, 1, fault(s, 100) ? 3000 : 50), see, o);
 }

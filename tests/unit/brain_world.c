@@ -80,6 +80,10 @@ static StepResult *result_of(World *w, const StepOrder *order)
   parts_done(result, order);
   if (order->kind == STEP_START || order->kind == STEP_READY)
     result->power = POWER_ON;
+  if (order->kind == STEP_POWER && (order->verb == VERB_DESTROY || order->verb == VERB_SHUTDOWN))
+    result->power = POWER_OFF;
+  if (order->kind == STEP_POWER && (order->verb == VERB_START || order->verb == VERB_RESTORE))
+    result->power = POWER_ON;
   if (order->kind == STEP_CLONE || order->kind == STEP_PROVE) {
     result->clone = order->desktop->clone;
     result->evidence = g_strdup("{\"seen\":true}");

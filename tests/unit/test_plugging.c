@@ -207,6 +207,61 @@ static void one_that_is_busy_off_or_nobody_s_keeps_its_parts(void **state)
   held_done(&h);
 }
 
+static const Vgpu *claim_in(const Held *h, int64_t slot)
+{
+  g_autoptr(GPtrArray) names = brain_names(h->w->brain, NOUN_VGPU);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = WORLD_GET(h->w, Vgpu, VGPU, names->pdata[i]);
+    if (!g_strcmp0(v->desktop, h->desktop) && v->slot == slot)
+      return v;
+  }
+  fail_msg("nothing is in slot %d", (int)slot);
+  return NULL;
+}
+
+/* What a look tells that began so long ago: it runs, with the parts of these slots. */
+static void seen_with(const Held *h, int64_t slots, int64_t ago_us)
+{
+  Observation *o = observation_new(SAW_DOMAIN, "h1");
+  g_autofree char *uuid = desktop_domain_uuid(brain_controller(h->w->brain), h->desktop);
+  g_autoptr(GStrvBuilder) parts = g_strv_builder_new();
+  DomainSeen *seen = observation_add_domain(o, uuid);
+  seen->ours = true;
+  seen->desktop = g_strdup(h->desktop);
+  seen->clone = desktop_of(h)->clone;
+  seen->power = POWER_ON;
+  for (int64_t slot = 0; slot < 2; slot++)
+    if (slots >> slot & 1)
+      g_strv_builder_add(parts, claim_in(h, slot)->uuid);
+  seen->parts = g_strv_builder_end(parts);
+  seen->looked_us = h->w->now_us - ago_us;
+  brain_observe(h->w->brain, o, h->w->now_us);
+  world_settle(h->w);
+}
+
+/* By somebody on the host, or by an unplug of ours that came after nobody waited for it any more. */
+static void one_that_runs_without_its_part_is_not_shown_as_well(void **state)
+{
+  Held h = held_new("off");
+  h.w->now_us += 60 * G_USEC_PER_SEC;
+  seen_with(&h, 3, 0);
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_ASSIGNED);
+  seen_with(&h, 1, 58 * G_USEC_PER_SEC); /* just started when that look began: what was known of it may be older */
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_ASSIGNED);
+  seen_with(&h, 1, 0);
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_LOST);
+  assert_non_null(strstr(desktop_of(&h)->error, "gpu-left"));
+  assert_null(claim_in(&h, 0)->error);
+  assert_int_equal(claim_in(&h, 1)->state, VGPU_MADE);
+  assert_non_null(strstr(claim_in(&h, 1)->error, "gpu-left"));
+  assert_null(world_ask(h.w, API_DESKTOP_DESTROY, NULL, h.desktop, NULL)->error);
+  assert_null(world_ask(h.w, API_DESKTOP_START, NULL, h.desktop, NULL)->error);
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_USED);
+  assert_null(claim_in(&h, 1)->error);
+  agree(&h, 2);
+  held_done(&h);
+}
+
 static void one_that_nobody_has_keeps_its_parts(void **state)
 {
   Held h = held_new("off");
@@ -430,6 +485,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_cannot_be_is_refused_with_its_reason),
     cmocka_unit_test(one_that_is_busy_off_or_nobody_s_keeps_its_parts),
+    cmocka_unit_test(one_that_runs_without_its_part_is_not_shown_as_well),
     cmocka_unit_test(one_that_nobody_has_keeps_its_parts),
     cmocka_unit_test(the_part_that_is_the_screen_stays),
     cmocka_unit_test(a_card_that_others_filled_meanwhile_refuses_and_the_slot_stays_out),
