@@ -139,6 +139,8 @@ const Field *schema_field(const Schema *schema, const char *name)
 void json_append_text(GString *out, const char *text)
 {
   static const char hex[] = "0123456789abcdef";
+  g_autofree char *valid = g_utf8_validate(text, -1, NULL) ? NULL : g_utf8_make_valid(text, -1); /* one bad byte, and readers refuse all of it */
+  text = valid ? valid : text;
   g_string_append_c(out, '"');
   for (const char *run = text; *run; text++) {
     unsigned char c = *text;

@@ -43,7 +43,7 @@ static bool profile_take(const char *line, GPtrArray *profiles)
 {
   char name[NAME_BYTES + 1];
   int gpu, id, free_ones, total;
-  if (sscanf(line, "| %d MIG %32s %d %d/%d", &gpu, name, &id, &free_ones, &total) != 5 || !in_range(id) || !in_range(free_ones) ||
+  if (sscanf(line, "| %d MIG %32[A-Za-z0-9.+_-] %d %d/%d", &gpu, name, &id, &free_ones, &total) != 5 || !in_range(id) || !in_range(free_ones) ||
       !in_range(total) || free_ones > total)
     return false;
   MigProfile *profile = g_new0(MigProfile, 1);
@@ -127,7 +127,7 @@ bool mig_instances_parse(const char *host, const char *text, GPtrArray **ret_ins
     int gpu;
     if (!is_row(*line))
       continue;
-    if (sscanf(*line, "| %d MIG %32s %d %d %d:%d", &gpu, name, &found.profile_id, &found.id, &found.start, &found.size) != 6 ||
+    if (sscanf(*line, "| %d MIG %32[A-Za-z0-9.+_-] %d %d %d:%d", &gpu, name, &found.profile_id, &found.id, &found.start, &found.size) != 6 ||
         !in_range(found.id) || !in_range(found.start) || !in_range(found.size))
       return table_wrong(host, *line, err);
     MigInstance *instance = g_new0(MigInstance, 1);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/text.h"
+
 static void type_free(void *data)
 {
   ViewType *type = data;
@@ -170,11 +172,14 @@ static bool id_take(const char *text, uint16_t *ret_id)
   return ok;
 }
 
+/* Shown to people as it is: what no terminal, page or file should get is spelled out. */
+enum { TEXT_CHARACTERS = 200 };
+
 static bool text_take(char **field, const char *value)
 {
   if (strcmp(value, "(null)")) {
     g_free(*field);
-    *field = g_strdup(value);
+    *field = text_dup_visible(value, TEXT_CHARACTERS);
   }
   return true;
 }
@@ -190,7 +195,7 @@ static bool creatable_take(ViewFunction *function, const char *value)
   if (!*value || g_ascii_strncasecmp(value, "ID", 2) == 0)
     return true;
   g_autofree char *number = colon ? g_strstrip(g_strndup(value, colon - value)) : NULL;
-  g_autofree char *title = colon ? g_strstrip(g_strdup(colon + 1)) : NULL;
+  g_autofree char *title = colon ? text_dup_visible(colon + 1 + strspn(colon + 1, " \t"), TEXT_CHARACTERS) : NULL;
   if (!number || !*title || !g_ascii_string_to_unsigned(number, 10, 1, G_MAXINT, &id, NULL))
     return false;
   g_autofree char *name = g_strdup_printf("nvidia-%d", (int)id);
@@ -240,7 +245,7 @@ static void smi_take(GpuView *view, const char *value)
     return;
   function->mig = !strcmp(fields[1], "Enabled");
   if (!function->serial && fields[2][0] != '[')
-    function->serial = g_strdup(fields[2]);
+    text_take(&function->serial, fields[2]);
 }
 
 /* "pv hvm hvm_directio pv_directio hap": https://xenbits.xen.org/docs/4.17-testing/man/xl.1.html (xl info, virt_caps) */

@@ -146,6 +146,17 @@ static void recorded_list_of_creatable_types_is_read(void **state)
   assert_int_equal(function->gpu_instance, -1);
 }
 
+/* A card's firmware says what it likes; people and programs read it. */
+static void what_no_reader_should_get_is_spelled_out(void **state)
+{
+  g_autoptr(GpuView) view = gpu_view_new();
+  assert_true(gpu_view_files(view, "h1", "0000:41:00.0 class 0x030200\n0000:41:00.0 serial_number A\033[2J\xff\xe2\x80\xae\n"
+                             "0000:41:00.0 creatable 558 : A40\x07\xc3-8Q\n", NULL));
+  const ViewFunction *function = gpu_view_find(view, "0000:41:00.0");
+  assert_string_equal(function->serial, "A<U+001B>[2J<FF><U+202E>");
+  assert_string_equal(((ViewType *)function->creatable->pdata[0])->title, "A40<U+0007><C3>-8Q");
+}
+
 /* Tables in the shapes of the MIG user guide, https://docs.nvidia.com/datacenter/tesla/mig-user-guide/ */
 static void recorded_mig_tables_are_read(void **state)
 {
@@ -549,7 +560,7 @@ int main(void)
     cmocka_unit_test(mark_is_the_controllers_and_nobody_elses), cmocka_unit_test(addresses_are_taken_or_refused),
     cmocka_unit_test(device_of_each_back_end_is_as_recorded), cmocka_unit_test(node_devices_are_read_strictly),
     cmocka_unit_test(files_are_read_strictly), cmocka_unit_test(recorded_list_of_creatable_types_is_read),
-    cmocka_unit_test(recorded_mig_tables_are_read), cmocka_unit_test(other_mig_tables_are_refused),
+    cmocka_unit_test(what_no_reader_should_get_is_spelled_out), cmocka_unit_test(recorded_mig_tables_are_read), cmocka_unit_test(other_mig_tables_are_refused),
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),

@@ -63,12 +63,29 @@ static void hidden_fields_are_left_out(void **state)
   object_unref(&schemas[NOUN_USER], &user->head);
 }
 
+static void texts_are_json_whatever_is_in_them(void **state)
+{
+  static const struct { const char *text, *read; } rows[] = {
+    { "\"\\\n\x01", "\"\\\n\x01" }, { "사랑방", "사랑방" }, { "A\xff" "B", "A\xef\xbf\xbd" "B" }, { "\xec\x82", "\xef\xbf\xbd\xef\xbf\xbd" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(GString) out = g_string_new("[");
+    json_append_text(out, rows[i].text);
+    g_string_append_c(out, ']');
+    json_t *json = json_loads(out->str, 0, NULL);
+    assert_non_null(json);
+    assert_string_equal(json_string_value(json_array_get(json, 0)), rows[i].read);
+    json_decref(json);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(times_are_rfc_3339),
     cmocka_unit_test(times_agree_with_the_calendar_of_glib),
     cmocka_unit_test(hidden_fields_are_left_out),
+    cmocka_unit_test(texts_are_json_whatever_is_in_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
