@@ -26,23 +26,24 @@ def free_port():
 
 class GpuHost:
     """The emulated machine, and the place of a controller beside it: what Product asks of a lab."""
+    scripts, out, alias, scheme = HERE, OUT, "gpuhost", "qemu"
 
     def __init__(self, name="brain"):
         number = os.getpid()
         self.name = f"{name}{number}"
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="sarang-gpu-"))
-        self.run = OUT / "run" / self.name
+        self.run = self.out / "run" / self.name
         self.shared, self.env, self.up = self.dir / "shared", os.environ | {"LAB_NET": "127.0.0"}, False
         self.ssh, self.tcp = free_port(), free_port()
         self.consoles = f"127.{64 + number // 65536 % 64}.{number // 256 % 256}.{number % 254 + 1}"
-        self.boot_env = os.environ | {"OUT": str(OUT), "NAME": self.name, "PORT": str(self.ssh), "FWD": f"{self.tcp}:16509", "WAIT": str(BOOT_S),
+        self.boot_env = os.environ | {"OUT": str(self.out), "NAME": self.name, "PORT": str(self.ssh), "FWD": f"{self.tcp}:16509", "WAIT": str(BOOT_S),
                                       "DISK": str(self.run / "kept.qcow2"), "FMT": "qcow2", "SNAPSHOT": "off"}
         self.children = contextlib.ExitStack()
 
     def __enter__(self):
         self.shared.mkdir()
         self.run.mkdir(parents=True)
-        command("qemu-img", "create", "-q", "-f", "qcow2", "-b", OUT / "root.img", "-F", "raw", self.run / "kept.qcow2")
+        command("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.out / "root.img", "-F", "raw", self.run / "kept.qcow2")
         try:
             self.boot()
         except BaseException:
@@ -57,7 +58,7 @@ class GpuHost:
 
     # ── power ──
     def boot(self):
-        command(HERE / "boot", seconds=BOOT_S + 30, env=self.boot_env)
+        command(self.scripts / "boot", seconds=BOOT_S + 30, env=self.boot_env)
         self.shell = self.children.enter_context(self.child("sh", stdin=subprocess.PIPE))
         forwards = [word for port in range(5900, 5900 + CONSOLES) for word in ("-L", f"{self.consoles}:{port}:{self.consoles}:{port}")]
         self.children.enter_context(self.child("-N", "-o", "ExitOnForwardFailure=yes", *forwards, stdin=subprocess.DEVNULL))
@@ -65,16 +66,16 @@ class GpuHost:
 
     def stop(self):
         self.children.close()
-        command(HERE / "stop", seconds=60, env=self.boot_env)
+        command(self.scripts / "stop", seconds=60, env=self.boot_env)
 
     # ── the inside ──
     def on(self, words, seconds=60):
-        return command("ssh", "-F", self.run / "ssh_config", "gpuhost", words, seconds=seconds)
+        return command("ssh", "-F", self.run / "ssh_config", self.alias, words, seconds=seconds)
 
     @contextlib.contextmanager
     def child(self, *words, stdin):
         """An ssh of its own to the host, ended with it."""
-        head = [words[0], *words[1:], "gpuhost"] if words[0].startswith("-") else ["gpuhost", *words]
+        head = [words[0], *words[1:], self.alias] if words[0].startswith("-") else [self.alias, *words]
         argv = ["ssh", "-F", str(self.run / "ssh_config"), "-S", "none", *head]
         child = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         try:
@@ -107,7 +108,7 @@ class GpuHost:
         return "127.0.0.1"
 
     def uri(self, _host):
-        return f"qemu+tcp://127.0.0.1:{self.tcp}/system"
+        return f"{self.scheme}+tcp://127.0.0.1:{self.tcp}/system"
 
     def connect(self, address, port):
         try:
