@@ -7,9 +7,13 @@
 
 /* ── cards ────────────────────────────────────────────────────────────────── */
 
+/* One that is broken, gone or unseen stays that, and is what was said when it is well again. */
 static void gpu_moved(Brain *b, const Request *r, Answer *a, GpuState state)
 {
-  EDIT(b, Gpu, GPU, r->name)->state = state;
+  Gpu *gpu = EDIT(b, Gpu, GPU, r->name);
+  gpu->quarantined = state == GPU_QUARANTINED;
+  if (gpu->state == GPU_READY || gpu->state == GPU_QUARANTINED)
+    gpu->state = state;
   g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
   brain_event(b, kind, NOUN_GPU, r->name, r->caller.user, NULL);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
@@ -18,17 +22,17 @@ static void gpu_moved(Brain *b, const Request *r, Answer *a, GpuState state)
   answer_object(b, a, 200, r->name);
 }
 
-static bool gpu_move(Brain *b, const Request *r, Answer *a, GpuState to, GError **err)
+bool verb_gpu_quarantine(Brain *b, const Request *r, Answer *a, GError **err)
 {
-  GpuState from = GET(b, Gpu, GPU, r->name)->state;
-  if (from != GPU_READY && from != GPU_QUARANTINED)
-    return error_false(err, REASON_NO_TRANSITION, "kind", "gpu", "state", gpu_state_name(from), "move", api_rows[r->verb].verb, NULL);
-  gpu_moved(b, r, a, to);
+  gpu_moved(b, r, a, GPU_QUARANTINED);
   return true;
 }
 
-bool verb_gpu_quarantine(Brain *b, const Request *r, Answer *a, GError **err) { return gpu_move(b, r, a, GPU_QUARANTINED, err); }
-bool verb_gpu_activate(Brain *b, const Request *r, Answer *a, GError **err) { return gpu_move(b, r, a, GPU_READY, err); }
+bool verb_gpu_activate(Brain *b, const Request *r, Answer *a, GError **err)
+{
+  gpu_moved(b, r, a, GPU_READY);
+  return true;
+}
 
 bool verb_gpu_change(Brain *b, const Request *r, Answer *a, GError **err)
 {

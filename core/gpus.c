@@ -185,12 +185,12 @@ static void gpu_set_state(Brain *b, const char *name, GpuState state)
     brain_dirty(b, pools->pdata[i]);
 }
 
-/* What an operator took out stays out, as long as the card is there. */
+/* What an operator took out stays out, also when it was broken or gone in between. */
 static void state_follow(Brain *b, const char *name, const GpuCard *card)
 {
-  GpuState was = GET(b, Gpu, GPU, name)->state;
-  GpuState now = card->broken ? GPU_BROKEN : was == GPU_QUARANTINED ? GPU_QUARANTINED : GPU_READY;
-  if (was != now)
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  GpuState now = card->broken ? GPU_BROKEN : gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
+  if (gpu->state != (int)now)
     gpu_set_state(b, name, now);
 }
 
@@ -403,12 +403,12 @@ static void card_seen(Brain *b, const char *host, GpuCard *card, int64_t looked_
   card_judge(b, name, looked_us, card->broken);
 }
 
-static bool result_has(const StepResult *result, const char *address)
+static const GpuCard *result_card(const StepResult *result, const char *address)
 {
   for (guint i = 0; i < result->cards->len; i++)
     if (!g_strcmp0(((GpuCard *)result->cards->pdata[i])->address, address))
-      return true;
-  return false;
+      return result->cards->pdata[i];
+  return NULL;
 }
 
 /* What it has given is not known, and stays whose it is. */
@@ -429,7 +429,7 @@ static void gone_seen(Brain *b, const char *host, const StepResult *result)
   g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
   for (guint i = 0; i < names->len; i++) {
     const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
-    if (result_has(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
+    if (result_card(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
       continue;
     if (result->without_files && gpu->backend != GPU_MDEV) {
       unseen_mark(b, names->pdata[i]);
@@ -449,8 +449,29 @@ static void desktops_follow(Brain *b, const char *host)
       desktop_gpus_seen(b, names->pdata[i]);
 }
 
+/* Whether that card was at another place of the host when an operator took it out. The processors of one board may have one serial number. */
+static bool came_from_quarantine(Brain *b, const char *host, const StepResult *result, const GpuCard *card)
+{
+  g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
+  for (guint i = 0; card->serial && i < names->len; i++) {
+    const Gpu *was = GET(b, Gpu, GPU, names->pdata[i]);
+    const GpuCard *there = result_card(result, was->address);
+    if (was->quarantined && !g_strcmp0(was->serial, card->serial) && (!there || g_strcmp0(there->serial, card->serial)))
+      return true;
+  }
+  return false;
+}
+
 void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all)
 {
+  g_autoptr(GPtrArray) moved = g_ptr_array_new();
+  for (guint i = 0; i < result->cards->len; i++)
+    if (came_from_quarantine(b, host, result, result->cards->pdata[i]))
+      g_ptr_array_add(moved, ((GpuCard *)result->cards->pdata[i])->address);
+  for (guint i = 0; i < moved->len; i++) { /* the place stays out, too, until an operator has looked */
+    const char *name = card_name(b, host, result_card(result, moved->pdata[i]));
+    EDIT(b, Gpu, GPU, name)->quarantined = true;
+  }
   for (guint i = 0; i < result->cards->len; i++)
     card_seen(b, host, result->cards->pdata[i], result->looked_us);
   if (!all)

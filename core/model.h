@@ -186,6 +186,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, iommu_group, F_WIDE, NULL, -1, 1 << 20, "-1 = none") \
   F(BOOL, same_type_only, F_WIDE, NULL, 0, 0, "all its parts must be of one type at a time") \
   F(BOOL, console, F_WIDE, NULL, 0, 0, "the host's own screen is on it") \
+  F(BOOL, quarantined, F_WIDE, NULL, 0, 0, "an operator keeps it from new claims, whatever else becomes of it") \
   F(BOOL, give_console, F_CHANGE | F_WIDE, NULL, 0, 0, "may be given away although the host's own screen is on it") \
   F(INT, used, F_COL, NULL, 0, 10000, "parts in use, whoever has them") \
   F(INT, foreign_parts, F_COL, NULL, 0, 10000, "of these, parts that are not ours: never touched") \
