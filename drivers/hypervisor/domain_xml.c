@@ -303,3 +303,31 @@ bool domain_xml_console_key(const char *xml, ConsoleProtocol protocol, const cha
   *ret_device = node_text(doc, graphics);
   return true;
 }
+
+/* ── a domain for another host ──────────────────────────────────────────── */
+
+static void listen_set(xmlNode *graphics, const char *address)
+{
+  if (xmlHasProp(graphics, BAD_CAST "socket") || listen_by_socket(graphics))
+    return;
+  xmlSetProp(graphics, BAD_CAST "listen", BAD_CAST address);
+  for (xmlNode *node = graphics->children; node; node = node->next)
+    if (is(node, "listen") && attribute_is(node, "type", "address"))
+      xmlSetProp(node, BAD_CAST "address", BAD_CAST address);
+}
+
+char *domain_xml_listen(const char *xml, const char *address)
+{
+  XML_DOC doc = doc_parse(xml, "domain", NULL);
+  xmlNode *devices = doc ? child(xmlDocGetRootElement(doc), "devices") : NULL;
+  for (xmlNode *node = devices ? devices->children : NULL; node; node = node->next)
+    if (is(node, "graphics"))
+      listen_set(node, address);
+  xmlChar *text = NULL;
+  int n = 0;
+  if (doc)
+    xmlDocDumpMemory(doc, &text, &n);
+  char *out = text ? g_strndup((char *)text, n) : NULL;
+  xmlFree(text);
+  return out;
+}

@@ -1,6 +1,6 @@
 /* Reads what both drivers need out of a domain's XML: who owns it, how big it is, its agent, consoles and disks. Asked by the
- * drivers about XML that comes from templates or from libvirt. It never writes a domain; the one device it makes is a console
- * with another password. */
+ * drivers about XML that comes from templates or from libvirt. What it writes is a console with another password, and a
+ * domain whose screens listen elsewhere. */
 #pragma once
 
 #include "drivers/hypervisor/hypervisor.h"
@@ -29,6 +29,10 @@ void domain_xml_clear(DomainXml *domain);
 bool domain_xml_has_alias(const char *xml, const char *alias);
 /* That device's element, for a call that wants XML; NULL where there is none. Owned by the caller. */
 char *domain_xml_device(const char *xml, const char *alias);
+
+/* The whole domain, with screens that listen at that address; one that listens on a socket stays as it is. NULL where the XML is none.
+ * Owned by the caller, with whatever secrets were in it. */
+char *domain_xml_listen(const char *xml, const char *address);
 
 /* The owner element alone, as libvirt's metadata call returns it: chosen by namespace, but told without it. NULL = there is
  * none. */

@@ -15,6 +15,7 @@
  *   console=PORT                     where every console listens (default: a port of its own)
  *   state=FILE                       keeps domains and accounts across restarts of the process
  *   control=FILE                     lines of commands, obeyed as they are appended
+ *   migrate_ms=0                     how long a domain is on its way to another host
  *   gpus=DIR                         its cards: a directory, kept across restarts, see drivers/gpu/fake_cards.h
  *   as=xen                           it has what libvirt's Xen driver has, runs guests of that type, and its cards are told of as in dom0
  *
@@ -26,6 +27,7 @@
  *   freeze · thaw         every call hangs: libvirtd stopped; goes on again
  *   lose                  connections break, the host is well: libvirtd was restarted
  *   die · live            power loss: connections break, none can be made, all domains are off; power is back
+ *   migration WAY N       the next N migrations from here go that WAY, of FAKE_MIGRATIONS
  *   power DOMAIN STATE    behind our back: off, on, suspended, saved, crashed
  *   gone DOMAIN           undefined behind our back
  *   transient DOMAIN on|off  its definition is taken away while it runs, or put back
@@ -53,8 +55,14 @@
   X(FAKE_REBOOT, "reboot") X(FAKE_RESET, "reset") X(FAKE_DESTROY, "destroy") X(FAKE_SUSPEND, "suspend") \
   X(FAKE_RESUME, "resume") X(FAKE_SAVE, "save") X(FAKE_RESTORE, "restore") X(FAKE_FORGET_SAVED, "forget-saved") \
   X(FAKE_DEVICES, "devices") X(FAKE_MDEV_CREATE, "mdev-create") X(FAKE_MDEV_DESTROY, "mdev-destroy") X(FAKE_ATTACH, "attach") \
-  X(FAKE_DETACH, "detach") X(FAKE_ADDRESSES, "addresses")
+  X(FAKE_DETACH, "detach") X(FAKE_ADDRESSES, "addresses") X(FAKE_MIGRATE, "migrate") X(FAKE_MIGRATE_STOP, "migrate-stop")
 ENUM_DECLARE(FakeCall, fake_call, FAKE_CALLS, N_FAKE_CALLS)
+
+/* WELL; HALFWAY: it fails half way, and the domain stays; LEFT: the same, and its paused half is left over there; UNHEARD: it arrives, and the
+ * connection breaks before that is told; ENDLESS: it goes on until it is stopped. */
+#define FAKE_MIGRATIONS(X) \
+  X(MIGRATES_WELL, "well") X(MIGRATES_HALFWAY, "halfway") X(MIGRATES_LEFT, "left") X(MIGRATES_UNHEARD, "unheard") X(MIGRATES_ENDLESS, "endless")
+ENUM_DECLARE(FakeMigration, fake_migration, FAKE_MIGRATIONS, N_FAKE_MIGRATIONS)
 
 /* Obeys one command line for the host fake:NAME, which is made if it is not there. BAD_VALUE, NOT_FOUND. Any thread. */
 bool fake_do(const char *host, const char *line, GError **err);

@@ -18,6 +18,7 @@ static const struct { const char *name; size_t offset; int64_t max; } number_row
   { "cells", offsetof(FakeParameters, cells), HOST_CELLS_MAX },
   { "page_kib", offsetof(FakeParameters, page_kib), 1 << 30 },
   { "huge_mib", offsetof(FakeParameters, huge_mib), INT32_MAX },
+  { "migrate_ms", offsetof(FakeParameters, migrate_ms), 3600000 },
 };
 
 static const struct { const char *name; size_t offset; } text_rows[] = {
@@ -154,6 +155,13 @@ static bool do_slow(const Command *command, GError **err)
 static bool do_hang(const Command *command, GError **err)
 {
   return count_take(command->words[2], &command->host->faults[command->call].hang, err);
+}
+
+static bool do_migration(const Command *command, GError **err)
+{
+  if (!fake_migration_parse(command->words[1], &command->host->way))
+    return bad("way", command->words[1], "one of FAKE_MIGRATIONS", err);
+  return count_take(command->words[2], &command->host->ways, err);
 }
 
 static bool do_release(const Command *command, GError **err)
@@ -371,6 +379,7 @@ static const struct {
   { "fail", CALL, 4, false, do_fail },
   { "slow", CALL, 3, false, do_slow },
   { "hang", CALL, 3, false, do_hang },
+  { "migration", NAME, 3, false, do_migration },
   { "release", NOTHING, 1, false, do_release },
   { "freeze", NOTHING, 1, false, do_freeze },
   { "thaw", NOTHING, 1, false, do_thaw },

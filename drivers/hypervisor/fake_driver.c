@@ -541,4 +541,6 @@ const HypervisorDriver hypervisor_fake = {
   .mdev_destroy = fake_mdev_destroy,
   .attach = fake_attach,
   .detach = fake_detach,
+  .migrate = fake_migrate,
+  .migrate_stop = fake_migrate_stop,
 };

@@ -30,6 +30,8 @@ typedef struct {
   bool booted : 1, deaf : 1, agent_off : 1;
   bool transient : 1;       /* as DomainFacts.transient */
   bool sticky : 1;          /* its guest keeps the devices it is asked to let go of */
+  bool leaving : 1;         /* it is on its way to another host */
+  bool stop : 1;            /* and that is to end */
 } FakeDomain;
 
 /* How calls are disturbed; counts of -1 mean always. */
@@ -39,7 +41,7 @@ typedef struct {
 } FakeFault;
 
 typedef struct {
-  int cpus, boot_ms, shutdown_ms, latency_ms, console_port;
+  int cpus, boot_ms, shutdown_ms, latency_ms, console_port, migrate_ms;
   int cells, page_kib, huge_mib;
   int64_t memory_mib;
   char *cpu, *features;     /* features: words between commas; NULL = it tells none */
@@ -59,6 +61,8 @@ struct FakeHost {
   int64_t release;          /* counts `release` */
   int hung;
   FakeFault faults[N_FAKE_CALLS];
+  FakeMigration way;        /* of the next ways migrations */
+  int ways;
   int64_t calls[N_FAKE_CALLS];
   GHashTable *domains;      /* set of FakeDomain by uuid */
   GHashTable *names;        /* set of FakeDomain by name */
@@ -147,6 +151,11 @@ bool fake_mdev_create(Hypervisor *hypervisor, const char *parent, const char *ty
 bool fake_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err);
 bool fake_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
 bool fake_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
+
+/* ── fake_migrate.c ─────────────────────────────────────────────────────── */
+
+bool fake_migrate(Hypervisor *hypervisor, const char *uuid, const Migration *migration, GError **err);
+bool fake_migrate_stop(Hypervisor *hypervisor, const char *uuid, int timeout_s, GError **err);
 
 /* ── fake_driver.c ──────────────────────────────────────────────────────── */
 

@@ -19,6 +19,7 @@ const HypervisorFlavour hypervisor_flavours[N_FLAVOURS] = {
     [CAN_BULK_STATE] = "libxl has no statistics of all domains: each is asked for its state",
     [CAN_NVRAM] = "libxl keeps no UEFI variables or TPM state that could be forgotten",
     [CAN_MDEV] = "libxl passes whole PCI cards and virtual functions only",
+    [CAN_MIGRATE] = "libxl cannot be asked how far it is, nor told to stop",
   } },
   [FLAVOUR_TEST] = { FLAVOUR_TEST, "libvirt's own test driver", {
     [CAN_AGENT] = "there are no guests",
@@ -28,6 +29,7 @@ const HypervisorFlavour hypervisor_flavours[N_FLAVOURS] = {
     [CAN_MDEV] = "there are no cards",
     [CAN_PCI] = "there are no cards",
     [CAN_PLUG] = "there are no guests",
+    [CAN_MIGRATE] = "there is no other host",
   } },
   [FLAVOUR_FAKE] = { FLAVOUR_FAKE, "a host in memory", { NULL } },
 };
@@ -134,6 +136,13 @@ bool hypervisor_uri_is_private(const char *text)
   if (!row || row->where == URI_NAME || g_uri_get_query(uri))
     return true;
   return !row->paths && strcmp(g_uri_get_path(uri), "/default") != 0;
+}
+
+bool hypervisor_uri_names_host(const char *text)
+{
+  g_autoptr(GUri) uri = g_uri_parse(text, G_URI_FLAGS_NONE, NULL);
+  const UriRow *row = uri ? row_find(g_uri_get_scheme(uri)) : NULL;
+  return row && row->where != URI_LOCAL;
 }
 
 char *hypervisor_console_address(const char *text, const char *told, GError **err)

@@ -296,6 +296,23 @@ bool hypervisor_detach(Hypervisor *hypervisor, const char *uuid, const char *ali
          hypervisor->driver->detach(hypervisor, uuid, alias, MAX(timeout_s, 1), err);
 }
 
+/* ── live migration ─────────────────────────────────────────────────────── */
+
+bool hypervisor_migrate(Hypervisor *hypervisor, const char *uuid, const Migration *migration, GError **err)
+{
+  return may_change(hypervisor, uuid, hypervisor->driver->migrate, CAN_MIGRATE, err) &&
+         hypervisor->driver->migrate(hypervisor, uuid, migration, err);
+}
+
+bool hypervisor_migrate_stop(Hypervisor *hypervisor, const char *uuid, int timeout_s, GError **err)
+{
+  GError *why = NULL;
+  if (may_change(hypervisor, uuid, hypervisor->driver->migrate_stop, CAN_MIGRATE, &why) &&
+      hypervisor->driver->migrate_stop(hypervisor, uuid, MAX(timeout_s, 1), &why))
+    return true;
+  return gone_is_fine(why, err);
+}
+
 /* ── the shutdown ladder ────────────────────────────────────────────────── */
 
 /* *ret_off: whether the domain is off, at until_us at the latest; a missing one is. */

@@ -48,7 +48,8 @@ enum { UUID_TEXT_BYTES = 37, VNC_PASSWORD_MAX_BYTES = 8, SPICE_PASSWORD_MAX_BYTE
   X(CAN_CONSOLE_PASSWORD, "console password") \
   X(CAN_SCREENSHOT, "screenshot") X(CAN_SERIAL, "serial console") X(CAN_BULK_STATE, "state of all domains in one call") \
   X(CAN_DEFINE_VALIDATED, "validation of domain XML by the host") X(CAN_NVRAM, "UEFI variables and TPM state") \
-  X(CAN_MDEV, "mediated devices") X(CAN_PCI, "PCI devices for guests") X(CAN_PLUG, "devices plugged while the guest runs")
+  X(CAN_MDEV, "mediated devices") X(CAN_PCI, "PCI devices for guests") X(CAN_PLUG, "devices plugged while the guest runs") \
+  X(CAN_MIGRATE, "live migration")
 ENUM_DECLARE(Capability, capability, CAPABILITIES, N_CAPABILITIES)
 
 #define VIRT_TYPES(X) X(VIRT_QEMU, "qemu") X(VIRT_KVM, "kvm") X(VIRT_XEN, "xen") X(VIRT_TEST, "test")
@@ -183,6 +184,10 @@ bool hypervisor_uri_check(const char *uri, bool allow_plain_tcp, GError **err);
  * parameters name), a file that libvirt's test driver would read, a socket or a directory of keys. Pure. */
 bool hypervisor_uri_is_private(const char *uri);
 
+/* Whether it says by which name or address the host is reached from elsewhere; fake hosts reach each other by theirs. Of URIs that
+ * hypervisor_uri_check() takes. Pure. */
+bool hypervisor_uri_names_host(const char *uri);
+
 /* The IP address at which the screens of that host's guests listen, and where a gateway reaches them: told where that is not NULL; else this
  * machine's own loopback for a host that is this machine, and the address in uri for one elsewhere. Never what the host says of itself: it would
  * choose where the gateway connects to. NULL with CONSOLE_ADDRESS where uri has a name (/etc/hosts of many a machine calls itself 127.0.1.1) or told is one: so of every host an
@@ -312,6 +317,33 @@ bool hypervisor_attach(Hypervisor *hypervisor, const char *uuid, const char *dev
  * domain is off or has none of that alias. */
 bool hypervisor_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
 
+/* ── live migration ─────────────────────────────────────────────────────── */
+
+/* How a domain goes to another host as it runs. The two libvirtds do it between themselves (libvirt's peer to peer): it goes on without us. */
+typedef struct {
+  const char *to;        /* URI of the other host's libvirtd, as this host reaches it */
+  const char *listen;    /* the address at which its screens listen over there; NULL = as here */
+  bool tunnel;           /* its memory goes through the connection of the two libvirtds; else straight from one to the other */
+  bool tls;              /* where it does not: encrypted, with certificates of the hosts' own */
+  bool coherent;         /* an operator says that both see each other's writes at once, whatever the host knows of the file system */
+  int64_t most_mib_s;    /* 0 = as fast as it goes */
+  int downtime_ms;       /* for how long the guest may stand still at the end; 0 = as the hypervisor has it */
+  int64_t until_us;      /* monotonic: then it is given up, and the guest stays */
+  void (*progress)(int pct, void *data);  /* on a thread of the driver's, during the call alone; NULL = nobody asks */
+  void *data;
+} Migration;
+
+/* Returns when the domain runs over there, is defined there and is gone from here; every error leaves it here as it was, but for what
+ * HOST_UNREACHABLE and TIMEOUT (the connection broke meanwhile) leave open: look at both. Where it is on its way already, because of a call that
+ * nobody waits for any more, that is waited for. What pages it writes may come faster than they can be sent: it is slowed down then.
+ * DOMAIN_STATE while off, MIGRATION_STOPPED (until_us is past, or hypervisor_migrate_stop()), MIGRATION_UNSAFE (the host does not know that the
+ * storage is shared), MIGRATION_FAILED with the hosts' own words. */
+bool hypervisor_migrate(Hypervisor *hypervisor, const char *uuid, const Migration *migration, GError **err);
+
+/* Ends a migration away from here, and returns when none is under way: whether it was stopped in time shows whether the domain still runs.
+ * Ok where the domain is missing or does not move. TIMEOUT after timeout_s. */
+bool hypervisor_migrate_stop(Hypervisor *hypervisor, const char *uuid, int timeout_s, GError **err);
+
 /* ── drivers ────────────────────────────────────────────────────────────── */
 
 /* A driver's verbs; NULL = the driver cannot. They are called by hypervisor.c after its checks. owner() reads afresh, from the
@@ -337,6 +369,8 @@ typedef struct {
   bool (*mdev_destroy)(Hypervisor *hypervisor, const char *uuid, GError **err);
   bool (*attach)(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
   bool (*detach)(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
+  bool (*migrate)(Hypervisor *hypervisor, const char *uuid, const Migration *migration, GError **err);
+  bool (*migrate_stop)(Hypervisor *hypervisor, const char *uuid, int timeout_s, GError **err);
 } HypervisorDriver;
 
 /* Every driver of the family. */

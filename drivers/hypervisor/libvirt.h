@@ -89,6 +89,11 @@ bool libvirt_mdev_destroy(Hypervisor *hypervisor, const char *uuid, GError **err
 bool libvirt_attach(Hypervisor *hypervisor, const char *uuid, const char *device_xml, GError **err);
 bool libvirt_detach(Hypervisor *hypervisor, const char *uuid, const char *alias, int timeout_s, GError **err);
 
+/* ── libvirt_migrate.c ──────────────────────────────────────────────────── */
+
+bool libvirt_migrate(Hypervisor *hypervisor, const char *uuid, const Migration *migration, GError **err);
+bool libvirt_migrate_stop(Hypervisor *hypervisor, const char *uuid, int timeout_s, GError **err);
+
 /* ── libvirt_power.c, libvirt_serial.c ──────────────────────────────────── */
 
 bool libvirt_power(Hypervisor *hypervisor, const char *uuid, DomainVerb verb, GError **err);

@@ -349,4 +349,6 @@ const HypervisorDriver hypervisor_libvirt = {
   .mdev_destroy = libvirt_mdev_destroy,
   .attach = libvirt_attach,
   .detach = libvirt_detach,
+  .migrate = libvirt_migrate,
+  .migrate_stop = libvirt_migrate_stop,
 };

@@ -660,6 +660,29 @@ static void plugging_is_for_running_domains(void **state)
   assert_ok(hypervisor_detach(stand->hypervisor, stand->uuid, "ua-v-1", 1, E));
 }
 
+static void what_does_not_move_stays_as_it_is(void **state)
+{
+  Stand *stand = *state;
+  Migration how = { .to = "qemu+tls://127.0.0.1:1/system", .until_us = g_get_monotonic_time() + 60 * G_USEC_PER_SEC };
+  define(stand, false);
+  if (!can(stand, CAN_MIGRATE)) {
+    assert_refused(hypervisor_migrate(stand->hypervisor, stand->uuid, &how, E), REASON_UNSUPPORTED);
+    return;
+  }
+  assert_ok(hypervisor_migrate_stop(stand->hypervisor, "11111111-1111-4111-8111-111111111111", 5, E));
+  assert_refused(hypervisor_migrate(stand->hypervisor, "11111111-1111-4111-8111-111111111111", &how, E), REASON_NOT_FOUND);
+  assert_refused(hypervisor_migrate(stand->hypervisor, stand->uuid, &how, E), REASON_DOMAIN_STATE);
+  power(stand, DOMAIN_START);
+  assert_ok(hypervisor_migrate_stop(stand->hypervisor, stand->uuid, 5, E));
+  assert_refused(hypervisor_migrate(stand->hypervisor, stand->uuid, &how, E), REASON_MIGRATION_FAILED);
+  assert_state(stand, DOMAIN_ON);
+  Hypervisor *other = connect_as(stand, other_controller, false);
+  assert_refused(hypervisor_migrate(other, stand->uuid, &how, E), REASON_FOREIGN);
+  assert_refused(hypervisor_migrate_stop(other, stand->uuid, 5, E), REASON_FOREIGN);
+  hypervisor_close(other);
+  assert_state(stand, DOMAIN_ON);
+}
+
 /* ── closing ────────────────────────────────────────────────────────────── */
 
 static void no_event_comes_after_close(void **state)
@@ -694,6 +717,7 @@ int contract_run(const Contract *contract)
     T(addresses_are_told_by_the_host),
     T(serial_line_is_read_from_its_first_byte), T(no_event_comes_after_close),
     T(devices_are_listed_as_xml), T(mediated_devices_are_ours_by_their_mark_alone), T(plugging_is_for_running_domains),
+    T(what_does_not_move_stays_as_it_is),
   };
   running = contract;
   return cmocka_run_group_tests_name(contract->uri, tests, NULL, NULL);
