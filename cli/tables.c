@@ -162,7 +162,7 @@ static const CommandFlag arguments[] = {
   { "slot", "N", "which of the desktop's parts, from 0 on; absent = all" },
   { "password", NULL, "read a password from the terminal or standard input" },
   { "old_password", NULL, "read the old password first, to change your own" },
-  { "host", "HOST", "the host to be free" },
+  { "host", "HOST", "the host to go to, or to be free" },
   { "pool", "POOL", "the pool of which one more desktop shall have a place" },
   { "count", "N", "how many more; 1 by default" },
   { "add_hosts", "TEXT", "as if there were these hosts too: lines of NAME,LIKE, where LIKE is a host there is" },

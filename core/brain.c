@@ -55,6 +55,7 @@ Brain *brain_new(const BrainOptions *options)
   b->denials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->measures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->paces = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
@@ -76,6 +77,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->refused);
   g_hash_table_unref(b->measures);
   g_hash_table_unref(b->elsewhere);
+  g_hash_table_unref(b->left);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->paces);
   g_ptr_array_unref(b->notices);

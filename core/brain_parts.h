@@ -63,6 +63,7 @@ struct Brain {
   GHashTable *orphans;      /* domain UUID → when it was seen first without a desktop, int64_t * */
   GHashTable *measures;     /* storage → Measure */
   GHashTable *elsewhere;    /* desktop → host where its domain was seen, though we did not put it there */
+  GHashTable *left;         /* desktop → the host that it left a moment ago, as migrating.c keeps it */
   GHashTable *gateways;     /* name → Gateway: those heard of lately */
   GHashTable *refused;      /* user, or "" for names there are not → when a refused login was noted last, int64_t * */
   GHashTable *denials;      /* "POOL USER" → when such a denial was written last, int64_t * */
@@ -114,6 +115,10 @@ const char *task_begin(Brain *b, TaskKind kind, Noun noun, const char *object, c
 /* The same on a desktop, some seconds from now; not of a kind that needs a place on its host. */
 void task_begin_in(Brain *b, int64_t seconds, TaskKind kind, const char *desktop);
 const char *task_begin_power(Brain *b, PowerVerb verb, const char *desktop, const char *user);
+/* A desktop on its way from one host to another; it is claimed over there. */
+const char *task_begin_migrate(Brain *b, const char *desktop, const char *from, const char *to, const char *user);
+/* Orders the step at hand, whatever was ordered before: its result is not taken any more. */
+void task_advance(Brain *b, const char *name);
 void task_due(Brain *b, const char *task);
 void task_result(Brain *b, StepResult *result);
 /* Ends it as cancelled without undoing anything: what follows takes over. */
@@ -154,10 +159,34 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
 void desktop_moved(Brain *b, const char *name);
 void desktop_lose(Brain *b, const char *name, const GError *err);
 void desktop_find(Brain *b, const char *name);
+/* A move of it is over, wherever it is now: what had to wait for that comes about. */
+void desktop_settled(Brain *b, const char *name);
+void desktop_set_power(Brain *b, const char *name, PowerState power);
 /* Its host's cards were looked at: a desktop whose GPU is missing is not shown as well. */
 void desktop_gpus_seen(Brain *b, const char *name);
 /* A task of it has ended: what its cards lost meanwhile is told now. */
 void desktop_task_over(Brain *b, const char *name);
+
+/* ── migrating.c ── */
+/* URI at which other hosts reach that one's libvirtd, borrowed; NULL = nobody said. */
+const char *host_migrate_uri(const Host *h);
+/* What is seen of it on either host is not the truth yet: the task's steps ask for that. */
+bool desktop_is_migrating(Brain *b, const Desktop *d);
+/* That it is seen on a host that is not its own comes of a move of ours, now or a moment ago. */
+bool migrate_explains(Brain *b, const Desktop *d, const char *host);
+/* The order is for the host at that end of the way where its step belongs. */
+void order_turn(Brain *b, StepOrder *order, const Task *task);
+void migrate_arrived(Brain *b, const Task *task);
+/* STAY was answered while the task is undone: it goes on being undone, or turns to where the desktop must be. */
+void migrate_stay_told(Brain *b, const char *task, const StepResult *result);
+/* Where it is cannot be told by that failure: it is asked again, for ever. */
+bool migrate_is_told_apart(StepKind step, const GError *err);
+void migrate_failed(Brain *b, const Task *task, const GError *err);
+/* An operator says that the host is off: moves from it are asked for at their other end, those that should have arrived there are over. */
+void migrate_host_off(Brain *b, const char *host);
+/* Claims a place (to: on that host; NULL = on the best) and begins. *ret_task: borrowed. DESKTOP_BUSY, MOVE_… and PLACE_… with why not. */
+bool migrate_begin(Brain *b, const char *desktop, const char *to, const char *user, const char **ret_task, GError **err);
+bool verb_desktop_migrate(Brain *b, const Request *r, Answer *a, GError **err);
 
 /* ── gpus.c ── */
 enum { GPU_LOOK_AGE_S = 60 };

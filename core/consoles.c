@@ -149,7 +149,10 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
   const Ticket *ticket = ticket_find(b, request_text(r, "ticket"));
   if (!ticket_fits(b, ticket, r, err))
     return false;
+  const Desktop *shown = GET(b, Desktop, DESKTOP, ticket->desktop);
+  bool in_guest = desktop_screen_in_guest(b, shown);
   Relay *relay = relay_add(b, ticket);
+  ref_set(&relay->host, in_guest ? NULL : shown->host);
   redeem_tell(b, ticket, relay->head.name, request_text(r, "client"));
   g_autofree char *name = g_strdup(ticket->head.name);
   g_autofree char *session = g_strdup(ticket->session);
@@ -159,7 +162,6 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
   SessionState to;
   if (session_next(s->state, SESSION_REDEEM, &to, NULL))
     s->state = to;
-  bool in_guest = desktop_screen_in_guest(b, GET(b, Desktop, DESKTOP, desktop));
   /* here bytes of a person may begin, and nothing later could be durable before them */
   Desktop *d = EDIT(b, Desktop, DESKTOP, desktop);
   d->touched = true;
@@ -172,8 +174,17 @@ bool verb_gateway_redeem(Brain *b, const Request *r, Answer *a, GError **err)
 
 static void relay_closed(Brain *b, const char *name);
 
+/* What it shows is a screen of a host that its desktop has left: a new ticket leads to the other one. A server in the guest went with it. */
+static bool has_moved_away(Brain *b, const Relay *relay)
+{
+  const Desktop *d = relay->host ? GET(b, Desktop, DESKTOP, relay->desktop) : NULL;
+  return d && g_strcmp0(d->host, relay->host);
+}
+
 bool relay_must_go(Brain *b, const Relay *relay)
 {
+  if (has_moved_away(b, relay))
+    return true;
   const Session *s = GET(b, Session, SESSION, relay->session);
   return !s || !session_state_is_live(s->state) || !user_may_watch(b, relay->user, s) || token_revoked(b, relay->token);
 }
@@ -365,7 +376,7 @@ static json_t *sync_compare(Brain *b, const char *gateway, json_t *open)
     if (open && !list_has(open, relay->head.name))
       g_ptr_array_add(gone, g_strdup(relay->head.name));
     else if (relay_must_go(b, relay))
-      json_array_append_new(cut, json_pack("{ss ss}", "relay", relay->head.name, "reason", "session-ended"));
+      json_array_append_new(cut, json_pack("{ss ss}", "relay", relay->head.name, "reason", has_moved_away(b, relay) ? "moved" : "session-ended"));
   }
   for (guint i = 0; i < gone->len; i++)
     relay_closed(b, gone->pdata[i]);

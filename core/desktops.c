@@ -71,6 +71,10 @@ void desktop_retire(Brain *b, const char *name)
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   if (d->state == DESKTOP_RETIRING || !desktop_can(d, MOVE_RETIRE))
     return;
+  if (desktop_is_migrating(b, d)) { /* on which host its domain has to end is not known before that is over */
+    EDIT(b, Desktop, DESKTOP, name)->retire = true;
+    return;
+  }
   task_drop(b, d->task);
   Desktop *retiring = desktop_move(b, name, MOVE_RETIRE);
   retiring->want_power = POWER_OFF;
@@ -143,6 +147,8 @@ void desktop_release(Brain *b, const char *name)
   if (d->owner && !d->retire) {
     if (d->state == DESKTOP_USED)
       desktop_move(b, name, MOVE_KEEP);
+  } else if (desktop_is_migrating(b, d)) {
+    return; /* comes with desktop_settled() */
   } else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d))) {
     desktop_retire(b, name);
   } else if (d->touched) {
@@ -180,7 +186,7 @@ static bool evidence_holds(const Desktop *d)
 
 /* ── what follows from steps and tasks ────────────────────────────────────── */
 
-static void desktop_set_power(Brain *b, const char *name, PowerState power)
+void desktop_set_power(Brain *b, const char *name, PowerState power)
 {
   EDIT(b, Desktop, DESKTOP, name)->power = power;
   session_refresh(b, name);
@@ -199,6 +205,8 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
     vgpus_started(b, task->object);
   if (result->kind == STEP_START && seen->state == DESKTOP_PROVISIONING)
     desktop_move(b, task->object, MOVE_STARTED);
+  if (result->kind == STEP_ARRIVE)
+    migrate_arrived(b, task);
   if (result->evidence)
     evidence_add(EDIT(b, Desktop, DESKTOP, task->object), step_rows[result->kind].name, result);
 }
@@ -261,6 +269,29 @@ static void reset_done(Brain *b, const char *name)
   desktop_became_free(b, name);
 }
 
+void desktop_settled(Brain *b, const char *name)
+{
+  ref_set(&EDIT(b, Desktop, DESKTOP, name)->moving, NULL);
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  const Host *h = GET(b, Host, HOST, d->host);
+  bool held = d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
+  if (d->retire && !d->session) {
+    desktop_retire(b, name);
+  } else if (held && !d->session && !d->owner) {
+    desktop_release(b, name);
+  } else if (d->state == DESKTOP_AVAILABLE && d->power != POWER_ON && h && host_state_is_reachable(h->state)) {
+    desktop_recover(b, name);
+  } else if (d->state == DESKTOP_AVAILABLE) {
+    desktop_became_free(b, name);
+  } else if (held && h && (h->state == HOST_UNREACHABLE || h->state == HOST_FENCED)) {
+    g_autoptr(GError) err = NULL;
+    error_set(&err, REASON_HOST_UNREACHABLE, "host", d->host, "detail", "it stopped answering", NULL);
+    desktop_lose(b, name, err);
+  } else {
+    session_refresh(b, name);
+  }
+}
+
 /* There again, as it was: on if that is what was wanted of it. */
 static void desktop_healed(Brain *b, const char *name)
 {
@@ -311,6 +342,9 @@ void desktop_task_done(Brain *b, const Task *task)
   }
   case TASK_PERSONALISE:
     session_personalised(b, name, NULL);
+    return;
+  case TASK_MIGRATE:
+    desktop_settled(b, name);
     return;
   case TASK_GPU_ATTACH:
   case TASK_GPU_DETACH:
@@ -373,6 +407,9 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
   case TASK_RESEED:
   case TASK_PERSONALISE:
     session_personalised(b, name, err);
+    return;
+  case TASK_MIGRATE:
+    migrate_failed(b, task, err);
     return;
   case TASK_GPU_ATTACH:
   case TASK_GPU_DETACH:
@@ -486,6 +523,8 @@ void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
   if (passed_on(b, name, seen))
     return;
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (desktop_is_migrating(b, d))
+    return;
   PowerState power = seen ? seen->power : POWER_OFF;
   if (d->power != (int)power) {
     desktop_set_power(b, name, power);
@@ -522,6 +561,10 @@ void desktop_lose(Brain *b, const char *name, const GError *err)
   bool held = d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
   if (!held)
     return; /* a task is at work; it waits for the host */
+  if (desktop_is_migrating(b, d)) { /* it may be on the other one already */
+    desktop_set_power(b, name, POWER_UNKNOWN);
+    return;
+  }
   desktop_set_error(b, name, err);
   desktop_move(b, name, MOVE_LOSE);
   desktop_set_power(b, name, POWER_UNKNOWN);
@@ -648,6 +691,8 @@ bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
   DesktopState to;
+  if (desktop_is_migrating(b, d))
+    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
   if (d->state == DESKTOP_MAINTENANCE) {
     EDIT(b, Desktop, DESKTOP, r->name)->touched = true; /* whatever was done to it */
     desktop_reset(b, r->name);
@@ -678,6 +723,8 @@ bool verb_desktop_release(Brain *b, const Request *r, Answer *a, GError **err)
   const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
   if (d->state != DESKTOP_QUARANTINED)
     return error_false(err, REASON_NO_TRANSITION, "kind", "desktop", "state", desktop_state_name(d->state), "move", "be released", NULL);
+  if (desktop_is_migrating(b, d))
+    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
   if (!request_text(r, "reason"))
     return error_false(err, REASON_MISSING_FIELD, "field", "reason", NULL);
   if (!reason_note(b, r, "desktop.released", err))

@@ -12,21 +12,32 @@ static bool kind_starts_desktops(TaskKind kind)
   return kind == TASK_PROVISION || kind == TASK_RESET || kind == TASK_RECOVER;
 }
 
-/* Never given up: what they clean away must not stay. What left the guest has to leave the definition too, and is not freed before. */
-static bool goes_on_for_ever(const Task *task, StepKind step)
+/* Never given up: what they clean away must not stay. What left the guest has to leave the definition too, and is not freed before. Where a
+ * desktop is that was moved has to be known. */
+static bool goes_on_for_ever(const Task *task, StepKind step, const GError *err)
 {
-  return task->kind == TASK_DESTROY || task->kind == TASK_IMAGE_DELETE || (task->kind == TASK_GPU_DETACH && step == STEP_DEFINE);
+  return migrate_is_told_apart(step, err) || task->kind == TASK_DESTROY || task->kind == TASK_IMAGE_DELETE ||
+         (task->kind == TASK_GPU_DETACH && step == STEP_DEFINE);
 }
 
-/* What a failed import left is taken away with the image, whenever its storage lets us: whoever waits for the import is told at once. */
-static bool undoing_goes_on_for_ever(TaskKind kind)
+/* What a failed import left is taken away with the image, whenever its storage lets us: whoever waits for the import is told at once. What a
+ * move left over there is seen there. */
+static bool undoing_goes_on_for_ever(TaskKind kind, StepKind step)
 {
-  return kind != TASK_IMPORT;
+  return kind != TASK_IMPORT && step != STEP_SWEEP;
+}
+
+/* The desktop is here, or it has arrived: nobody waits for the host at the other end. */
+static bool is_far_end(StepKind step)
+{
+  return step == STEP_AIM || step == STEP_SWEEP || step == STEP_LEAVE;
 }
 
 /* What the others did is a person's: it stays as far as it came. So does a reset whose guest named somebody: an operator looks at it. */
-static bool undoes(TaskKind kind, const GError *err)
+static bool undoes(TaskKind kind, StepKind step, const GError *err)
 {
+  if (kind == TASK_MIGRATE)
+    return step == STEP_MIGRATE; /* before it nothing was done, behind it it is gone from here */
   bool suspect = kind == TASK_RESET && error_is(err, REASON_GUEST_NOT_CLEAN);
   bool gpu = kind == TASK_GPU_ATTACH || kind == TASK_GPU_DETACH; /* what failed is taken out by a task of its own */
   return kind != TASK_WAKE && kind != TASK_HEAL && kind != TASK_RESEED && kind != TASK_POWER && kind != TASK_PERSONALISE && !gpu && !suspect;
@@ -90,8 +101,6 @@ static bool gate_pass(Brain *b, const Task *task)
   g_queue_push_tail(gate, g_strdup(task->head.name));
   return false;
 }
-
-static void task_advance(Brain *b, const char *name);
 
 static void gate_leave(Brain *b, const Task *task)
 {
@@ -190,8 +199,8 @@ static void skip_idle(Brain *b, const char *name)
   }
 }
 
-/* Orders the step at hand; past the last one (or before the first, when undoing) the task ends. */
-static void task_advance(Brain *b, const char *name)
+/* Past the last one (or before the first, when undoing) the task ends. */
+void task_advance(Brain *b, const char *name)
 {
   skip_idle(b, name);
   const Task *at = GET(b, Task, TASK, name);
@@ -250,6 +259,14 @@ const char *task_begin_power(Brain *b, PowerVerb verb, const char *desktop, cons
   return begin(b, task);
 }
 
+const char *task_begin_migrate(Brain *b, const char *desktop, const char *from, const char *to, const char *user)
+{
+  Task *task = task_make(b, TASK_MIGRATE, NOUN_DESKTOP, desktop, user);
+  ref_set(&task->from, from);
+  ref_set(&task->to, to);
+  return begin(b, task);
+}
+
 static void task_wait(Brain *b, Task *task, int64_t seconds)
 {
   task->state = TASK_WAITING;
@@ -302,10 +319,11 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
   StepKind step = task_step(task);
   task_note_error(b, task, err);
   bool silent = error_class(err) == CLASS_UNREACHABLE;
-  bool for_ever = task->undoing ? undoing_goes_on_for_ever(task->kind) : goes_on_for_ever(task, step);
+  bool for_ever = task->undoing ? undoing_goes_on_for_ever(task->kind, step) : goes_on_for_ever(task, step, err);
   bool someone_waits = task->kind == TASK_POWER || task->kind == TASK_WAKE || task->kind == TASK_PERSONALISE ||
                        task->kind == TASK_RESEED;
-  if (silent && step_rows[step].place != ON_FILES && !someone_waits) { /* not the step's fault; the host comes back, or is fenced */
+  bool waits_for_host = step_rows[step].place != ON_FILES && !someone_waits && !is_far_end(step);
+  if (silent && waits_for_host) { /* not the step's fault; the host comes back, or is fenced */
     task_wait(b, task, SILENT_RETRY_S);
     return;
   }
@@ -313,7 +331,7 @@ static void task_step_failed(Brain *b, const char *name, const GError *err)
     task_wait(b, task, backoff_s(task->attempt));
     return;
   }
-  if (task->undoing || !undoes(task->kind, err))
+  if (task->undoing || !undoes(task->kind, step, err))
     task->step_index = -1;
   task->undoing = true;
   task->attempt = 0;
@@ -337,7 +355,9 @@ static void task_step_worked(Brain *b, const char *name, const StepResult *resul
   }
   if (task_state_is_final(task->state))
     return; /* what the step brought to light ended the task */
-  task->step_index += undoing ? -1 : 1;
+  EDIT(b, Task, TASK, name)->step_index += undoing ? -1 : 1;
+  if (result->kind == STEP_STAY)
+    migrate_stay_told(b, name, result);
   task_advance(b, name);
 }
 
@@ -493,6 +513,8 @@ static void order_add_desktop(Brain *b, StepOrder *order, const Task *task, cons
   order->image = grab(b, NOUN_IMAGE, order->desktop->image);
   order->session = grab(b, NOUN_SESSION, order->desktop->session);
   order->person = order->session ? grab(b, NOUN_USER, order->session->user) : NULL;
+  if (task && task->kind == TASK_MIGRATE)
+    order_turn(b, order, task);
   order_add_vgpus(b, order, task, name);
   order_add_house(b, order);
 }

@@ -201,6 +201,8 @@ static void orphan_seen(Brain *b, const char *host, const DomainSeen *seen)
  * be in it: it is told, once, and never touched. */
 static void elsewhere_seen(Brain *b, const char *host, const DomainSeen *seen)
 {
+  if (migrate_explains(b, GET(b, Desktop, DESKTOP, seen->desktop), host))
+    return;
   g_hash_table_replace(b->elsewhere, g_strdup(seen->desktop), g_strdup(host));
   desktop_moved(b, seen->desktop);
   g_autofree char *key = g_strconcat(host, "/", seen->uuid, NULL);
@@ -309,6 +311,18 @@ static bool ssh_ok(const Request *r, const Host *h, GError **err)
   return true;
 }
 
+/* The other hosts open it as root: it is held to what a host's own URI is held to. */
+static bool migrate_ok(Brain *b, const Request *r, const Host *h, GError **err)
+{
+  if (!h->migrate_uri)
+    return true;
+  if (!hypervisor_uri_check(h->migrate_uri, b->options.allow_plain_tcp, err))
+    return false;
+  if (request_text(r, "migrate_uri") && !uri_may(&r->caller, h->migrate_uri, err))
+    return false;
+  return hypervisor_uri_names_host(h->migrate_uri) || error_false(err, REASON_BAD_URI, "uri", h->migrate_uri, "detail", "it names no host", NULL);
+}
+
 /* Told now: else everything would be well until the first person wants to see something. */
 static bool console_ok(const Host *h, GError **err)
 {
@@ -322,7 +336,7 @@ bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err)
   if (!h)
     return false;
   if (!hypervisor_uri_check(h->uri, b->options.allow_plain_tcp, err) || !uri_may(&r->caller, h->uri, err) || !ssh_ok(r, h, err) ||
-      !console_ok(h, err))
+      !console_ok(h, err) || !migrate_ok(b, r, h, err))
     return verb_drop(NOUN_HOST, h);
   if (!h->starts)
     h->starts = 4;
@@ -336,7 +350,7 @@ bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err)
   Host *h = verb_changed_object(b, r, NOUN_HOST, err);
   if (!h)
     return false;
-  if (!ssh_ok(r, h, err) || !console_ok(h, err))
+  if (!ssh_ok(r, h, err) || !console_ok(h, err) || !migrate_ok(b, r, h, err))
     return verb_drop(NOUN_HOST, h);
   verb_keep(b, NOUN_HOST, h);
   gpus_look(b, r->name, 0);
@@ -385,6 +399,7 @@ bool verb_host_fence(Brain *b, const Request *r, Answer *a, GError **err)
 {
   if (!host_move(b, r->name, HOST_FENCE, err))
     return false;
+  migrate_host_off(b, r->name);
   g_autoptr(GPtrArray) names = desktops_on(b, r->name);
   for (guint i = 0; i < names->len; i++) {
     const Desktop *d = GET(b, Desktop, DESKTOP, names->pdata[i]);

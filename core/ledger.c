@@ -70,8 +70,11 @@ static GPtrArray *holders_on(Brain *b, const char *host)
 {
   g_autoptr(GHashTable) set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr(GPtrArray) names = state_host_desktops(b->state, host), gpus = state_host_gpus(b->state, host);
+  g_autoptr(GPtrArray) coming = state_host_coming(b->state, host);
   for (guint i = 0; i < names->len; i++)
     g_hash_table_add(set, g_strdup(names->pdata[i]));
+  for (guint i = 0; i < coming->len; i++)
+    g_hash_table_add(set, g_strdup(coming->pdata[i]));
   for (guint i = 0; i < gpus->len; i++) {
     g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, gpus->pdata[i]);
     for (guint k = 0; k < claims->len; k++)
@@ -375,6 +378,14 @@ NumaCell ledger_cell(Brain *b, int host, int index)
 int ledger_cell_index(Brain *b, int host, NumaCell cell)
 {
   return host_cell_index(entry_of(b, host), cell);
+}
+
+bool ledger_claim(Brain *b, const char *desktop, ClaimId *ret_claim)
+{
+  const DesktopEntry *e = g_hash_table_lookup(b->ledger->desktops, desktop);
+  if (e)
+    *ret_claim = e->first;
+  return e;
 }
 
 GPtrArray *ledger_shapes(Brain *b)

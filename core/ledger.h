@@ -14,6 +14,8 @@ const char *ledger_card(Brain *b, int host, int card);
 /* The cell that the fleet counts as that one of the host (-1: none), by the host's own number; and back, -1 where there is none. */
 NumaCell ledger_cell(Brain *b, int host, int index);
 int ledger_cell_index(Brain *b, int host, NumaCell cell);
+/* What that desktop holds on its host; false = nothing. After ledger_fleet(), which keeps it. */
+bool ledger_claim(Brain *b, const char *desktop, ClaimId *ret_claim);
 /* Card models of the fleet: CardShape, borrowed. */
 GPtrArray *ledger_shapes(Brain *b);
 /* The desktop that a claim's tag names: "d-17"; owned by the caller. */
@@ -32,6 +34,7 @@ char *ledger_text(Brain *b, bool anew);
   X(STAY_DEVICE, "device", MOVE_DEVICE) \
   X(STAY_DISK, "disk", MOVE_DISK) \
   X(STAY_CELL, "cell", MOVE_CELL) \
+  X(STAY_KIND, "hypervisor", MOVE_KIND) \
   X(STAY_HOST, "host", MOVE_HOST) \
   X(STAY_TASK, "task", MOVE_TASK) \
   X(STAY_STATE, "state", MOVE_STATE) \
@@ -44,6 +47,8 @@ typedef enum { STAYS(STAY_ROW_) N_STAYS } Stay;
 Stay desktop_stay(Brain *b, const Desktop *desktop);
 /* What stays for good: the rest may be otherwise in a moment. */
 bool stay_is_for_good(Stay stay);
+/* That as a reason; d is NULL for what is foreign, or gone. Owned by the caller. */
+GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host);
 /* A way out as a reason that names the desktop; owned by the caller. */
 GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us);
 

@@ -94,8 +94,8 @@ void holding_make(Brain *b, const Ledger *l, const char *name, Holding *h)
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, NULL, g_ptr_array_new(), g_string_new(NULL) };
   if (d)
-    g_string_append_printf(h->text, "%s %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->cell, d->vcpus, d->memory_mib,
-                           stay_is_for_good(h->stay) ? "" : d->storage);
+    g_string_append_printf(h->text, "%s>%s %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->moving ? d->moving : "", d->cell,
+                           d->vcpus, d->memory_mib, stay_is_for_good(h->stay) ? "" : d->storage);
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, name);
   for (guint i = 0; i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
@@ -123,6 +123,7 @@ static GPtrArray *features_elsewhere(Brain *b, const Holding *h)
   const Host *host = GET(b, Host, HOST, h->desktop->host);
   const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, h->desktop->template);
   const char *virt = host ? host->virt_type : NULL;
+  g_ptr_array_add(words, g_strdup(CAN_COME));
   if (virt)
     g_ptr_array_add(words, g_strdup(virt));
   if (!t || t->cpu_of_host || !g_strcmp0(virt, virt_type_name(VIRT_XEN)))
@@ -183,6 +184,27 @@ static ClaimId whole_put(Brain *b, Fleet *f, const Holding *h, const Vgpu *lead,
   return claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag, .movable = h->stay == STAY_NOT });
 }
 
+static void more_add(DesktopEntry *e, ClaimId id)
+{
+  if (!e->more)
+    e->more = g_array_new(FALSE, FALSE, sizeof(ClaimId));
+  g_array_append_val(e->more, id);
+}
+
+/* On its way, it holds as much over there: nobody is given that meanwhile, and it goes nowhere else. */
+static void coming_put(Brain *b, Ledger *l, const Holding *h, DesktopEntry *e, uint64_t tag)
+{
+  HostEntry *there = h->desktop && h->desktop->moving ? g_hash_table_lookup(l->hosts, h->desktop->moving) : NULL;
+  if (!there)
+    return;
+  Place place = { .host = there->number, .cell = -1, .disk = -1 };
+  Demand demand = { 0 };
+  demand_size(b, h, &demand, &place);
+  place.cell = -1; /* what a cell holds does not move */
+  demand.one_cell = false;
+  more_add(e, claim_put(l->fleet, there, &demand, &place, &(ClaimTerms){ .tag = tag }));
+}
+
 static void part_put(Brain *b, Fleet *f, HostEntry *host, const Vgpu *v, DesktopEntry *e, uint64_t tag)
 {
   Place place = { .host = host->number, .cell = -1, .disk = -1 };
@@ -190,10 +212,7 @@ static void part_put(Brain *b, Fleet *f, HostEntry *host, const Vgpu *v, Desktop
   Demand demand = { .gpu = { .count = 1, .profile = profile } };
   if (!claim_add(b, host, v, &place))
     return;
-  ClaimId id = claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag });
-  if (!e->more)
-    e->more = g_array_new(FALSE, FALSE, sizeof(ClaimId));
-  g_array_append_val(e->more, id);
+  more_add(e, claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag }));
 }
 
 void desktop_put(Brain *b, Ledger *l, const char *name, const Holding *h)
@@ -210,6 +229,7 @@ void desktop_put(Brain *b, Ledger *l, const char *name, const Holding *h)
   for (guint i = 0; i < h->claims->len; i++)
     if (!lead || !goes_with(lead, h->claims->pdata[i]))
       part_put(b, l->fleet, h->host, h->claims->pdata[i], e, tag_of(name));
+  coming_put(b, l, h, e, tag_of(name));
   g_hash_table_insert(l->desktops, g_strdup(name), e);
 }
 

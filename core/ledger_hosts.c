@@ -235,6 +235,8 @@ static void features_make(const Ledger *l, const Host *h, HostMaking *m)
       g_ptr_array_add(m->features, l->cpu->pdata[i]);
   if (h->virt_type)
     g_ptr_array_add(m->features, h->virt_type);
+  if (host_migrate_uri(h))
+    g_ptr_array_add(m->features, (char *)CAN_COME);
   for (guint i = 0; i < m->features->len; i++)
     g_string_append_printf(m->text, " %s", (char *)m->features->pdata[i]);
   g_ptr_array_add(m->features, NULL);

@@ -20,7 +20,7 @@ typedef struct {
   int host;
   uint64_t digest;  /* of what it holds */
   ClaimId first;
-  GArray *more;     /* ClaimId: parts that are let go of, or of other types; NULL = none */
+  GArray *more;     /* ClaimId: parts that are let go of, or of other types, and what it holds where it is on its way to; NULL = none */
 } DesktopEntry;
 
 struct Ledger {
@@ -30,6 +30,9 @@ struct Ledger {
   char *pools, *storages;         /* what of them is in it */
   GPtrArray *cpu;                 /* what templates require of CPUs: no other feature of a host is in it */
 };
+
+/* What a host has to have for desktops to move to it: an address at which the others reach it. */
+#define CAN_COME "live-migration"
 
 /* ── ledger.c ── */
 

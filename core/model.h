@@ -71,8 +71,13 @@ ENUM_DECLARE(TaskState, task_state, TASK_STATES, N_TASK_STATES)
 #define TASK_KINDS(X) \
   X(TASK_PROVISION, "provision") X(TASK_PERSONALISE, "personalise") X(TASK_RESET, "reset") X(TASK_DESTROY, "destroy") \
   X(TASK_RECOVER, "recover") X(TASK_WAKE, "wake") X(TASK_HEAL, "heal") X(TASK_RESEED, "reseed") X(TASK_POWER, "power") X(TASK_IMPORT, "import") X(TASK_IMAGE_DELETE, "image-delete") \
-  X(TASK_GPU_ATTACH, "gpu-attach") X(TASK_GPU_DETACH, "gpu-detach")
+  X(TASK_GPU_ATTACH, "gpu-attach") X(TASK_GPU_DETACH, "gpu-detach") X(TASK_MIGRATE, "migrate")
 ENUM_DECLARE(TaskKind, task_kind, TASK_KINDS, N_TASK_KINDS)
+
+/* How a desktop's memory gets to a host: through the connection of the two libvirtds, from QEMU to QEMU by TLS with the hosts' own certificates, or
+ * so and open to whoever listens. */
+#define MIGRATE_WAYS(X) X(MIGRATE_TUNNEL, "tunnel") X(MIGRATE_TLS, "tls") X(MIGRATE_PLAIN, "plain")
+ENUM_DECLARE(MigrateWay, migrate_way, MIGRATE_WAYS, N_MIGRATE_WAYS)
 
 #define POWER_VERBS(X) \
   X(VERB_NONE, "none") X(VERB_START, "start") X(VERB_SHUTDOWN, "shutdown") X(VERB_REBOOT, "reboot") X(VERB_RESET, "reset") X(VERB_DESTROY, "destroy") \
@@ -147,6 +152,10 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, ssh_user, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "who logs in there (default root)") \
   F(TEXT, ssh_key, F_PATH | F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "file on the controller with the private key to log in with") \
   F(TEXT, ssh_host_key, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100, "fingerprint of the host's own key, SHA256:… as ssh-keygen -l tells it") \
+  F(TEXT, migrate_uri, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "URI at which the other hosts reach its libvirtd, for live migration; absent = its own where that names a host") \
+  F(ENUM, migrate_way, F_IN | F_CHANGE | F_WIDE, &migrate_way_names, 0, 0, "how a desktop's memory comes to it: tunnel (through the hosts' libvirtds, as safe as that connection), tls (from QEMU to QEMU, with the hosts' certificates) or plain") \
+  F(INT, migrate_mib_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 20, "MiB of memory a second that a desktop may send to another host; 0 = as fast as it goes") \
+  F(INT, migrate_pause_ms, F_IN | F_CHANGE | F_WIDE, NULL, 0, 60000, "how long a desktop may stand still when it leaves, in milliseconds; 0 = as the hypervisor has it (300)") \
   F(INT, vcpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 65536, "virtual CPUs to hand out; 0 = four for each of the host's own") \
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "memory to hand out in MiB; 0 = all but a tenth") \
   F(INT, cpu_overcommit_pct, F_IN | F_CHANGE | F_WIDE, NULL, 0, 10000, "virtual CPUs to hand out for 100 of the host's own, where vcpus is 0; 0 = 400") \
@@ -206,6 +215,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, path, F_PATH | F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
   F(TEXT, controller_path, F_PATH | F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
   F(LIST, hosts, F_IN | F_CHANGE | F_COL, NULL, 0, 10000, "hosts that have it; empty = all, it is shared") \
+  F(BOOL, coherent, F_IN | F_CHANGE | F_WIDE, NULL, 0, 0, "its hosts see each other's writes at once, which libvirt asks of shared storage before a desktop moves: set it where libvirt does not know the file system") \
   F(INT, total_bytes, F_WIDE | F_SEEN, NULL, 0, INT64_MAX, "size of the file system in bytes; 0 = not measured yet") \
   F(INT, free_bytes, F_COL | F_SEEN, NULL, 0, INT64_MAX, "free in bytes, as measured last") \
   F(JSON, error, F_WIDE | F_SEEN, NULL, 0, 4096, "why it cannot be used")
@@ -313,6 +323,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(ENUM, want_power, F_WIDE, &power_state_names, 0, 0, "as it should be") \
   F(ENUM, cell, F_WIDE, &numa_cell_names, 0, 0, "the NUMA cell of its host that its memory and CPUs are claimed in, or any") \
   F(REF, host, F_COL, NULL, 0, 63, "the host it lives on") \
+  F(REF, moving, F_WIDE, NULL, 0, 63, "the host it is on its way to: claimed there too") \
   F(REF, storage, F_WIDE, NULL, 0, 63, "the storage of its disk") \
   F(REF, template, F_WIDE, NULL, 0, 80, "template version it was made from") \
   F(REF, image, F_WIDE, NULL, 0, 80, "image version its disk stands on") \
@@ -383,6 +394,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, session, F_COL, NULL, 0, 63, "whose console it is") \
   F(REF, user, F_COL, NULL, 0, 63, "who sits there") \
   F(TEXT, desktop, F_COL, NULL, 0, 63, "what it shows") \
+  F(REF, host, 0, NULL, 0, 63, "the host that shows it; absent = the guest itself") \
   F(TEXT, token, 0, NULL, 0, 63, "as its ticket's, until that one ends by itself: where it is revoked, this is cut") \
   F(REF, gateway, F_WIDE, NULL, 0, 63, "which gateway holds it") \
   F(BOOL, open, F_COL, NULL, 0, 0, "the gateway said so") \
@@ -398,6 +410,8 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, step_index, 0, NULL, 0, 64, "its place in the list of steps") \
   F(INT, attempt, F_WIDE, NULL, 0, 1000, "how often that step was begun") \
   F(INT, progress_pct, F_WIDE, NULL, 0, 100, "of a step that can tell, else 0") \
+  F(REF, from, F_WIDE, NULL, 0, 63, "the host that a desktop leaves") \
+  F(REF, to, F_WIDE, NULL, 0, 63, "the host that it goes to") \
   F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task, else none") \
   F(REF, user, F_WIDE, NULL, 0, 63, "who asked for it; absent = Sarang itself") \
   F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is looked at again: its next try, or the end of its step's time") \

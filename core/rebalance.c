@@ -33,6 +33,13 @@ static bool disk_is_local(Brain *b, const Desktop *d)
   return !storage || (storage->hosts && g_strv_length(storage->hosts) < 2);
 }
 
+/* Those of KVM and QEMU can be asked how far they are, and stopped. */
+static const Host *host_of_no_kind(Brain *b, const Desktop *d)
+{
+  const Host *host = GET(b, Host, HOST, d->host);
+  return host && host->virt_type && strcmp(host->virt_type, "kvm") && strcmp(host->virt_type, "qemu") ? host : NULL;
+}
+
 static const Host *host_away(Brain *b, const Desktop *d)
 {
   const Host *host = GET(b, Host, HOST, d->host);
@@ -50,6 +57,8 @@ Stay desktop_stay(Brain *b, const Desktop *d)
     return STAY_DISK;
   if (d->cell != CELL_ANY)
     return STAY_CELL;
+  if (host_of_no_kind(b, d))
+    return STAY_KIND;
   if (host_away(b, d))
     return STAY_HOST;
   if (d->task)
@@ -83,8 +92,7 @@ static char *parts_text(Brain *b, const Desktop *d)
   return g_string_free(text, FALSE);
 }
 
-/* d is NULL for what is foreign, or gone. */
-static GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host)
+GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host)
 {
   static const Reason reasons[N_STAYS] = {
 #define X(name, wire, reason) [name] = REASON_##reason,
@@ -97,11 +105,12 @@ static GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *hos
     return err;
   }
   const char *rule = tying_rule(b, d);
-  const Host *away = host_away(b, d);
+  const Host *away = host_away(b, d), *on = GET(b, Host, HOST, d->host);
   const char *state = stay == STAY_HOST && away ? host_state_name(away->state) : power_state_name(d->power);
   g_autofree char *parts = parts_text(b, d), *vcpus = g_strdup_printf("%d", (int)d->vcpus), *memory = g_strdup_printf("%d", (int)d->memory_mib);
   error_set(&err, reasons[stay], "host", host, "parts", *parts ? parts : d->gpu_class, "template", d->template, "rule", rule ? rule : "", "storage",
-            d->storage, "state", state, "task", d->task ? d->task : "", "vcpus", vcpus, "memory", memory, NULL);
+            d->storage, "kind", on && on->virt_type ? on->virt_type : "", "state", state, "task",
+            d->task ? d->task : "", "vcpus", vcpus, "memory", memory, NULL);
   return err;
 }
 

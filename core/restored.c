@@ -46,6 +46,25 @@ static void desktop_doubt(Brain *b, const char *name)
   desktop_retire(b, name);
 }
 
+/* Where it was to go, and how far it came, is long past: it is looked at where the backup has it, as if nobody had moved it. */
+static bool move_forget(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (!desktop_is_migrating(b, d))
+    return false;
+  task_drop(b, d->task);
+  ref_set(&EDIT(b, Desktop, DESKTOP, name)->moving, NULL);
+  return true;
+}
+
+/* What waited for the end of its move. */
+static void move_settle(Brain *b, const char *name)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, name);
+  if (d && d->state != DESKTOP_RETIRING && d->state != DESKTOP_QUARANTINED)
+    desktop_settled(b, name);
+}
+
 void restored_number(Brain *b)
 {
   const Controller *self = GET(b, Controller, CONTROLLER, "controller");
@@ -66,9 +85,15 @@ void restored_take_up(Brain *b)
   g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
   for (guint i = 0; i < borrowed->len; i++)
     g_ptr_array_add(names, g_strdup(borrowed->pdata[i]));
+  g_autoptr(GPtrArray) moved = g_ptr_array_new();
+  for (guint i = 0; i < names->len; i++)
+    if (move_forget(b, names->pdata[i]))
+      g_ptr_array_add(moved, names->pdata[i]);
   for (guint i = 0; i < names->len; i++)
     if (is_old(GET(b, Desktop, DESKTOP, names->pdata[i])))
       desktop_doubt(b, names->pdata[i]);
+  for (guint i = 0; i < moved->len; i++)
+    move_settle(b, moved->pdata[i]);
 }
 
 bool restored_doubts(Brain *b, const char *desktop)

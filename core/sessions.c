@@ -257,8 +257,10 @@ static bool user_usable(Brain *b, const char *name, const Caller *caller, GError
 }
 
 /* A person's own desktop is the only one for them: while it cannot be had, nobody waits in line for another. */
-static bool owned_usable(const Desktop *owned, GError **err)
+static bool owned_usable(Brain *b, const Desktop *owned, GError **err)
 {
+  if (desktop_is_migrating(b, owned))
+    return error_false(err, REASON_DESKTOP_BUSY, "desktop", owned->head.name, "task", owned->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
   if (owned->state == DESKTOP_ASSIGNED && !owned->session)
     return true;
   return error_false(err, REASON_DESKTOP_AWAY, "desktop", owned->head.name, "state", desktop_state_name(owned->state), "host", owned->host, NULL);
@@ -341,7 +343,7 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
     return true;
   }
   const Desktop *owned = pool->kind == POOL_DEDICATED ? state_owned_desktop(b->state, pool->head.name, user) : NULL;
-  if (owned && !owned_usable(owned, err))
+  if (owned && !owned_usable(b, owned, err))
     return false;
   if (!owned && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
     denied(b, pool->head.name, user, *err);

@@ -21,7 +21,7 @@ typedef struct {
 
 typedef struct {
   HostUse use;
-  GHashTable *desktops;
+  GHashTable *desktops, *coming;  /* coming: on their way to it */
 } HostIndex;
 
 struct State {
@@ -61,6 +61,7 @@ static void pool_index_free(void *index)
 static void host_index_free(void *index)
 {
   g_hash_table_unref(((HostIndex *)index)->desktops);
+  g_hash_table_unref(((HostIndex *)index)->coming);
   g_free(index);
 }
 
@@ -151,6 +152,7 @@ static HostIndex *host_index(State *state, const char *name)
     return h;
   h = g_new0(HostIndex, 1);
   h->desktops = set_new();
+  h->coming = set_new();
   g_hash_table_insert(state->hosts, g_strdup(name), h);
   return h;
 }
@@ -185,6 +187,14 @@ static void queue_change(GQueue *queue, Slot *slot, bool in)
     g_queue_unlink(queue, &slot->link);
 }
 
+static void use_change(HostUse *use, const Desktop *d, int one)
+{
+  use->desktops += one;
+  use->starting += desktop_state_is_starting(d->state) ? one : 0;
+  use->vcpus += one * d->vcpus;
+  use->memory_mib += one * d->memory_mib;
+}
+
 static void desktop_index(State *state, Slot *slot, bool in)
 {
   const Desktop *d = (const Desktop *)slot->object;
@@ -194,15 +204,17 @@ static void desktop_index(State *state, Slot *slot, bool in)
   p->use.by_state[d->state] += one;
   p->use.held += d->owner || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED ? one : 0;
   name_change(p->desktops, d->head.name, in);
-  if (d->state == DESKTOP_AVAILABLE && !d->owner)
+  if (d->state == DESKTOP_AVAILABLE && !d->owner && !d->task)
     queue_change(&p->available, slot, in);
+  if (d->moving) {
+    HostIndex *there = host_index(state, d->moving);
+    use_change(&there->use, d, one);
+    name_change(there->coming, d->head.name, in);
+  }
   if (!d->host)
     return;
   HostIndex *h = host_index(state, d->host);
-  h->use.desktops += one;
-  h->use.starting += desktop_state_is_starting(d->state) ? one : 0;
-  h->use.vcpus += one * d->vcpus;
-  h->use.memory_mib += one * d->memory_mib;
+  use_change(&h->use, d, one);
   name_change(h->desktops, d->head.name, in);
 }
 
@@ -603,6 +615,12 @@ GPtrArray *state_host_desktops(State *state, const char *host)
 {
   settle(state);
   return names_of(host_index(state, host)->desktops);
+}
+
+GPtrArray *state_host_coming(State *state, const char *host)
+{
+  settle(state);
+  return names_of(host_index(state, host)->coming);
 }
 
 GPtrArray *state_pool_desktops(State *state, const char *pool)

@@ -53,7 +53,7 @@ typedef struct {
   int held;     /* desktops that somebody has, or whose owner comes back to them */
 } PoolUse;
 PoolUse state_pool_use(State *state, const char *pool);
-/* The desktop that has been available longest, without an owner; NULL when there is none. */
+/* The desktop that has been available longest, without an owner, and with no task at work on it; NULL when there is none. */
 const Desktop *state_pool_available(State *state, const char *pool);
 /* The session that has waited longest; NULL when none does. */
 const Session *state_pool_waiting(State *state, const char *pool);
@@ -65,6 +65,8 @@ typedef struct {
 HostUse state_host_use(State *state, const char *host);
 /* Names of the desktops on a host, of a pool's desktops, of a user's sessions, of a session's relays; borrowed strings, owned array. */
 GPtrArray *state_host_desktops(State *state, const char *host);
+/* Those that are on their way to it: they count in its use too. */
+GPtrArray *state_host_coming(State *state, const char *host);
 GPtrArray *state_pool_desktops(State *state, const char *pool);
 GPtrArray *state_user_sessions(State *state, const char *user);
 GPtrArray *state_session_relays(State *state, const char *session);

@@ -26,6 +26,8 @@ LIST(power, STEP_GPU_MAKE, STEP_POWER);
 /* the definition follows what runs, so that the next start has the same */
 LIST(gpu_attach, STEP_GPU_MAKE, STEP_DEFINE, STEP_GPU_PLUG);
 LIST(gpu_detach, STEP_GPU_UNPLUG, STEP_DEFINE, STEP_GPU_RELEASE);
+/* claimed over there before anything is done; its host is another one from the moment it is seen there */
+LIST(migrate, STEP_AIM, STEP_MIGRATE, STEP_ARRIVE, STEP_LEAVE);
 LIST(import, STEP_IMPORT);
 LIST(image_delete, STEP_DELETE_IMAGE);
 #undef LIST
@@ -35,7 +37,7 @@ static const struct { const StepKind *steps; int n; } task_table[N_TASK_KINDS] =
   ROW(TASK_PROVISION, provision), ROW(TASK_RESET, reset), ROW(TASK_DESTROY, destroy), ROW(TASK_PERSONALISE, personalise),
   ROW(TASK_RECOVER, recover), ROW(TASK_WAKE, wake), ROW(TASK_HEAL, heal), ROW(TASK_RESEED, reseed),
   ROW(TASK_POWER, power), ROW(TASK_IMPORT, import), ROW(TASK_IMAGE_DELETE, image_delete),
-  ROW(TASK_GPU_ATTACH, gpu_attach), ROW(TASK_GPU_DETACH, gpu_detach),
+  ROW(TASK_GPU_ATTACH, gpu_attach), ROW(TASK_GPU_DETACH, gpu_detach), ROW(TASK_MIGRATE, migrate),
 #undef ROW
 };
 
@@ -55,6 +57,7 @@ void step_order_free(StepOrder *order)
   if (!order)
     return;
   drop(NOUN_HOST, order->host);
+  drop(NOUN_HOST, order->other);
   drop(NOUN_STORAGE, order->storage);
   drop(NOUN_DESKTOP, order->desktop);
   drop(NOUN_POOL, order->pool);

@@ -35,6 +35,12 @@ typedef enum { ON_HOST, ON_AGENT, ON_FILES } StepPlace;
   X(GPU_RELEASE, "gpu-release", HOST, 60, 5, NONE)       /* the parts that are let go of, each by its generation */ \
   X(GPU_PLUG, "gpu-plug", HOST, 60, 3, NONE)             /* parts that are made, into the domain as it runs */ \
   X(GPU_UNPLUG, "gpu-unplug", HOST, 45, 1, NONE)         /* out of it again: until the guest has let go of them */ \
+  X(AIM, "aim", HOST, 60, 2, SWEEP)                      /* over there: the disk is to be seen, and nothing of the desktop is */ \
+  X(MIGRATE, "migrate", AGENT, 1800, 1, STAY)            /* until it is gone from here, or will not go */ \
+  X(ARRIVE, "arrive", HOST, 60, 5, NONE)                 /* over there: it is active */ \
+  X(LEAVE, "leave", HOST, 60, 3, NONE)                   /* what it left behind */ \
+  X(STAY, "stay", HOST, 60, 5, NONE)                     /* no migration is under way any more: whether it is still here */ \
+  X(SWEEP, "sweep", HOST, 60, 3, NONE)                   /* over there: what a move that did not come about left */ \
   X(GPU_DISCOVER, "gpu-discover", HOST, 30, 1, NONE)     /* what cards the host has and what is on them. No task */ \
   X(GPU_REAP, "gpu-reap", HOST, 60, 1, NONE)             /* a part of ours that no desktop stands for. No task */
 
@@ -68,6 +74,7 @@ typedef struct {
   char *controller;      /* our mark on hosts */
   /* references; NULL where a step has no use for it */
   Host *host;
+  Host *other;           /* of a migration: the host at its other end */
   Storage *storage;
   Desktop *desktop;
   Pool *pool;

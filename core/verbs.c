@@ -440,7 +440,8 @@ static bool verb_task_retry(Brain *b, const Request *r, Answer *a, GError **err)
 static bool verb_task_cancel(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Task *task = GET(b, Task, TASK, r->name);
-  bool may = task->kind == TASK_PROVISION || task->kind == TASK_IMPORT || task->kind == TASK_POWER;
+  const Desktop *moving = task->kind == TASK_MIGRATE ? GET(b, Desktop, DESKTOP, task->object) : NULL;
+  bool may = task->kind == TASK_PROVISION || task->kind == TASK_IMPORT || task->kind == TASK_POWER || (moving && moving->moving);
   if (!may || task_state_is_final(task->state))
     return error_false(err, REASON_NO_TRANSITION, "kind", "task", "state", task_state_name(task->state), "move", "be cancelled", NULL);
   task_cancel(b, r->name);
@@ -491,6 +492,7 @@ const VerbFn brain_verbs[N_API_VERBS] = {
   [API_DESKTOP_RETIRE] = verb_desktop_retire,
   [API_DESKTOP_ATTACH_GPU] = verb_desktop_attach_gpu,
   [API_DESKTOP_DETACH_GPU] = verb_desktop_detach_gpu,
+  [API_DESKTOP_MIGRATE] = verb_desktop_migrate,
   [API_DESKTOP_SCREENSHOT] = verb_desktop_screenshot,
   [API_SESSION_REQUEST] = verb_session_request,
   [API_SESSION_TICKET] = verb_session_ticket,

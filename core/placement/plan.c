@@ -198,6 +198,26 @@ GArray *plan_free_a_host(const Fleet *f, GError **err)
   return NULL;
 }
 
+bool plan_move(const Fleet *f, ClaimId claim, int to, Place *ret_place, GError **err)
+{
+  g_autoptr(Fleet) copy = fleet_view(f);
+  Finding finding;
+  DemandClass *class;
+  if (!claim_find(copy, claim, NULL, NULL, &class))
+    return error_false(err, REASON_PLACE_STALE, NULL);
+  if (to < 0 && claim_find_elsewhere(copy, claim.number, ret_place))
+    return true;
+  if (to >= 0 && place_find_on(class, to, ret_place, NULL))
+    return true;
+  if (to < 0) {
+    put_error(copy, REASON_PLACE_NOWHERE, claim.number, err);
+    return false;
+  }
+  Rule rule = explain_host(class, to, &finding);
+  g_propagate_error(err, explain_error(copy, to, rule, &finding));
+  return false;
+}
+
 /* ── making room ──────────────────────────────────────────────────────────── */
 
 /* Claims of one host that have to go, so that the class fits there. */

@@ -91,6 +91,7 @@ static void job_unref(void *data)
     return;
   step_result_free(job->run.result);
   step_order_free(job->order);
+  g_object_unref(job->run.cancel);
   g_free(job->serial);
   g_free(job);
 }
@@ -135,7 +136,7 @@ static Job *job_new(Dispatch *d, StepOrder *take_order, int64_t end_us)
   job->order = take_order;
   job->end_us = end_us;
   job->refs = 1;
-  job->run = (StepRun){ .order = take_order, .result = step_result_new(take_order), .options = &d->steps, .cancel = d->stop };
+  job->run = (StepRun){ .order = take_order, .result = step_result_new(take_order), .options = &d->steps, .cancel = g_object_ref(d->stop) };
   return job;
 }
 
@@ -226,6 +227,18 @@ static int64_t look_longest_us(const Job *job)
   return job->serial ? SERIAL_LOOKS * job->dispatch->look_us : job->dispatch->look_us;
 }
 
+/* Not once the dispatcher ends: a call that nobody waits for any more outlives it. */
+static void job_progress(int pct, void *data)
+{
+  Job *job = data;
+  if (g_cancellable_is_cancelled(job->run.cancel))
+    return;
+  StepResult *result = step_result_new(job->order);
+  result->progress_only = true;
+  result->progress_pct = pct;
+  runtime_push_result(job->dispatch->runtime, result);
+}
+
 static void job_submit(Job *job)
 {
   const StepOrder *order = job->order;
@@ -237,6 +250,8 @@ static void job_submit(Job *job)
   int64_t longest = order->kind == STEP_READY ? look_longest_us(job) : INT64_MAX;
   int64_t timeout = MAX(MIN(job->end_us - now, longest), MARGIN_US);
   job->run.deadline_us = now + timeout;
+  job->run.progress = order->kind == STEP_MIGRATE ? job_progress : NULL;
+  job->run.progress_data = job;
   g_atomic_int_inc(&job->refs);
   LaneJob lane_job = { .kind = agent ? LANE_AGENT : LANE_CALL, .what = what, .key = uuid, .timeout_us = timeout,
                        .run = lane_run, .done = lane_done, .job = job, .free = job_unref };
@@ -245,20 +260,11 @@ static void job_submit(Job *job)
 
 /* ── on files ─────────────────────────────────────────────────────────────── */
 
-static void file_progress(int pct, void *data)
-{
-  Job *job = data;
-  StepResult *result = step_result_new(job->order);
-  result->progress_only = true;
-  result->progress_pct = pct;
-  runtime_push_result(job->dispatch->runtime, result);
-}
-
 static void file_run(void *data, void *dispatch)
 {
   Job *job = data;
   job->run.deadline_us = job->end_us;
-  job->run.progress = file_progress;
+  job->run.progress = job_progress;
   job->run.progress_data = job;
   step_run(&job->run);
   if (!g_cancellable_is_cancelled(job->run.cancel))

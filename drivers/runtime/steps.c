@@ -130,6 +130,12 @@ static const RunFn runs[N_STEPS] = {
   [STEP_GPU_REAP] = run_gpu_release,
   [STEP_GPU_PLUG] = run_gpu_plug,
   [STEP_GPU_UNPLUG] = run_gpu_unplug,
+  [STEP_AIM] = run_aim,
+  [STEP_MIGRATE] = run_migrate,
+  [STEP_ARRIVE] = run_arrive,
+  [STEP_LEAVE] = run_leave,
+  [STEP_STAY] = run_stay,
+  [STEP_SWEEP] = run_sweep,
   [STEP_GPU_DISCOVER] = run_gpu_discover,
 };
 

@@ -1,4 +1,4 @@
-/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (disks, domains), steps_image.c, steps_guest.c (readiness, people, proof), steps_screen.c (screens that are servers in guests). */
+/* What the files of the steps share: steps.c (power, consoles), steps_disk.c (disks, domains), steps_image.c, steps_guest.c (readiness, people, proof), steps_screen.c (screens that are servers in guests), steps_move.c (live migration). */
 #pragma once
 
 #include "core/template/domain.h"
@@ -19,6 +19,12 @@ bool run_delete_image(StepRun *run, GError **err);
 bool run_ready(StepRun *run, GError **err);
 bool run_personalise(StepRun *run, GError **err);
 bool run_prove(StepRun *run, GError **err);
+bool run_aim(StepRun *run, GError **err);
+bool run_migrate(StepRun *run, GError **err);
+bool run_arrive(StepRun *run, GError **err);
+bool run_leave(StepRun *run, GError **err);
+bool run_stay(StepRun *run, GError **err);
+bool run_sweep(StepRun *run, GError **err);
 bool run_gpu_discover(StepRun *run, GError **err);
 bool run_gpu_make(StepRun *run, GError **err);
 bool run_gpu_release(StepRun *run, GError **err);

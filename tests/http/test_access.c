@@ -41,7 +41,7 @@ static const char *const wanted[N_API_VERBS] = {
   [API_DESKTOP_RESUME] = "lnodoo",  [API_DESKTOP_SAVE] = "lnodoo",
   [API_DESKTOP_RESTORE] = "lnodoo", [API_DESKTOP_MAINTAIN] = "lnddoo",
   [API_DESKTOP_RELEASE] = "lnddoo", [API_DESKTOP_RETIRE] = "lnddoo",
-   [API_DESKTOP_ATTACH_GPU] = "lnddoo", [API_DESKTOP_DETACH_GPU] = "lnddoo",
+   [API_DESKTOP_ATTACH_GPU] = "lnddoo", [API_DESKTOP_DETACH_GPU] = "lnddoo", [API_DESKTOP_MIGRATE] = "lnddoo",
    [API_DESKTOP_SCREENSHOT] = "lnodoo",
   [API_SESSION_HISTORY] = "looooo", [API_TASK_HISTORY] = "lddooo",
   [API_SESSION_LIST] = "looooo",    [API_SESSION_SHOW] = "lnoooo",

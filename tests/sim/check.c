@@ -73,8 +73,32 @@ static void check_kept(Sim *s, const Desktop *d)
     broken(s, "what is quarantined is kept", "%s has no disk any more", d->head.name);
 }
 
+static bool is_migrating(Sim *s, const Desktop *d)
+{
+  const Task *task = LIVE(s, Task, TASK, d->task);
+  return task && task->kind == TASK_MIGRATE;
+}
+
+/* Whatever moves, dies, comes back or is told late. */
+static void check_alone(Sim *s, const Desktop *d)
+{
+  const SimDomain *first = NULL;
+  if (is_doubtful(s, d))
+    return; /* it may have been moved since the backup, to a host that did not answer since */
+  for (guint i = 0; i < s->domains->len; i++) {
+    const SimDomain *other = s->domains->pdata[i];
+    if (other->power != POWER_ON || strcmp(other->desktop, d->head.name))
+      continue;
+    if (first)
+      broken(s, "a desktop runs on one host at most", "%s runs on h%d and on h%d", d->head.name, first->host + 1, other->host + 1);
+    first = other;
+  }
+}
+
 static void check_available(Sim *s, const Desktop *d)
 {
+  if (is_migrating(s, d))
+    return; /* nobody gets it before it is known where it is, and how */
   if (d->session || d->task || (d->touched && !d->owner))
     broken(s, "what is available is free and clean", "%s has session %s, task %s, touched %d", d->head.name, d->session, d->task, d->touched);
   if (d->power != POWER_ON)
@@ -92,14 +116,22 @@ typedef struct {
 
 static Claims claims[HOSTS];
 
+static void claim_count(Sim *s, const Desktop *d, const char *host, NumaCell cell)
+{
+  const TemplateVersion *t = LIVE(s, TemplateVersion, TEMPLATE, d->template);
+  Claims *c = &claims[host_index(host)];
+  *(t && t->huge_pages ? &c->huge_mib : &c->memory_mib) += d->memory_mib;
+  c->vcpus += d->vcpus;
+  c->cell_vcpus[cell] += d->vcpus;
+}
+
 static void check_desktop(Sim *s, const Object *object)
 {
   const Desktop *d = (const Desktop *)object;
-  const TemplateVersion *t = LIVE(s, TemplateVersion, TEMPLATE, d->template);
-  Claims *c = &claims[host_index(d->host)];
-  *(t && t->huge_pages ? &c->huge_mib : &c->memory_mib) += d->memory_mib;
-  c->vcpus += d->vcpus;
-  c->cell_vcpus[d->cell] += d->vcpus;
+  claim_count(s, d, d->host, d->cell);
+  if (d->moving)
+    claim_count(s, d, d->moving, CELL_ANY);
+  check_alone(s, d);
   check_mac(s, d);
   const Session *session = LIVE(s, Session, SESSION, d->session);
   if (d->session && (!session || !session_state_is_live(session->state) || g_strcmp0(session->desktop, d->head.name)))
@@ -108,7 +140,7 @@ static void check_desktop(Sim *s, const Object *object)
     check_available(s, d);
   if (d->state == DESKTOP_QUARANTINED)
     check_kept(s, d);
-  if ((d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && !d->session && !d->owner)
+  if ((d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && !d->session && !d->owner && !is_migrating(s, d))
     broken(s, "what is assigned is somebody's", "%s is %s and nobody's", d->head.name, desktop_state_name(d->state));
   const Task *task = LIVE(s, Task, TASK, d->task);
   if (d->task && (!task || task_state_is_final(task->state)))

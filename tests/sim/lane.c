@@ -162,6 +162,8 @@ static int64_t call_time(Sim *s, Lane *lane, const StepOrder *o)
     return o->timeout_us + SECOND_US;
   if (d && d->power == POWER_ON)
     return MAX(d->booted_us - s->now_us, 0) + chance_ms(s, 1, 500);
+  if (o->kind == STEP_MIGRATE)
+    return chance_ms(s, 300, 40000);
   return chance_ms(s, 5, slow ? 20000 : 400);
 }
 
@@ -181,7 +183,9 @@ static void lane_next(Sim *s, Lane *lane)
       c->fate = chance_below(s, N_FATES);
     else if (agent && fault(s, 30))
       c->fate = ENDS_LATE;
-    if (c->fate == ENDS_LATE) /* guests hang longer than hosts, and what waits behind them with them */
+    if (c->fate == ENDS_LATE && job->order->kind == STEP_MIGRATE) /* one that is told to end does, and that is told long before its time is over */
+      time += chance_ms(s, 1, 90000);
+    else if (c->fate == ENDS_LATE) /* guests hang longer than hosts, and what waits behind them with them */
       time = job->order->timeout_us + chance_ms(s, 1, agent ? 90000 : 30000);
     SimDomain *d = domain_at(s, job->order);
     job->boot = d ? d->boot : 0;

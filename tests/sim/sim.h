@@ -42,6 +42,8 @@ typedef struct {
   bool gpu_slipped;            /* a whole card under it has gone and come back: between two looks that leaves nothing to see */
   int boot;                    /* counts starts: an agent's answer belongs to one */
   int64_t booted_us;           /* when its agent answers; INT64_MAX = never */
+  bool half;                   /* what a migration makes over there until it ends */
+  const char *stays;           /* the task whose migration of it was told to end */
 } SimDomain;
 
 /* claim NULL: others made it. */

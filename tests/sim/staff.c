@@ -106,6 +106,28 @@ static void attach_again(Sim *s, void *name)
     order(s, API_DESKTOP_ATTACH_GPU, name, NULL);
 }
 
+static void cancel_some(Sim *s, void *name)
+{
+  const Desktop *d = STORED(s, Desktop, DESKTOP, (const char *)name);
+  if (!s->quiet && d && d->moving && d->task)
+    order(s, API_TASK_CANCEL, d->task, NULL);
+}
+
+/* To wherever there is room, or to a host that is named; some are called back. */
+static void move_some(Sim *s)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_DESKTOP]);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = STORED(s, Desktop, DESKTOP, names->pdata[i]);
+    if (d->task || d->gpus || d->power != POWER_ON || !chance(s, 60))
+      continue;
+    g_autofree char *body = g_strdup_printf("{'host':'h%d'}", (int)chance_below(s, HOSTS) + 1);
+    order(s, API_DESKTOP_MIGRATE, names->pdata[i], chance(s, 300) ? body : NULL);
+    if (chance(s, 150))
+      sim_after(s, chance_ms(s, 100, 40000), cancel_some, (void *)g_intern_string(names->pdata[i]));
+  }
+}
+
 /* Out of what somebody works with, and in again: soon, as others wait for what was freed. */
 static void plug_some(Sim *s)
 {
@@ -146,6 +168,7 @@ static void staff_act(Sim *s, void *unused)
   else
     some_order(s);
   release_some(s);
+  move_some(s);
   if (s->has_gpus)
     plug_some(s);
   for (int i = 0; i < HOSTS; i++)

@@ -385,6 +385,102 @@ static GError *do_console(const StepOrder *o, SimDomain *d, StepResult *r)
   return NULL;
 }
 
+/* ── live migration ───────────────────────────────────────────────────────── */
+
+static bool is_active(const SimDomain *d) { return d && (d->power == POWER_ON || d->power == POWER_SUSPENDED); }
+
+static void domain_drop(Sim *s, SimDomain *d)
+{
+  d->defined = false;
+  d->power = POWER_OFF;
+  domain_forget(s, d);
+}
+
+static GError *do_aim(Sim *s, const StepOrder *o, SimDomain *there)
+{
+  if (is_active(there))
+    return refuse(REASON_RUNS_TWICE, o->desktop->head.name);
+  if (there)
+    domain_drop(s, there);
+  return do_find_disk(s, o);
+}
+
+/* The paused half that a move makes over there; it is left behind where both libvirtds lose each other. */
+static void half_left(Sim *s, const SimDomain *d, int host)
+{
+  SimDomain *half = g_new0(SimDomain, 1);
+  g_strlcpy(half->uuid, d->uuid, sizeof half->uuid);
+  half->desktop = g_strdup(d->desktop);
+  half->host = host;
+  half->clone = d->clone;
+  half->half = true;
+  half->power = POWER_SUSPENDED;
+  g_ptr_array_add(s->domains, half);
+}
+
+static GError *do_migrate(Sim *s, const StepOrder *o, SimDomain *d)
+{
+  int to = host_index(o->other->head.name);
+  if (!d)
+    return NULL; /* it has gone */
+  GError *late = passed_on(d, o);
+  if (late)
+    return late;
+  if (!is_active(d))
+    return refuse(REASON_DOMAIN_STATE, o->desktop->head.name);
+  if (d->stays && !strcmp(d->stays, o->task))
+    return refuse(REASON_MIGRATION_STOPPED, o->desktop->head.name); /* it was told to end before this one had its turn */
+  SimDomain *there = world_domain_of(s, o->desktop->head.name, to);
+  if (s->hosts[to].health == SIM_DEAD || s->hosts[to].health == SIM_HUNG || there || fault(s, 150)) {
+    if (!there && fault(s, 300))
+      half_left(s, d, to);
+    return refuse(REASON_MIGRATION_FAILED, o->desktop->head.name);
+  }
+  tell(s, "  %s goes from h%d to h%d", d->desktop, d->host + 1, to + 1);
+  if (s->hosts[d->host].health == SIM_UP && !fault(s, 100)) {
+    Observation *gone = observation_new(SAW_NO_DOMAIN, s->hosts[d->host].name);
+    g_strlcpy(gone->gone, d->uuid, sizeof gone->gone);
+    sim_after(s, chance_ms(s, 1, 900), see, gone);
+  }
+  d->host = to;
+  d->boot = ++s->boots; /* consoles and agents are reached by other ways now */
+  see_power(s, d);
+  return NULL;
+}
+
+static GError *do_arrive(const StepOrder *o, const SimDomain *there, StepResult *r)
+{
+  if (!there || there->half || there->clone != o->desktop->clone)
+    return refuse(REASON_NOT_ARRIVED, o->desktop->head.name);
+  r->power = there->power;
+  return NULL;
+}
+
+static GError *do_leave(Sim *s, const StepOrder *o, SimDomain *d)
+{
+  if (is_active(d))
+    return refuse(REASON_RUNS_TWICE, o->desktop->head.name);
+  if (d)
+    domain_drop(s, d);
+  return NULL;
+}
+
+static void do_stay(const StepOrder *o, SimDomain *d, StepResult *r)
+{
+  if (d)
+    d->stays = g_intern_string(o->task);
+  r->power = d ? d->power : POWER_OFF;
+}
+
+static GError *do_sweep(Sim *s, const StepOrder *o, SimDomain *there)
+{
+  if (is_active(there) && !there->half)
+    return refuse(REASON_RUNS_TWICE, o->desktop->head.name);
+  if (there)
+    domain_drop(s, there);
+  return NULL;
+}
+
 static GError *do_reap(Sim *s, const StepOrder *o)
 {
   SimDomain *d = world_domain(s, o->domain);
@@ -439,6 +535,19 @@ GError *world_do(Sim *s, const StepOrder *o, StepResult *r)
     return do_console(o, d, r);
   case STEP_REAP:
     return do_reap(s, o);
+  case STEP_AIM:
+    return do_aim(s, o, d);
+  case STEP_MIGRATE:
+    return do_migrate(s, o, d);
+  case STEP_ARRIVE:
+    return do_arrive(o, d, r);
+  case STEP_LEAVE:
+    return do_leave(s, o, d);
+  case STEP_STAY:
+    do_stay(o, d, r);
+    return NULL;
+  case STEP_SWEEP:
+    return do_sweep(s, o, d);
   case STEP_MEASURE:
     r->total_bytes = 1 << 30;
     r->free_bytes = chance_below(s, r->total_bytes);
@@ -490,7 +599,10 @@ void world_sweep(Sim *s, int64_t doubtful)
 {
   for (guint i = s->domains->len; i-- > 0;) {
     SimDomain *d = s->domains->pdata[i];
-    if (s->hosts[d->host].health == SIM_UP && is_unknown(s, d->desktop, doubtful)) {
+    const Desktop *known = STORED(s, Desktop, DESKTOP, d->desktop);
+    bool old = g_ascii_strtoll(d->desktop + 2, NULL, 10) < doubtful; /* it may have moved since the backup */
+    bool astray = known && host_index(known->host) != d->host && (d->half || old);
+    if (s->hosts[d->host].health == SIM_UP && (astray || is_unknown(s, d->desktop, doubtful))) {
       tell(s, "an operator removes the domain of %s", d->desktop);
       g_ptr_array_remove_index(s->domains, i);
     }

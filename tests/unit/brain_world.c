@@ -97,6 +97,8 @@ static StepResult *result_of(World *w, const StepOrder *order)
     result->sha256 = g_strdup("00");
     result->size_bytes = result->virtual_bytes = 1 << 20;
   }
+  if (w->fill)
+    w->fill(w, order, result);
   return result;
 }
 

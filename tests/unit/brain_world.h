@@ -7,6 +7,8 @@ typedef struct World World;
 
 /* What the world says to an order; NULL = it works. The error is the brain's then. */
 typedef GError *(*WorldFn)(World *world, const StepOrder *order);
+/* More of what became of one that worked. */
+typedef void (*WorldFillFn)(World *world, const StepOrder *order, StepResult *result);
 
 struct World {
   Brain *brain;
@@ -14,6 +16,7 @@ struct World {
   int64_t now_us;
   GPtrArray *held;    /* orders not answered yet, of StepOrder * */
   WorldFn answer;     /* NULL = every order works */
+  WorldFillFn fill;   /* NULL = no more to say */
   int64_t total_bytes, free_bytes;  /* of every storage; 0 = it cannot tell */
   int batches;        /* that had to become durable */
   bool hold;          /* keep orders for later: world_release */

@@ -148,7 +148,8 @@ static void print_table(Noun noun, const char *suffix)
   size_t column = WIDTH;
   for (int i = 0; i < schemas[noun].n_fields; i++) {
     const Field *f = &schemas[noun].fields[i];
-    const char *quote = strcmp(f->name, "group") ? "" : "\\\""; /* a word of SQL */
+    bool is_sql = !strcmp(f->name, "group") || !strcmp(f->name, "from") || !strcmp(f->name, "to");
+    const char *quote = is_sql ? "\\\"" : "";
     g_autofree char *text = g_strdup_printf("%s%s%s %s", quote, f->name, quote, declared(f));
     bool fits = column + strlen(text) < WIDTH;
     printf("%s%s", fits ? ", " : ",\"\n\" ", text);
