@@ -1,4 +1,4 @@
-/* sarang plan rebalance: which desktops live migration would have to move, what cannot be moved and why. It is told, nothing is done. */
+/* sarang plan rebalance: which desktops live migration would have to move, what cannot be moved and why. They move with --apply alone. */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -27,17 +27,28 @@ static void print_reached(json_t *plan, Lang lang)
   printf("\n");
 }
 
+/* Behind it the task that makes it, or why it is not begun, where they were to be made. */
+static void print_move(json_t *move, int number)
+{
+  const char *task = text_of(move, "task"), *why = text_of(json_object_get(move, "reason"), "text");
+  printf("%6d  %-10s %s → %s  %d MiB%s%s\n", number, text_of(move, "desktop"), text_of(move, "from"), text_of(move, "to"),
+         number_of(move, "memory_mib"), *task || *why ? "  " : "", *task ? task : why);
+}
+
 static void print_moves(json_t *plan, Lang lang)
 {
   size_t i;
   json_t *move;
   json_array_foreach(json_object_get(plan, "moves"), i, move)
     if (i < MOVES_TOLD)
-      printf("%6d  %-10s %s → %s  %d MiB\n", (int)i + 1, text_of(move, "desktop"), text_of(move, "from"), text_of(move, "to"),
-             number_of(move, "memory_mib"));
+      print_move(move, (int)i + 1);
   int rest = number_of(plan, "moves_in_all") - MOVES_TOLD;
   if (rest > 0)
     printf("%6d × %s\n", rest, say(lang, "more moves"));
+  if (json_object_get(plan, "begun")) {
+    printf(say(lang, "%d of %d moves begun: sarang task list"), number_of(plan, "begun"), number_of(plan, "moves_in_all"));
+    printf("\n");
+  }
 }
 
 static void print_stays(json_t *plan)
@@ -76,6 +87,8 @@ bool command_plan_rebalance(Command *c, GError **err)
   for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
     if (command_flag(c, texts[i]))
       json_object_set_new(body, texts[i], json_string(command_flag(c, texts[i])));
+  if (command_flag(c, "apply"))
+    json_object_set_new(body, "apply", json_true());
   if (!people)
     c->place.lang = LANG_EN;
   g_autofree char *path = client_path(API_HOST_REBALANCE, NULL);

@@ -1,5 +1,5 @@
-/* Moves that free a host or make room, told and not made: the engine's plans over the fleet that is kept, with what live migration cannot move and
- * why. Nothing here changes anything. */
+/* Moves that free a host or make room: the engine's plans over the fleet that is kept, with what live migration cannot move and why. They are told,
+ * and begun where that was asked for. */
 #include <string.h>
 
 #include "core/ledger.h"
@@ -321,10 +321,34 @@ static json_t *make_room(Brain *b, Fleet *f, const Pool *pool, const char *profi
   return out;
 }
 
+/* ── making the moves ─────────────────────────────────────────────────────── */
+
+/* In their order, as many as the hosts take now; each is asked for afresh, and one that is not begun says why. */
+static void moves_begin(Brain *b, json_t *plan, const char *user)
+{
+  int begun = 0;
+  size_t i;
+  json_t *move;
+  json_array_foreach(json_object_get(plan, "moves"), i, move) {
+    g_autoptr(GError) why = NULL;
+    const char *task, *name = json_string_value(json_object_get(move, "desktop"));
+    if (migrate_begin(b, name, json_string_value(json_object_get(move, "to")), user, &task, &why)) {
+      json_object_set_new(move, "task", json_string(task));
+      begun++;
+    } else {
+      json_object_set_new(move, "reason", error_json(why));
+    }
+  }
+  json_object_set_new(plan, "begun", json_integer(begun));
+}
+
 bool verb_host_rebalance(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *host = request_text(r, "host"), *pool = request_text(r, "pool"), *profile = request_text(r, "profile");
   const Pool *of = NULL;
+  bool apply = json_is_true(json_object_get(r->body, "apply"));
+  if (apply && !(ALLOW_OPS & 1u << r->caller.role)) /* viewers are told the plan alone */
+    return error_false(err, REASON_DENIED, "verb", "rebalance", "noun", "host", "role", role_name(r->caller.role), NULL);
   if (host && (pool || profile))
     return error_false(err, REASON_BAD_VALUE, "field", "host", "value", host, "limit", "alone: a host to be free, or room for a pool or a profile",
                        NULL);
@@ -332,6 +356,8 @@ bool verb_host_rebalance(Brain *b, const Request *r, Answer *a, GError **err)
     return false;
   Fleet *f = ledger_fleet(b);
   json_auto_t *json = host ? free_host(b, f, host, err) : of || profile ? make_room(b, f, of, profile, err) : free_any(b, f);
+  if (json && apply)
+    moves_begin(b, json, r->caller.user);
   a->json = json ? json_dumps(json, JSON_COMPACT) : NULL;
   a->status = 200;
   return json;

@@ -186,6 +186,55 @@ static void without_a_host_the_cheapest_one_to_free_is_told(void **state)
   world_free(w);
 }
 
+/* ── moves that are made ──────────────────────────────────────────────────── */
+
+static const json_t *of_move(json_t *plan, guint i, const char *name) { return json_object_get(move(plan, i), name); }
+
+/* Two at a time leave a host; who is not let go yet is told why, and asks again. */
+static void moves_are_begun_where_that_is_asked_for(void **state)
+{
+  World *w = three_hosts();
+  pool_add(w, "p", 2, 3, ",'hosts':['a']");
+  world_ask(w, API_POOL_CHANGE, NULL, "p", "{'hosts':[]}");
+  w->hold = true;
+  json_auto_t *plan = told(w, "{'host':'a','apply':true}");
+  assert_int_equal(number(plan, "begun"), 2);
+  for (guint i = 0; i < 3; i++) {
+    const Desktop *d = WORLD_GET(w, Desktop, DESKTOP, text(move(plan, i), "desktop"));
+    assert_string_equal(d->host, "a");
+    assert_int_equal(of_move(plan, i, "task") != NULL, i < 2);
+    assert_int_equal(of_move(plan, i, "reason") != NULL, i == 2);
+    if (i < 2)
+      assert_string_equal(d->moving, text(move(plan, i), "to"));
+    else
+      assert_null(d->moving);
+  }
+  assert_string_equal(text(json_object_get(move(plan, 2), "reason"), "code"), "moves-enough");
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  json_auto_t *rest = told(w, "{'host':'a','apply':true}");
+  assert_int_equal(number(rest, "begun"), 1);
+  json_auto_t *free = told(w, "{'host':'a'}");
+  assert_int_equal(number(free, "moves_in_all"), 0);
+  assert_true(json_is_true(json_object_get(free, "reached")));
+  world_same_fleet(w);
+  world_free(w);
+}
+
+static void viewers_are_told_the_plan_alone(void **state)
+{
+  World *w = three_hosts();
+  pool_add(w, "p", 2, 1, ",'hosts':['a']");
+  world_ask(w, API_POOL_CHANGE, NULL, "p", "{'hosts':[]}");
+  assert_null(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'eye','role':'viewer'}")->error);
+  assert_null(world_ask(w, API_HOST_REBALANCE, "eye", NULL, "{'host':'a'}")->error);
+  const Answer *a = world_ask(w, API_HOST_REBALANCE, "eye", NULL, "{'host':'a','apply':true}");
+  assert_true(a->error && error_is(a->error, REASON_DENIED));
+  assert_null(WORLD_GET(w, Desktop, DESKTOP, only_desktop(w, "p"))->moving);
+  world_free(w);
+}
+
 /* ── room to be made ──────────────────────────────────────────────────────── */
 
 static void room_is_made_by_the_fewest_moves_and_they_do_make_it(void **state)
@@ -236,6 +285,8 @@ int main(void)
     cmocka_unit_test(what_is_off_or_worked_on_stays_for_now),
     cmocka_unit_test(those_that_are_worked_on_are_told_together),
     cmocka_unit_test(without_a_host_the_cheapest_one_to_free_is_told),
+    cmocka_unit_test(moves_are_begun_where_that_is_asked_for),
+    cmocka_unit_test(viewers_are_told_the_plan_alone),
     cmocka_unit_test(room_is_made_by_the_fewest_moves_and_they_do_make_it),
     cmocka_unit_test(what_is_not_there_is_refused),
   };
