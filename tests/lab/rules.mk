@@ -3,7 +3,7 @@
 # Each in a lab of its own, some beside each other as they mostly wait: the longest begin first.
 LAB_JOBS    ?= 3
 LAB_STORIES := $(addprefix tests/lab/,story_kill.py story_power.py story_faults.py story_contract.py story_guest.py \
-                 story_session.py story_provision.py story_place.py story_behind.py story_ready.py story_enrol.py selftest)
+                 story_session.py story_move.py story_provision.py story_place.py story_behind.py story_ready.py story_enrol.py selftest)
 LAB_GPU_STORIES := $(addprefix tests/lab/gpu/,story_brain.py story)
 GPU_HOST := build/gpuhost/built
 
