@@ -250,6 +250,16 @@ static const SimDomain *another_with(Sim *s, const SimCard *card, const SimPart 
   return NULL;
 }
 
+/* Made after the backup that was put back, on what has no mark: nobody can tell for which claim, of the same desktop or of one that is not known. */
+static bool is_forgotten(Sim *s, const SimPart *part, const char *desktop)
+{
+  const Controller *self = STORED(s, Controller, CONTROLLER, "controller");
+  if (!self || !self->doubtful || part->uuid[0] || !part->claim)
+    return false;
+  const Vgpu *known = STORED(s, Vgpu, VGPU, part->claim);
+  return !known || !g_strcmp0(known->desktop, desktop);
+}
+
 static GError *make_one(Sim *s, SimCard *card, const Vgpu *v, bool *ret_fresh)
 {
   *ret_fresh = false;
@@ -262,6 +272,12 @@ static GError *make_one(Sim *s, SimCard *card, const Vgpu *v, bool *ret_fresh)
     return refuse_gpu_why(REASON_GPU_NOT_OURS, v, world_domain_is_unknown(s, another) ? GPU_HELD_UNKNOWN : "");
   if (there && !g_strcmp0(there->claim, v->head.name))
     return NULL;
+  if (there && is_forgotten(s, there, v->desktop) && !strcmp(there->type, v->type)) { /* as it is already, it counts as made */
+    g_free(there->claim);
+    there->claim = g_strdup(v->head.name);
+    there->clone = v->clone;
+    return NULL;
+  }
   if (there)
     return refuse_gpu(REASON_GPU_NOT_OURS, v);
   bool fits = room_for(card, type) > 0 && (card->backend != GPU_VENDOR_VF || (v->start >= 0 && place_free(card, v->start, type->size)));
@@ -290,16 +306,6 @@ static GError *do_make(Sim *s, const StepOrder *o, StepResult *r)
       look(s, o, r, gpu->address);
   }
   return err;
-}
-
-/* Made after the backup that was put back, on what has no mark: nobody can tell for which claim, of the same desktop or of one that is not known. */
-static bool is_forgotten(Sim *s, const SimPart *part, const char *desktop)
-{
-  const Controller *self = STORED(s, Controller, CONTROLLER, "controller");
-  if (!self || !self->doubtful || part->uuid[0] || !part->claim)
-    return false;
-  const Vgpu *known = STORED(s, Vgpu, VGPU, part->claim);
-  return !known || !g_strcmp0(known->desktop, desktop);
 }
 
 void gpus_sweep(Sim *s)
