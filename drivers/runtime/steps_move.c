@@ -65,6 +65,8 @@ bool run_migrate(StepRun *run, GError **err)
     .coherent = o->storage && o->storage->coherent, .most_mib_s = o->host->migrate_mib_s, .downtime_ms = (int)o->host->migrate_pause_ms,
     .until_us = run->deadline_us - GIVE_UP_US, .progress = run->progress, .data = run->progress_data,
   };
+  if (g_get_monotonic_time() >= how.until_us) /* the looks hung, and whoever asked may have turned back since */
+    return error_false(err, REASON_TIMEOUT, "what", "the looks before a move", "limit", "its time", NULL);
   g_autoptr(GError) why = NULL;
   if (hypervisor_migrate(run->hypervisor, uuid, &how, &why) || error_is(why, REASON_NOT_FOUND))
     return true;
