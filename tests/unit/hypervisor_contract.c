@@ -663,7 +663,7 @@ static void plugging_is_for_running_domains(void **state)
 static void what_does_not_move_stays_as_it_is(void **state)
 {
   Stand *stand = *state;
-  Migration how = { .to = "qemu+tls://127.0.0.1:1/system", .until_us = g_get_monotonic_time() + 60 * G_USEC_PER_SEC };
+  Migration how = { .to = "qemu+tls://127.0.0.1:1/system", .coherent = true, .until_us = g_get_monotonic_time() + 60 * G_USEC_PER_SEC };
   define(stand, false);
   if (!can(stand, CAN_MIGRATE)) {
     assert_refused(hypervisor_migrate(stand->hypervisor, stand->uuid, &how, E), REASON_UNSUPPORTED);
