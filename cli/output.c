@@ -34,7 +34,7 @@ static char *list_cell(json_t *list, Telling t)
   json_t *item;
   json_array_foreach(list, i, item) {
     g_autofree char *one = cell_of(item, t);
-    g_string_append_printf(all, "%s%s", i ? "," : "", one);
+    g_string_append_printf(all, "%s%s", !i ? "" : json_is_object(item) ? "; " : ",", one);
   }
   return text_dup_visible(all->str, t.most);
 }
@@ -81,6 +81,24 @@ static char *error_cell(json_t *value, Telling t)
   return text ? text_dup_visible(text, t.most) : g_strdup("-");
 }
 
+/* What is no refusal: "nvidia-558 free=6 NVIDIA A40-8Q max=6", texts as they are and numbers by name. */
+static char *object_cell(json_t *object, Telling t)
+{
+  g_autoptr(GString) all = g_string_new(NULL);
+  const char *key;
+  json_t *member;
+  json_object_foreach(object, key, member) {
+    const char *before = all->len ? " " : "", *text = json_string_value(member);
+    if (text)
+      g_string_append_printf(all, "%s%s", before, text);
+    else if (json_is_integer(member))
+      g_string_append_printf(all, "%s%s=%" JSON_INTEGER_FORMAT, before, key, json_integer_value(member));
+    else if (json_is_true(member))
+      g_string_append_printf(all, "%s%s", before, key);
+  }
+  return all->len ? text_dup_visible(all->str, t.most) : g_strdup("-");
+}
+
 /* "slots 0, 1"; a lone number would be read as how many. Owned by the caller. */
 static char *slots_cell(int64_t bits, Lang lang)
 {
@@ -102,7 +120,9 @@ static char *cell_of(json_t *value, Telling t)
     return g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
   if (json_is_boolean(value))
     return g_strdup(word_bool(json_boolean_value(value), t.lang));
-  return json_is_array(value) ? list_cell(value, t) : error_cell(value, t);
+  if (json_is_array(value))
+    return list_cell(value, t);
+  return json_is_object(value) && !json_object_get(value, "code") && !json_object_get(value, "text") ? object_cell(value, t) : error_cell(value, t);
 }
 
 char *output_cell(json_t *value) { return cell_of(value, (Telling){ NULL, LANG_EN, WHOLE_CHARACTERS }); }

@@ -41,13 +41,22 @@ char *exec_quote(const char *const *argv)
   return g_string_free(line, FALSE);
 }
 
+/* Some programs complain where their answer would be. */
+static char *words_of(const ExecResult *result)
+{
+  enum { WORDS_BYTES = 200 };
+  if (*result->first_error)
+    return g_strdup(result->first_error);
+  size_t n = result->out ? strcspn(result->out, "\r\n") : 0;
+  return n ? g_strndup(result->out, MIN(n, WORDS_BYTES)) : g_strdup("it did not say why");
+}
+
 static bool ran_well(const Exec *exec, const char *const *argv, const ExecResult *result, GError **err)
 {
-  g_autofree char *status = g_strdup_printf("status %d", result->status);
   if (!result->status)
     return true;
-  return error_false(err, REASON_EXEC_FAILED, "host", exec->host, "command", argv[0], "status", status,
-                     "detail", *result->first_error ? result->first_error : "it did not say why", NULL);
+  g_autofree char *status = g_strdup_printf("status %d", result->status), *words = words_of(result);
+  return error_false(err, REASON_EXEC_FAILED, "host", exec->host, "command", argv[0], "status", status, "detail", words, NULL);
 }
 
 static bool run_full(Exec *exec, const char *const *argv, const char *input, int timeout_s, char **ret_text, GError **err)

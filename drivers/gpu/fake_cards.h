@@ -7,6 +7,7 @@
  * DIR/mig/ADDRESS         GPU instances, one a line     DIR/held/DEVICE         a running guest has it
  * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so
  * DIR/modules/NAME        modprobe loaded it            DIR/xen                 it is dom0's: see fake_cards_xen()
+ * DIR/smi-fails           what nvidia-smi mig -lgi says, and fails
  * DIR/xen-can             virt_caps of xl info          DIR/xen-no-store        xenstore-ls is not installed */
 #pragma once
 

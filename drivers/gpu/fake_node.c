@@ -154,7 +154,7 @@ static bool run_program(const FakeExec *exec, const char *const *argv, ExecResul
   int status = 0;
   if (!strcmp(argv[0], "nvidia-smi")) {
     char *out = fake_cards_smi(exec->dir, argv, &status);
-    answer(result, out, status ? "In use by another client" : "", status);
+    answer(result, out, status && !*out ? "In use by another client" : "", status);
   } else if (!strcmp(argv[0], "modprobe")) {
     status = fake_cards_modprobe(exec->dir, argv[1]);
     answer(result, g_strdup(""), status ? "modprobe: FATAL: Module not found" : "", status);

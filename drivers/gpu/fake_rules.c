@@ -427,9 +427,14 @@ static int smi_lgipp(Smi *smi, const char *value)
 
 static int smi_lgi(Smi *smi, const char *value)
 {
+  g_autofree char *fails = fake_get(smi->dir, "smi-fails");
+  if (*fails) {
+    g_string_append_printf(smi->out, "%s\n", fails);
+    return 4;
+  }
   if (!smi->instances->len) {
     g_string_append(smi->out, "No GPU instances found: Not Found\n");
-    return 0;
+    return 6;
   }
   for (guint i = 0; i < smi->instances->len; i++) {
     const Instance *each = &g_array_index(smi->instances, Instance, i);

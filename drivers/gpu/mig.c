@@ -34,7 +34,7 @@ static bool instances_read(const GpuHost *host, const char *card, GPtrArray **re
   if (smi(host, card, "-lgi", NULL, &text, &why))
     return mig_instances_parse(host->host, text, ret_instances, err);
   const char *detail = error_is(why, REASON_EXEC_FAILED) ? error_arg(why, "detail") : NULL;
-  if (detail && (strstr(detail, "No GPU instances found") || !strcmp(detail, "it did not say why"))) {
+  if (detail && strstr(detail, "No GPU instances found")) {
     g_error_free(why);
     *ret_instances = g_ptr_array_new_with_free_func((GDestroyNotify)mig_instance_free);
     return true;

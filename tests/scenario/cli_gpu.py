@@ -50,6 +50,11 @@ def what_is_full_is_refused_in_numbers_and_what_is_foreign_stays():
         furnish(sarang)
         theirs = set(made(sarang)) - {v["uuid"] for v in claims(sarang)}
         assert len(theirs) == 1, made(sarang)
+        foreign, = theirs
+        card = sarang.ok("gpu list -o name").out.split()[0]
+        for lang in "en", "ko":
+            shown = sarang.ok(f"gpu show {card} --lang {lang}").out
+            assert "free=" in shown and "max=" in shown and foreign in shown, shown
         sarang.ok("pool change gpu --min 4")
         eventually(lambda: len(claims(sarang)) == 3, 40, "a third one fits")
         said = "3 claimed by us, 1 foreign"

@@ -388,6 +388,27 @@ static void gpu_instance_of_others_is_not_taken(void **state)
   assert_true(gpu_release(&rules->host, &order, NULL));
 }
 
+/* nvidia-smi complains where its answer would be. */
+static void gpu_instances_that_are_not_told_are_not_none(void **state)
+{
+  Rules *rules = *state;
+  GpuHandle handle;
+  GpuOrder order = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = 4 };
+  g_autofree char *fails = g_build_filename(dir, "smi-fails", NULL);
+  g_autoptr(GError) err = NULL;
+  g_autoptr(GpuCard) card = NULL;
+  assert_true(gpu_make(&rules->host, &order, &handle, NULL));
+  order.address = handle.address;
+  assert_true(g_file_set_contents(fails, "Insufficient Permissions", -1, NULL));
+  assert_false(gpu_release(&rules->host, &order, &err));
+  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "Insufficient Permissions"));
+  assert_true(gpu_look(&rules->host, "0000:81:00.0", &card, NULL));
+  assert_non_null(strstr(card->broken, "Insufficient Permissions"));
+  g_unlink(fails);
+  assert_true(gpu_release(&rules->host, &order, NULL));
+  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
+}
+
 enum { AT_ONCE = 4, TURNS = 8 };
 typedef struct {
   Rules *rules;
@@ -564,7 +585,8 @@ int main(void)
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_takes_its_sound_along_and_nobody_else), R(mig_places_are_kept_apart),
-    R(gpu_instance_of_others_is_not_taken), R(gpu_instances_are_made_at_once),
+    R(gpu_instance_of_others_is_not_taken), R(gpu_instances_that_are_not_told_are_not_none),
+    R(gpu_instances_are_made_at_once),
     R(lost_card_is_gone), R(desktop_starts_only_with_its_devices), R(what_another_guest_runs_with_is_neither_made_nor_released),
   };
   dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
