@@ -110,9 +110,9 @@ class GpuHost:
     def uri(self, _host):
         return f"{self.scheme}+tcp://127.0.0.1:{self.tcp}/system"
 
-    def connect(self, address, port):
+    def connect(self, address, port, seconds=30):
         try:
-            return socket.create_connection((address, port), timeout=30)
+            return socket.create_connection((address, port), timeout=seconds)
         except OSError as e:
             raise Failure(f"no connection to {address}:{port}: {e}") from None
 
