@@ -323,6 +323,15 @@ static bool run_list(Command *c, json_t *filters, GError **err)
   return true;
 }
 
+/* What a session that was asked for waits for, where it is known. */
+static void wait_say(json_t *session, Lang lang)
+{
+  g_autoptr(GError) why = output_error(json_object_get(session, "error"));
+  g_autofree char *text = why ? error_text(why, lang) : NULL;
+  if (text)
+    fprintf(stderr, "%s\n", text);
+}
+
 static bool run_one(Command *c, const char *name, json_t *body, GError **err)
 {
   json_t *answer = NULL;
@@ -341,6 +350,8 @@ static bool run_one(Command *c, const char *name, json_t *body, GError **err)
   bool told = answer && !shown && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
   if (told)
     output_print(&style, answer_noun(c, answer), answer);
+  if (told && c->verb == API_SESSION_REQUEST && !c->place.programs)
+    wait_say(answer, c->place.lang);
   json_decref(answer);
   return ok;
 }

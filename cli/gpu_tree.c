@@ -43,6 +43,13 @@ static struct libscols_line *add_line(Tree *t, struct libscols_line *parent, con
   return line;
 }
 
+/* NULL where there is none. */
+static char *error_said(const Tree *t, json_t *object, const char *name)
+{
+  g_autoptr(GError) err = output_error(json_object_get(object, name));
+  return err ? error_text(err, t->lang) : NULL;
+}
+
 /* ── parts ────────────────────────────────────────────────────────────────── */
 
 static char *owner_of(const Tree *t, const char *desktop)
@@ -61,8 +68,9 @@ static void add_claim(Tree *t, struct libscols_line *card, json_t *v)
 {
   g_autofree char *owner = owner_of(t, member(v, "desktop"));
   const char *where = *member(v, "uuid") ? member(v, "uuid") : member(v, "address");
-  g_autofree char *what = g_strdup_printf("%s %s", member(v, "type"), where);
-  add_line(t, card, "vgpu", (const char *[]){ member(v, "name"), member(v, "state"), what, owner });
+  g_autofree char *what = g_strdup_printf("%s %s", member(v, "type"), where), *error = error_said(t, v, "error");
+  g_autofree char *whose = error ? g_strdup_printf("%s: %s", owner, error) : g_steal_pointer(&owner);
+  add_line(t, card, "vgpu", (const char *[]){ member(v, "name"), member(v, "state"), what, whose });
 }
 
 static bool has_claim(const Tree *t, json_t *gpu, json_t *part)
@@ -86,13 +94,6 @@ static void add_foreign(Tree *t, struct libscols_line *card, json_t *gpu, json_t
   g_autofree char *what = g_strdup_printf("%s %s", member(part, "type"), where);
   const char *whose = json_is_true(json_object_get(part, "marked")) ? "nobody's" : "foreign";
   add_line(t, card, NULL, (const char *[]){ say(t->lang, whose), "", what, "" });
-}
-
-/* NULL where there is none. */
-static char *error_said(const Tree *t, json_t *object, const char *name)
-{
-  g_autoptr(GError) err = output_error(json_object_get(object, name));
-  return err ? error_text(err, t->lang) : NULL;
 }
 
 static void add_card(Tree *t, struct libscols_line *host, json_t *gpu)

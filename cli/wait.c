@@ -62,6 +62,7 @@ static Ended ended(Noun noun, json_t *json)
   case NOUN_CONTROLLER:
   case NOUN_GPU:
   case NOUN_GPU_CLASS:
+  case NOUN_LICENCE:
   case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_TEMPLATE:

@@ -185,6 +185,7 @@ bool object_is_mine(const Caller *caller, Noun noun, const Object *object, const
   case NOUN_HOST:
   case NOUN_GPU:
   case NOUN_GPU_CLASS:
+  case NOUN_LICENCE:
   case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:

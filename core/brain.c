@@ -1,4 +1,5 @@
 #include "core/brain_parts.h"
+#include "core/licences.h"
 #include "core/ledger.h"
 
 #include <stdlib.h>
@@ -86,6 +87,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->uses);
   g_clear_pointer(&b->placing, g_hash_table_unref);
   g_clear_pointer(&b->ledger, ledger_free);
+  g_clear_pointer(&b->rests, g_hash_table_unref);
   g_free(b->mix);
   g_clear_pointer(&b->cards, g_hash_table_unref);
   g_clear_pointer(&b->looks, g_hash_table_unref);
@@ -127,20 +129,8 @@ void brain_event(Brain *b, const char *kind, Noun noun, const char *object, cons
 
 char *brain_error_json(const GError *err)
 {
-  g_autoptr(GString) out = g_string_new("{\"code\":");
-  json_append_text(out, reason_wire(error_reason(err)));
-  g_string_append(out, ",\"args\":{");
-  for (const char *const *p = error_args(err); p[0]; p += 2) {
-    if (p != error_args(err))
-      g_string_append_c(out, ',');
-    json_append_text(out, p[0]);
-    g_string_append_c(out, ':');
-    json_append_text(out, p[1]);
-  }
-  g_string_append(out, "},\"text\":");
-  g_autofree char *text = error_text(err, LANG_EN);
-  json_append_text(out, text);
-  g_string_append_c(out, '}');
+  g_autoptr(GString) out = g_string_new(NULL);
+  json_append_error(out, err, LANG_EN);
   return g_string_free(g_steal_pointer(&out), FALSE);
 }
 
@@ -177,7 +167,7 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
 void brain_call_reap(Brain *b, const Vgpu *claim)
 {
   b->reply = NULL;
-  brain_call(b, STEP_GPU_REAP, NULL, claim->host, claim->gpu);
+  brain_call(b, STEP_GPU_REAP, NULL, claim->host, *claim->head.name ? claim->head.name : claim->gpu);
   object_ref(&schemas[NOUN_VGPU], &claim->head);
   g_array_index(b->orders, PendingOrder, b->orders->len - 1).vgpu = (Vgpu *)claim;
 }
@@ -336,6 +326,7 @@ static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
 
 static const char *const asked_events[N_API_VERBS] = {
   [API_HOST_ADD] = "host.added",          [API_HOST_CHANGE] = "host.changed",       [API_HOST_REMOVE] = "host.removed",
+  [API_LICENCE_ADD] = "licence.added",    [API_LICENCE_CHANGE] = "licence.changed", [API_LICENCE_REMOVE] = "licence.removed",
   [API_STORAGE_ADD] = "storage.added",    [API_STORAGE_CHANGE] = "storage.changed", [API_STORAGE_REMOVE] = "storage.removed",
   [API_IMAGE_IMPORT] = "image.added",     [API_IMAGE_REMOVE] = "image.removed",
   [API_TEMPLATE_ADD] = "template.added",  [API_TEMPLATE_REMOVE] = "template.removed",
@@ -408,7 +399,7 @@ static bool request_run(Brain *b, const Request *r, Answer *answer, GError **err
 
 static void reconcile_dirty(Brain *b)
 {
-  while (g_hash_table_size(b->dirty_pools)) {
+  for (licences_follow(b); g_hash_table_size(b->dirty_pools); licences_follow(b)) {
     GHashTableIter i;
     void *key;
     g_hash_table_iter_init(&i, b->dirty_pools);
@@ -417,6 +408,7 @@ static void reconcile_dirty(Brain *b)
     g_hash_table_remove(b->dirty_pools, name);
     pool_reconcile(b, name);
   }
+  leaving_go_on(b);
 }
 
 void brain_request(Brain *b, Request *take_request, void *reply, int64_t now_us)
@@ -463,9 +455,10 @@ static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
       gpus_seen(b, call->object, result, true);
     return;
   }
-  bool known = result->vgpus && result->vgpus->len && ((VgpuDone *)result->vgpus->pdata[0])->vgpu[0];
   gpu_step_ended(b, NULL, result);
-  if (!result->error && !known)
+  if (result->error)
+    vgpu_not_freed(b, call->object, result->error);
+  else if (GET(b, Gpu, GPU, call->object)) /* of a part that no claim stood for */
     brain_event(b, "gpu.orphan-removed", NOUN_GPU, call->object, NULL, NULL);
 }
 
@@ -556,6 +549,7 @@ static void object_due(Brain *b, Noun noun, const char *name)
   case NOUN_HOST:
   case NOUN_GPU:
   case NOUN_GPU_CLASS:
+  case NOUN_LICENCE:
   case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:
@@ -652,7 +646,7 @@ void brain_take_output(Brain *b, Output *ret_output)
       g_ptr_array_add(out.orders, order);
   }
   g_array_set_size(b->orders, 0);
-  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), MIN(past_wake_us(b), uses_wake_us(b)));
+  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), MIN(MIN(past_wake_us(b), uses_wake_us(b)), b->leaving_us));
   *ret_output = out;
 }
 

@@ -76,6 +76,8 @@ struct Brain {
   GHashTable *cards;        /* gpu → CardPicture: its object's types and parts, read */
   struct Ledger *ledger;    /* the fleet of the model; NULL = nobody asked yet */
   GHashTable *placing;      /* pool → GPtrArray of DemandClass: what it asks for, with what is known of it */
+  int64_t leaving_us;       /* when hosts that are to be left are looked at again; INT64_MAX = there are none */
+  GHashTable *rests;        /* desktop → Rest: whose move failed a moment ago; NULL = none */
   char *mix;                /* what the fleet was told of the demand mix */
   GHashTable *looks;        /* host → when its cards were last asked for, int64_t * */
   void *reply;              /* of the request being handled */
@@ -154,14 +156,31 @@ void desktop_retire(Brain *b, const char *name);
 void desktop_step_done(Brain *b, const Task *task, const StepResult *result);
 void desktop_task_done(Brain *b, const Task *task);
 void desktop_task_failed(Brain *b, const Task *task, const GError *err);
+/* A move of it is over, wherever it is now: what had to wait for that comes about. */
+void desktop_settled(Brain *b, const char *name);
+void desktop_set_power(Brain *b, const char *name, PowerState power);
+/* A disk of the next generation, and the proof of it, before anybody gets it. */
+void desktop_reset(Brain *b, const char *name);
+/* On again and ready before anybody gets it. */
+void desktop_recover(Brain *b, const char *name);
+/* Without an agent nothing in the guest can bear witness: such a desktop is destroyed and replaced. */
+bool desktop_can_prove(Brain *b, const Desktop *d);
+/* It is to go, or its host is to be emptied: a draining host is asked anew each time, so that one in use again gives nothing away. */
+bool desktop_must_go(Brain *b, const Desktop *d);
+/* It is without a part that it was promised. */
+bool desktop_lacks_gpu(Brain *b, const char *name);
+void desktop_tell_gpu_missing(Brain *b, const char *name, const char *why);
+/* It runs without what it was made with: another one takes its place. */
+void desktop_retire_without_gpu(Brain *b, const char *name);
+
+/* ── desktops_seen.c ── */
+/* seen is NULL where the host has no such domain. */
 void desktop_seen(Brain *b, const char *name, const DomainSeen *seen);
 /* Its domain runs on a host where we did not put it: it is not made again. */
 void desktop_moved(Brain *b, const char *name);
 void desktop_lose(Brain *b, const char *name, const GError *err);
+/* Its host is back: looked at as if the controller had just started. */
 void desktop_find(Brain *b, const char *name);
-/* A move of it is over, wherever it is now: what had to wait for that comes about. */
-void desktop_settled(Brain *b, const char *name);
-void desktop_set_power(Brain *b, const char *name, PowerState power);
 /* Its host's cards were looked at: a desktop whose GPU is missing is not shown as well. */
 void desktop_gpus_seen(Brain *b, const char *name);
 /* A task of it has ended: what its cards lost meanwhile is told now. */
@@ -187,9 +206,22 @@ void migrate_host_off(Brain *b, const char *host);
 /* Claims a place (to: on that host; NULL = on the best) and begins. *ret_task: borrowed. DESKTOP_BUSY, MOVE_… and PLACE_… with why not. */
 bool migrate_begin(Brain *b, const char *desktop, const char *to, const char *user, const char **ret_task, GError **err);
 bool verb_desktop_migrate(Brain *b, const Request *r, Answer *a, GError **err);
+/* Whether as many leave or reach a host as may at a time. */
+bool migrate_is_full(Brain *b, const char *host);
+
+/* ── leaving.c ── */
+/* The host is left by moving what runs there, until it is empty or used again. */
+void host_leave_begin(Brain *b, const char *host);
+void host_leave_end(Brain *b, const char *host);
+/* Moves that are due are begun. */
+void leaving_go_on(Brain *b);
+/* A host has become one to leave, or a move is over: there may be the next. */
+void leaving_look_soon(Brain *b);
+/* why: JSON of a reason. It rests for a while. */
+void leaving_move_failed(Brain *b, const char *desktop, const char *why);
 
 /* ── gpus.c ── */
-enum { GPU_LOOK_AGE_S = 60 };
+enum { GPU_LOOK_AGE_S = 55 }; /* hosts are polled each 30 s: a second poll that comes a moment early is the minute's look all the same */
 /* What a host's cards look like now; all: those that are not among them are gone. looked_us: when the look began. */
 void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all);
 /* Why a look came to nothing; NULL = it did not. */
@@ -203,6 +235,8 @@ void gpus_forget(Brain *b, const char *host);
 GPtrArray *gpu_claims(Brain *b, const char *gpu);
 /* One of these claims names that part of their card. */
 bool gpu_part_is_claimed(const GpuPart *part, const GPtrArray *claims);
+/* At its last look another card was in its place, or it gives parts in another way than when what is claimed was made. */
+bool gpu_is_changed(const Gpu *gpu);
 /* The part of a claim as its card shows it, or NULL. */
 const GpuPart *vgpu_part(Brain *b, const Vgpu *claim);
 
@@ -221,6 +255,10 @@ void vgpus_drop(Brain *b, const char *desktop);
 bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step);
 /* Every part that the desktop has a right to is claimed and made. NO_GPU, GPU_PART_MISSING. */
 bool vgpus_complete(Brain *b, const char *desktop, GError **err);
+/* GPU_MAKE failed with *err: of a desktop that is saved, whose card can no longer give what its memory knows, *err is GPU_SAVED afterwards. */
+void vgpus_saved_tell(Brain *b, const char *desktop, GError **err);
+/* Nothing runs, and nothing waits to go on. */
+bool desktop_is_off(const Desktop *d);
 /* Before an order of GPU_MAKE or GPU_RELEASE. */
 void gpu_step_begins(Brain *b, const Task *task, StepKind step);
 /* What GPU_MAKE, GPU_RELEASE or GPU_REAP did, also where it failed in the end. */
@@ -238,10 +276,14 @@ char *vgpus_missing(Brain *b, const char *desktop);
 void order_add_vgpus(Brain *b, StepOrder *order, const Task *task, const char *desktop);
 void order_add_vgpu(Brain *b, StepOrder *order, const Vgpu *claim);
 void vgpu_set_error(Brain *b, const char *name, const GError *err);
+/* Of a desktop that is off and has no task: its card was looked at and does not have it. It is claimed again, not made, and nothing there is ours. */
+void vgpu_seen_missing(Brain *b, const char *name);
 void vgpu_set_state(Brain *b, const char *name, VgpuState state);
 /* Whether people are shown a server in its guest; then no part is its screen, whatever the class says. */
 bool desktop_screen_in_guest(Brain *b, const Desktop *d);
 void vgpu_end(Brain *b, const char *name, const char *event);
+/* The host did not free what was let go of: the claim says so until it does. No claim of that name: nothing. */
+void vgpu_not_freed(Brain *b, const char *name, const GError *err);
 
 /* ── restored.c ── */
 /* At start, before anything gets a number: numbers go on far past all that may have been handed out since the backup. */
@@ -276,6 +318,10 @@ void pace_forget(Brain *b, const char *user);
 /* ── sessions.c ── */
 /* The pool's waiting sessions take what is available. */
 void sessions_serve(Brain *b, const char *pool);
+/* The grant: session, desktop, licences, task and event in one batch. */
+void session_assign(Brain *b, const char *name, const char *desktop);
+/* Who of the pool's line would be given a desktop now, and which; NULL = nobody waits, or there is none. Licences are not asked. */
+const Session *pool_next_served(Brain *b, const Pool *pool, const Desktop **ret_desktop);
 /* Its desktop is on and ready: what else it needs. */
 void session_woken(Brain *b, const char *desktop);
 /* What became of its desktop: whether its person may be let in now, and if not, why. */
@@ -338,6 +384,8 @@ void pool_failed(Brain *b, const char *name, const GError *err);
 void pool_due(Brain *b, const char *name);
 /* Room has come: pools that had none for what they lack look again. */
 void pools_wake(Brain *b);
+/* All of them are planned again: there may be room where there was none. */
+void all_pools_dirty(Brain *b);
 /* The version that NAME or NAME@N stands for: the newest that is usable. NOT_FOUND, IMAGE_NOT_READY. */
 const ImageVersion *image_resolve(Brain *b, const char *name, GError **err);
 const TemplateVersion *template_resolve(Brain *b, const char *name, GError **err);
@@ -377,6 +425,9 @@ bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gpu_class_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gpu_class_change(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_gpu_class_remove(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_licence_add(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_licence_change(Brain *b, const Request *r, Answer *a, GError **err);
+bool verb_licence_remove(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_add(Brain *b, const Request *r, Answer *a, GError **err);
 bool verb_host_change(Brain *b, const Request *r, Answer *a, GError **err);

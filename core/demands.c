@@ -50,6 +50,7 @@ static void row_end(Brain *b, DemandRow *d, int64_t ended_us)
 typedef struct {
   int64_t vcpus, memory_mib, gpus;
   const char *gpu_class;   /* borrowed, or NULL */
+  char *const *licences;   /* borrowed, or NULL */
 } Sizes;
 
 /* What a desktop of the pool is; where its template or class is gone there is nothing to say. */
@@ -59,13 +60,13 @@ static Sizes sizes_of_pool(Brain *b, const Pool *pool)
   if (!pool || !wish_of(b, pool, &w, NULL))
     return (Sizes){ 0 };
   return (Sizes){ pool->vcpus ? pool->vcpus : w.template->vcpus, pool->memory_mib ? pool->memory_mib : w.template->memory_mib,
-                  w.class ? w.gpus : 0, w.class ? w.class->head.name : NULL };
+                  w.class ? w.gpus : 0, w.class ? w.class->head.name : NULL, pool->licences };
 }
 
 static Sizes sizes_of_session(Brain *b, const Session *session)
 {
   const Desktop *d = session->desktop ? GET(b, Desktop, DESKTOP, session->desktop) : NULL;
-  return d ? (Sizes){ d->vcpus, d->memory_mib, d->gpus, d->gpu_class } : sizes_of_pool(b, GET(b, Pool, POOL, session->pool));
+  return d ? (Sizes){ d->vcpus, d->memory_mib, d->gpus, d->gpu_class, session->licences } : sizes_of_pool(b, GET(b, Pool, POOL, session->pool));
 }
 
 static void row_size(DemandRow *d, Sizes sizes)
@@ -74,6 +75,7 @@ static void row_size(DemandRow *d, Sizes sizes)
   d->memory_mib = sizes.memory_mib;
   d->gpus = sizes.gpus;
   ref_set(&d->gpu_class, sizes.gpu_class);
+  list_set(&d->licences, (const char *const *)sizes.licences);
 }
 
 static DemandRow *row_new(Brain *b, const char *pool, const char *user)
@@ -111,6 +113,15 @@ void demand_follow(Brain *b, const Session *session)
     text_set(&EDIT(b, DemandRow, DEMAND, open->head.name)->session, session->head.name);
 }
 
+/* At its deadline: by what it waited for then. */
+static void row_denied(Brain *b, DemandRow *d, const Session *session)
+{
+  g_autoptr(GError) why = session->error ? brain_error_of(session->error) : NULL;
+  d->tries++;
+  d->last = b->now_us;
+  text_set(&d->reason, why ? reason_wire(error_reason(why)) : NULL);
+}
+
 void demand_close(Brain *b, const Session *session)
 {
   const DemandRow *open = open_find(b, session->pool, session->user);
@@ -122,7 +133,9 @@ void demand_close(Brain *b, const Session *session)
     d->asked = session->head.created_us;
   text_set(&d->session, session->head.name);
   d->granted = session->assigned;
-  d->outcome = session->assigned ? DEMAND_GRANTED : DEMAND_GIVEN_UP;
+  d->outcome = session->assigned ? DEMAND_GRANTED : session->reason == END_DENIED ? DEMAND_DENIED : DEMAND_GIVEN_UP;
+  if (d->outcome == DEMAND_DENIED)
+    row_denied(b, d, session);
   row_end(b, d, b->now_us);
 }
 

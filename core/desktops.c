@@ -6,9 +6,6 @@
 
 #include "core/text.h"
 
-/* So that a domain which was moved by hand is seen where it went, before anything is made of its disk. */
-enum { HEAL_IN_S = 3 };
-
 bool desktop_can(const Desktop *desktop, DesktopMove move)
 {
   DesktopState to;
@@ -83,7 +80,7 @@ void desktop_retire(Brain *b, const char *name)
   task_begin(b, TASK_DESTROY, NOUN_DESKTOP, name, NULL);
 }
 
-static void desktop_reset(Brain *b, const char *name)
+void desktop_reset(Brain *b, const char *name)
 {
   task_drop(b, GET(b, Desktop, DESKTOP, name)->task);
   Desktop *d = desktop_move(b, name, MOVE_RESET);
@@ -104,22 +101,19 @@ static void desktop_reset(Brain *b, const char *name)
   desktop_retire(b, name);
 }
 
-/* Without an agent nothing in the guest can bear witness: such a desktop is destroyed and replaced. */
-static bool desktop_can_prove(Brain *b, const Desktop *d)
+bool desktop_can_prove(Brain *b, const Desktop *d)
 {
   const TemplateVersion *t = GET(b, TemplateVersion, TEMPLATE, d->template);
   return t && t->agent;
 }
 
-/* It is to go, or its host is to be emptied: a draining host is asked anew each time, so that one in use again gives nothing away. */
-static bool desktop_must_go(Brain *b, const Desktop *d)
+bool desktop_must_go(Brain *b, const Desktop *d)
 {
   const Host *h = GET(b, Host, HOST, d->host);
   return d->retire || (h && h->drain && !d->owner);
 }
 
-/* On again and ready before anybody gets it. */
-static void desktop_recover(Brain *b, const char *name)
+void desktop_recover(Brain *b, const char *name)
 {
   task_drop(b, GET(b, Desktop, DESKTOP, name)->task); /* of whoever had it, while its host was away */
   desktop_move(b, name, MOVE_RECOVER)->want_power = POWER_ON;
@@ -211,23 +205,22 @@ void desktop_step_done(Brain *b, const Task *task, const StepResult *result)
     evidence_add(EDIT(b, Desktop, DESKTOP, task->object), step_rows[result->kind].name, result);
 }
 
-static bool lacks_gpu(Brain *b, const char *name)
+bool desktop_lacks_gpu(Brain *b, const char *name)
 {
   g_autofree char *why = vgpus_missing(b, name);
   return why != NULL;
 }
 
-static void error_without_gpu(Brain *b, const char *name, const char *why)
+void desktop_tell_gpu_missing(Brain *b, const char *name, const char *why)
 {
   text_set(&EDIT(b, Desktop, DESKTOP, name)->error, why);
   brain_event(b, "desktop.gpu-missing", NOUN_DESKTOP, name, NULL, why);
 }
 
-/* It runs without what it was made with: another one takes its place. */
-static void desktop_retire_without_gpu(Brain *b, const char *name)
+void desktop_retire_without_gpu(Brain *b, const char *name)
 {
   g_autofree char *why = vgpus_missing(b, name);
-  error_without_gpu(b, name, why);
+  desktop_tell_gpu_missing(b, name, why);
   desktop_retire(b, name);
 }
 
@@ -238,7 +231,7 @@ static void desktop_became_free(Brain *b, const char *name)
     desktop_retire(b, name);
     return;
   }
-  if (lacks_gpu(b, name)) {
+  if (desktop_lacks_gpu(b, name)) {
     desktop_retire_without_gpu(b, name);
     return;
   }
@@ -422,353 +415,4 @@ void desktop_task_failed(Brain *b, const Task *task, const GError *err)
   case N_TASK_KINDS:
     return;
   }
-}
-
-/* ── what is seen on hosts ────────────────────────────────────────────────── */
-
-/* Its host has a generation that we never made: the store is older than the world, and somebody else may be in it. A person's own has one
- * generation for life. */
-static bool passed_on(Brain *b, const char *name, const DomainSeen *seen)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (!seen || seen->clone <= d->clone || d->task || d->owner || !desktop_can(d, MOVE_SUSPECT))
-    return false;
-  g_autofree char *found = g_strdup_printf("%" G_GINT64_FORMAT, seen->clone), *meant = g_strdup_printf("%" G_GINT64_FORMAT, d->clone);
-  g_autoptr(GError) err = NULL;
-  error_set(&err, REASON_DESKTOP_PASSED_ON, "desktop", name, "found", found, "meant", meant, NULL);
-  desktop_suspect(b, name, err);
-  return true;
-}
-
-/* ── a domain that vanished behind our back ──────────────────────────────── */
-
-/* Said once, on the desktop and as an event; false where it was said before. */
-static bool desktop_tell(Brain *b, const char *name, const char *kind, const GError *err)
-{
-  g_autofree char *why = brain_error_json(err);
-  if (!g_strcmp0(GET(b, Desktop, DESKTOP, name)->error, why))
-    return false;
-  text_set(&EDIT(b, Desktop, DESKTOP, name)->error, why);
-  brain_event(b, kind, NOUN_DESKTOP, name, NULL, why);
-  session_refresh(b, name);
-  return true;
-}
-
-static GError *moved_error(Brain *b, const Desktop *d)
-{
-  const char *found = g_hash_table_lookup(b->elsewhere, d->head.name);
-  GError *err = NULL;
-  if (found)
-    error_set(&err, REASON_DESKTOP_ELSEWHERE, "desktop", d->head.name, "host", d->host, "found", found, NULL);
-  return err;
-}
-
-void desktop_moved(Brain *b, const char *name)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  const Task *task = d->task ? GET(b, Task, TASK, d->task) : NULL;
-  if (!task || task->kind != TASK_HEAL)
-    return; /* where we put it, it still is, or nobody needs it */
-  task_drop(b, d->task);
-  g_autoptr(GError) moved = moved_error(b, d);
-  desktop_tell(b, name, "desktop.elsewhere", moved);
-}
-
-/* Somebody needs it: made again of the disk that it had, the same generation. One that was moved by hand runs elsewhere, and two would be
- * worse than none. */
-static void desktop_heal(Brain *b, const char *name)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL, err = moved_error(b, d);
-  if (error_is(known, REASON_DISK_GONE))
-    return; /* its owner's next session tries again */
-  if (err) {
-    desktop_tell(b, name, "desktop.elsewhere", err);
-    return;
-  }
-  g_autofree char *uuid = desktop_domain_uuid(b->controller, name);
-  error_set(&err, REASON_DESKTOP_VANISHED, "domain", uuid, "desktop", name, "host", d->host, NULL);
-  desktop_tell(b, name, "desktop.vanished", err);
-  task_begin_in(b, HEAL_IN_S, TASK_HEAL, name);
-}
-
-/* It was put back by somebody else, or was never gone. */
-static void desktop_came_back(Brain *b, const char *name)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL;
-  if (!error_is(known, REASON_DESKTOP_ELSEWHERE))
-    return;
-  g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
-  session_refresh(b, name);
-}
-
-/* It goes on as long as it runs, but there is something to be said of it. */
-static void desktop_definition_seen(Brain *b, const char *name, const DomainSeen *seen)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  g_autoptr(GError) known = d->error ? brain_error_of(d->error) : NULL, err = NULL;
-  bool said = error_is(known, REASON_DESKTOP_UNDEFINED);
-  if (said && !seen->transient)
-    g_clear_pointer(&EDIT(b, Desktop, DESKTOP, name)->error, g_free);
-  if (known || !seen->transient)
-    return;
-  error_set(&err, REASON_DESKTOP_UNDEFINED, "domain", seen->uuid, "desktop", name, "host", d->host, NULL);
-  desktop_tell(b, name, "desktop.undefined", err);
-}
-
-/* seen is NULL where the host has no such domain. */
-void desktop_seen(Brain *b, const char *name, const DomainSeen *seen)
-{
-  if (passed_on(b, name, seen))
-    return;
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (desktop_is_migrating(b, d))
-    return;
-  PowerState power = seen ? seen->power : POWER_OFF;
-  if (d->power != (int)power) {
-    desktop_set_power(b, name, power);
-    g_autofree char *kind = g_strconcat("desktop.power-", power_state_name(power), NULL);
-    brain_event(b, kind, NOUN_DESKTOP, name, NULL, NULL);
-    d = GET(b, Desktop, DESKTOP, name);
-  }
-  if (d->task)
-    return; /* a task knows better */
-  if (seen && vgpus_left(b, name, seen)) {
-    desktop_gpus_seen(b, name);
-    return;
-  }
-  if (seen && (d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED))
-    desktop_definition_seen(b, name, seen);
-  if (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) { /* a person's desktop is theirs to power */
-    if (seen)
-      desktop_came_back(b, name);
-    else
-      desktop_heal(b, name);
-    return;
-  }
-  if (d->state != DESKTOP_AVAILABLE || d->owner)
-    return;
-  if (!seen)
-    desktop_retire(b, name);
-  else if (power != POWER_ON)
-    desktop_recover(b, name);
-}
-
-void desktop_lose(Brain *b, const char *name, const GError *err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  bool held = d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
-  if (!held)
-    return; /* a task is at work; it waits for the host */
-  if (desktop_is_migrating(b, d)) { /* it may be on the other one already */
-    desktop_set_power(b, name, POWER_UNKNOWN);
-    return;
-  }
-  desktop_set_error(b, name, err);
-  desktop_move(b, name, MOVE_LOSE);
-  desktop_set_power(b, name, POWER_UNKNOWN);
-}
-
-/* Its host is back: looked at as if the controller had just started. */
-void desktop_find(Brain *b, const char *name)
-{
-  Desktop *d = EDIT(b, Desktop, DESKTOP, name);
-  if (d->state != DESKTOP_LOST)
-    return;
-  g_clear_pointer(&d->error, g_free);
-  if (d->session || d->owner) {
-    desktop_move(b, name, d->touched && d->session ? MOVE_FOUND_USED : MOVE_FOUND_HELD);
-    session_refresh(b, name); /* let in once it was seen to be on */
-  } else if (desktop_must_go(b, d) || (d->touched && !desktop_can_prove(b, d))) {
-    desktop_retire(b, name);
-  } else if (d->touched) {
-    desktop_reset(b, name);
-  } else if (lacks_gpu(b, name)) {
-    desktop_retire_without_gpu(b, name);
-  } else {
-    desktop_recover(b, name);
-  }
-}
-
-/* ── its graphics cards ───────────────────────────────────────────────────── */
-
-/* Nobody sits there: pulled off, it gets its parts again at its next start. */
-static void pull_plug(Brain *b, const char *name)
-{
-  task_begin_power(b, VERB_DESTROY, name, NULL);
-}
-
-static void found_after_loss(Brain *b, const char *name, bool runs_without)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (runs_without && d->session)
-    return; /* somebody's; they end it, or switch it off */
-  desktop_find(b, name);
-  d = GET(b, Desktop, DESKTOP, name);
-  if (runs_without && d && d->owner && d->state == DESKTOP_ASSIGNED && !d->task)
-    pull_plug(b, name);
-}
-
-void desktop_gpus_seen(Brain *b, const char *name)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (d->task)
-    return; /* a task knows better */
-  g_autofree char *missing = vgpus_missing(b, name);
-  bool runs_without = missing && (d->power == POWER_ON || d->power == POWER_SUSPENDED);
-  bool held = d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
-  if (d->state == DESKTOP_LOST) {
-    found_after_loss(b, name, runs_without);
-  } else if (d->state == DESKTOP_AVAILABLE && missing && !d->owner) {
-    desktop_retire_without_gpu(b, name);
-  } else if (held && runs_without) {
-    error_without_gpu(b, name, missing);
-    desktop_move(b, name, MOVE_LOSE);
-    session_refresh(b, name);
-    found_after_loss(b, name, true);
-  }
-}
-
-void desktop_task_over(Brain *b, const char *name)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  if (d && (d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED))
-    desktop_gpus_seen(b, name);
-}
-
-/* ── verbs ────────────────────────────────────────────────────────────────── */
-
-static PowerVerb verb_of(ApiVerb verb)
-{
-  PowerVerb power = VERB_NONE;
-  bool known = power_verb_parse(api_rows[verb].verb, &power);
-  g_assert(known);
-  return power;
-}
-
-static PowerState wanted_after(PowerVerb verb)
-{
-  switch (verb) {
-  case VERB_SHUTDOWN:
-  case VERB_DESTROY:
-    return POWER_OFF;
-  case VERB_SUSPEND:
-    return POWER_SUSPENDED;
-  case VERB_SAVE:
-    return POWER_SAVED;
-  case VERB_NONE:
-  case VERB_START:
-  case VERB_REBOOT:
-  case VERB_RESET:
-  case VERB_RESUME:
-  case VERB_RESTORE:
-  case N_POWER_VERBS:
-    return POWER_ON;
-  }
-  return POWER_ON;
-}
-
-bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  const Task *busy = d->task ? GET(b, Task, TASK, d->task) : NULL;
-  if (busy)
-    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(busy->kind), NULL);
-  PowerVerb verb = verb_of(r->verb);
-  bool without_gpu = d->state == DESKTOP_LOST && lacks_gpu(b, r->name) && wanted_after(verb) == POWER_OFF;
-  if (d->state != DESKTOP_ASSIGNED && d->state != DESKTOP_USED && d->state != DESKTOP_MAINTENANCE && d->state != DESKTOP_QUARANTINED &&
-      !without_gpu)
-    return error_false(err, REASON_DESKTOP_NOT_HELD, "desktop", r->name, "state", desktop_state_name(d->state), NULL);
-  EDIT(b, Desktop, DESKTOP, r->name)->want_power = wanted_after(verb);
-  const char *task = task_begin_power(b, verb, r->name, r->caller.user);
-  a->noun = NOUN_TASK;
-  answer_object(b, a, 202, task);
-  return true;
-}
-
-bool verb_desktop_maintain(Brain *b, const Request *r, Answer *a, GError **err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  DesktopState to;
-  if (desktop_is_migrating(b, d))
-    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
-  if (d->state == DESKTOP_MAINTENANCE) {
-    EDIT(b, Desktop, DESKTOP, r->name)->touched = true; /* whatever was done to it */
-    desktop_reset(b, r->name);
-  } else if (!desktop_next(d->state, MOVE_MAINTAIN, &to, err)) {
-    return false;
-  } else {
-    desktop_move(b, r->name, MOVE_MAINTAIN);
-  }
-  answer_object(b, a, 200, r->name);
-  return true;
-}
-
-/* Why an operator did it, for whoever looks later. */
-static bool reason_note(Brain *b, const Request *r, const char *kind, GError **err)
-{
-  const char *reason = request_text(r, "reason");
-  if (reason && !title_check("reason", reason, err))
-    return false;
-  g_autoptr(GString) detail = g_string_new("{\"reason\":");
-  json_append_text(detail, reason ? reason : "");
-  g_string_append_c(detail, '}');
-  brain_event(b, kind, NOUN_DESKTOP, r->name, r->caller.user, reason ? detail->str : NULL);
-  return true;
-}
-
-bool verb_desktop_release(Brain *b, const Request *r, Answer *a, GError **err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  if (d->state != DESKTOP_QUARANTINED)
-    return error_false(err, REASON_NO_TRANSITION, "kind", "desktop", "state", desktop_state_name(d->state), "move", "be released", NULL);
-  if (desktop_is_migrating(b, d))
-    return error_false(err, REASON_DESKTOP_BUSY, "desktop", r->name, "task", d->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
-  if (!request_text(r, "reason"))
-    return error_false(err, REASON_MISSING_FIELD, "field", "reason", NULL);
-  if (!reason_note(b, r, "desktop.released", err))
-    return false;
-  if (desktop_must_go(b, d) || !desktop_can_prove(b, d))
-    desktop_retire(b, r->name);
-  else
-    desktop_reset(b, r->name);
-  answer_object(b, a, 202, r->name);
-  return true;
-}
-
-bool verb_desktop_retire(Brain *b, const Request *r, Answer *a, GError **err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  if (!reason_note(b, r, "desktop.retire-asked", err))
-    return false;
-  if (d->session)
-    EDIT(b, Desktop, DESKTOP, r->name)->retire = true;
-  else
-    desktop_retire(b, r->name);
-  answer_object(b, a, 202, r->name);
-  return true;
-}
-
-/* A look at somebody else's screen stays on record. */
-static void screenshot_tell(Brain *b, const Desktop *d, const char *user)
-{
-  const Session *s = d->session ? GET(b, Session, SESSION, d->session) : NULL;
-  const char *of = s ? s->user : d->owner;
-  if (!of || !g_strcmp0(of, user))
-    return;
-  json_auto_t *detail = json_pack("{ss ss*}", "of", of, "session", d->session);
-  g_autofree char *text = json_dumps(detail, JSON_COMPACT);
-  brain_event(b, "desktop.screenshot", NOUN_DESKTOP, d->head.name, user, text);
-}
-
-bool verb_desktop_screenshot(Brain *b, const Request *r, Answer *a, GError **err)
-{
-  const Desktop *d = GET(b, Desktop, DESKTOP, r->name);
-  if (desktop_screen_in_guest(b, d))
-    return error_false(err, REASON_SCREEN_IN_GUEST, "desktop", d->head.name, NULL);
-  screenshot_tell(b, d, r->caller.user);
-  brain_call(b, STEP_SCREENSHOT, r->name, d->host, r->name);
-  b->deferred = true;
-  return true;
 }

@@ -140,9 +140,7 @@ static void image_task_done(Brain *b, const Task *task)
   }
   EDIT(b, ImageVersion, IMAGE, task->object)->state = IMAGE_READY;
   brain_event(b, "image.ready", NOUN_IMAGE, task->object, task->user, NULL);
-  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
-  for (guint i = 0; i < pools->len; i++)
-    brain_dirty(b, pools->pdata[i]);
+  all_pools_dirty(b);
 }
 
 static void image_task_failed(Brain *b, const Task *task, const GError *err)
@@ -162,6 +160,8 @@ static void task_end(Brain *b, const char *name, TaskState state)
   task->ended = b->now_us;
   task->next_try = 0;
   object_set_task(b, task, NULL);
+  if (task->kind == TASK_MIGRATE)
+    leaving_look_soon(b);
 }
 
 static void task_finish(Brain *b, const char *name)
@@ -377,7 +377,9 @@ void task_result(Brain *b, StepResult *result)
   g_autofree char *name = g_strdup(result->task);
   if (result->kind == STEP_GPU_MAKE || result->kind == STEP_GPU_RELEASE || result->kind == STEP_GPU_UNPLUG)
     gpu_step_ended(b, task, result);
-  if (result->kind == STEP_GPU_MAKE && !result->error && !task->undoing)
+  if (result->kind == STEP_GPU_MAKE && result->error)
+    vgpus_saved_tell(b, task->object, &result->error);
+  else if (result->kind == STEP_GPU_MAKE && !task->undoing)
     vgpus_complete(b, task->object, &result->error);
   if (result->error)
     task_step_failed(b, name, result->error);
@@ -425,6 +427,8 @@ void task_cancel(Brain *b, const char *name)
     task_give_up(b, name, err);
     return;
   }
+  if (task->kind == TASK_POWER)
+    task->step_index = -1; /* a person's: neither its parts nor its definition, with what its firmware keeps, go for that */
   task->undoing = true;
   task->attempt = 0;
   task_advance(b, name);

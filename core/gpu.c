@@ -45,6 +45,14 @@ GpuType *gpu_card_add_type(GpuCard *card, const char *id)
   return type;
 }
 
+GpuType *gpu_card_type(const GpuCard *card, const char *id)
+{
+  for (guint i = 0; i < card->types->len; i++)
+    if (!g_strcmp0(((GpuType *)card->types->pdata[i])->id, id))
+      return card->types->pdata[i];
+  return NULL;
+}
+
 GpuPart *gpu_card_add_part(GpuCard *card, const char *type)
 {
   GpuPart *part = g_new0(GpuPart, 1);
@@ -68,6 +76,7 @@ void gpu_card_free(GpuCard *card)
   g_free(card->driver);
   g_free(card->serial);
   g_free(card->broken);
+  g_free(card->unread);
   g_ptr_array_unref(card->types);
   g_ptr_array_unref(card->parts);
   g_ptr_array_unref(card->functions);
@@ -119,4 +128,118 @@ bool gpu_uuid_is_ours(const char *controller, const char *uuid)
     return false;
   mark_of(controller, mark);
   return !g_ascii_strncasecmp(uuid, mark, MARK_CHARS);
+}
+
+/* ── what a card tells only while it is empty ─────────────────────────────── */
+
+/* The type with most framebuffer has all of the card's. */
+static int framebuffer_of(const GpuCard *card)
+{
+  int most = 0;
+  for (guint i = 0; i < card->types->len; i++)
+    most = MAX(most, ((GpuType *)card->types->pdata[i])->framebuffer_mib);
+  return most;
+}
+
+static int seen_of(const GpuCard *card, const GpuType *type)
+{
+  int seen = type->free;
+  for (guint i = 0; i < card->parts->len; i++)
+    seen += !g_strcmp0(((GpuPart *)card->parts->pdata[i])->type, type->id);
+  return seen;
+}
+
+static bool is_same_device(const GpuCard *a, const GpuCard *b)
+{
+  return a->backend == b->backend && a->vendor_id == b->vendor_id && a->device_id == b->device_id;
+}
+
+/* Functions list what could be made beside what is there: with one part on the card only types that go with it, on a full card none. What it gave
+ * once it gives again. */
+static void types_remember(const GpuCard *was, GpuCard *card)
+{
+  bool tells_all = card->types->len && !card->parts->len;
+  for (guint i = 0; !tells_all && i < was->types->len; i++) {
+    const GpuType *known = was->types->pdata[i];
+    if (gpu_card_type(card, known->id))
+      continue;
+    GpuType *type = gpu_card_add_type(card, known->id);
+    g_free(type->title);
+    type->title = g_strdup(known->title);
+    type->framebuffer_mib = known->framebuffer_mib;
+    type->heads = known->heads;
+    type->width = known->width;
+    type->height = known->height;
+  }
+}
+
+/* Not every card tells how many of a type it takes when empty. Then its framebuffer does, where the largest type is known: on a card that was never
+ * seen empty it is the most that was ever seen of the type, which may be too much. It is made then, and the card says that it is full. */
+static int most_of(const GpuCard *was, const GpuCard *card, const GpuType *type, int framebuffer_mib)
+{
+  const GpuType *known = gpu_card_type(was, type->id);
+  int all = framebuffer_mib && type->framebuffer_mib ? framebuffer_mib / type->framebuffer_mib : 0;
+  if (all && !card->parts->len)
+    return all;
+  int most = known ? MAX(all, known->max) : all;
+  return known && all ? most : MAX(most, seen_of(card, type));
+}
+
+enum { PLACES_MOST = 32 };
+
+static uint32_t place_bit(int start) { return start >= 0 && start < PLACES_MOST ? UINT32_C(1) << start : 0; }
+
+/* A card tells where a part may begin beside what it has now, and where it has one there is a place. */
+static uint32_t places_of(const GpuCard *was, const GpuCard *card, const GpuType *type)
+{
+  const GpuType *known = gpu_card_type(was, type->id);
+  uint32_t places = type->places | (known ? known->places : 0);
+  for (guint i = 0; i < type->starts->len; i++)
+    places |= place_bit(g_array_index(type->starts, int, i));
+  for (guint i = 0; i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    if (type->size && !g_strcmp0(part->type, type->id))
+      places |= place_bit(part->start);
+  }
+  return places;
+}
+
+static int compare_types(const void *a, const void *b)
+{
+  return strcmp((*(GpuType *const *)a)->id, (*(GpuType *const *)b)->id);
+}
+
+/* Functions do not say whether all parts of their card must be of one type: a card with room for more of the type that it has, and for no
+ * other, does. It is as it was last seen where that cannot be told. */
+static bool is_of_one_type(const GpuCard *was, const GpuCard *card)
+{
+  const GpuPart *first = card->parts->len ? card->parts->pdata[0] : NULL;
+  bool more = false;
+  for (guint i = 0; first && i < card->types->len; i++) {
+    const GpuType *type = card->types->pdata[i];
+    bool same = !g_strcmp0(type->id, first->type);
+    if (type->free > 0 && !same)
+      return false;
+    more |= type->free > 0;
+  }
+  return more || was->same_type_only;
+}
+
+void gpu_card_remember(GpuCard *card, const GpuCard *was)
+{
+  bool known = is_same_device(was, card), shares = card->backend == GPU_VENDOR_VF;
+  g_autoptr(GpuCard) empty = gpu_card_new(card->address, card->backend);
+  was = known ? was : empty;
+  if (shares) {
+    card->same_type_only |= is_of_one_type(was, card);
+    types_remember(was, card);
+  }
+  int framebuffer_mib = shares ? MAX(framebuffer_of(was), framebuffer_of(card)) : 0;
+  for (guint i = 0; i < card->types->len; i++) {
+    GpuType *type = card->types->pdata[i];
+    if (type->max <= 0)
+      type->max = most_of(was, card, type, framebuffer_mib);
+    type->places = places_of(was, card, type);
+  }
+  g_ptr_array_sort(card->types, compare_types);
 }

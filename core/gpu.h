@@ -34,6 +34,7 @@ typedef struct {
   int free;              /* how many more of it could be made now, at most: of vendor functions the card tells only whether */
   int size;              /* units of the card's placements that one takes; 0 = it may be anywhere */
   GArray *starts;        /* of int: where one may begin now; empty where size is 0 */
+  uint32_t places;       /* bit n: one may begin at n, as far as the card ever told of it or had one there; below 32 */
 } GpuType;
 
 /* A part in use. */
@@ -56,15 +57,23 @@ typedef struct {
   bool same_type_only;                /* all its parts must be of one type at a time */
   bool console;                       /* the host's own screen is on it */
   char *broken;                       /* why it cannot be used, in the host's words; NULL = it can */
+  char *unread;                       /* what its host says of it and nobody understands: the rest is not to be relied on; NULL = all was read */
   GPtrArray *types, *parts;           /* of GpuType *, GpuPart *; owned */
   GPtrArray *functions;               /* of char *: addresses of its virtual functions that nobody has, by number; owned */
 } GpuCard;
 
 GpuCard *gpu_card_new(const char *address, GpuBackend backend);
 GpuType *gpu_card_add_type(GpuCard *card, const char *id);
+/* The card's type of that id, which may be NULL; NULL where it tells none such. */
+GpuType *gpu_card_type(const GpuCard *card, const char *id);
 GpuPart *gpu_card_add_part(GpuCard *card, const char *type);
 void gpu_card_add_function(GpuCard *card, const char *address);
 void gpu_card_free(GpuCard *card);
+/* Adds to a card just read what it tells only while it is empty, from what was known of it before: was may be a card of another kind. Functions of
+ * vendors list what could be made beside what is there, so types that they list no more are kept with none free, and max, where the card does not tell it,
+ * is by the card's whole framebuffer. A place that it told once is one: no rule makes another. Types are sorted by id: hosts list them as they please,
+ * and an order is no news. */
+void gpu_card_remember(GpuCard *card, const GpuCard *was);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(GpuCard, gpu_card_free)
 
 /* true ⇔ text is a PCI address "dddd:bb:ss.f" in lower case hexadecimal. */

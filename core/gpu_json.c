@@ -30,6 +30,7 @@ static json_t *type_json(const GpuType *type)
   set_number(o, "width", type->width, 0);
   set_number(o, "height", type->height, 0);
   set_number(o, "size", type->size, 0);
+  set_number(o, "places", (int)type->places, 0);
   if (type->size) {
     json_t *starts = json_array();
     for (guint i = 0; i < type->starts->len; i++)
@@ -94,6 +95,7 @@ static void read_type(GpuCard *card, const json_t *o)
   type->width = number(o, "width", 0);
   type->height = number(o, "height", 0);
   type->size = number(o, "size", 0);
+  type->places = (uint32_t)number(o, "places", 0);
   size_t i;
   json_t *start;
   json_array_foreach(json_object_get(o, "starts"), i, start) {

@@ -1,8 +1,9 @@
 /* The brain's handlers for graphics cards, claims on them, and classes. */
-#include "core/brain_parts.h"
+#include "core/gpus.h"
 
 #include <string.h>
 
+#include "core/accepts.h"
 #include "core/text.h"
 
 /* ── cards ────────────────────────────────────────────────────────────────── */
@@ -10,6 +11,8 @@
 /* One that is broken, gone or unseen stays that, and is what was said when it is well again. */
 static void gpu_moved(Brain *b, const Request *r, Answer *a, GpuState state)
 {
+  if (state == GPU_READY)
+    gpu_forgive(b, r->name);
   Gpu *gpu = EDIT(b, Gpu, GPU, r->name);
   gpu->quarantined = state == GPU_QUARANTINED;
   if (gpu->state == GPU_READY || gpu->state == GPU_QUARANTINED)
@@ -49,7 +52,7 @@ bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err)
   const Gpu *gpu = GET(b, Gpu, GPU, r->name);
   g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, r->name);
   if (gpu->state != GPU_STATE_GONE && gpu->state != GPU_UNSEEN)
-    return error_false(err, REASON_NO_TRANSITION, "kind", "gpu", "state", gpu_state_name(gpu->state), "move", "be removed", NULL);
+    return error_false(err, REASON_GPU_PRESENT, "gpu", r->name, "state", gpu_state_name(gpu->state), "host", gpu->host, NULL);
   if (claims->len)
     return error_false(err, REASON_IN_USE, "kind", "gpu", "name", r->name, "by", "vgpu", "user", claims->pdata[0], NULL);
   if (b->cards)
@@ -61,7 +64,16 @@ bool verb_gpu_remove(Brain *b, const Request *r, Answer *a, GError **err)
 
 /* ── claims ───────────────────────────────────────────────────────────────── */
 
-/* Names the generation it frees, so that a late word cannot free the next one's. A desktop's own claim goes with the desktop's reset or end. */
+/* Nothing runs with it, and its card cannot be asked for it: the desktop's next start claims another. */
+static bool may_go_before(Brain *b, const Desktop *d, const Vgpu *v)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  bool lost = !gpu || (gpu->state != GPU_READY && gpu->state != GPU_QUARANTINED) || gpu_is_changed(gpu);
+  return lost && desktop_is_off(d);
+}
+
+/* Names the generation it frees, so that a late word cannot free the next one's. A desktop's own claim goes with the desktop's reset or end, as long
+ * as its card can give it. */
 bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const Vgpu *v = GET(b, Vgpu, VGPU, r->name);
@@ -70,7 +82,7 @@ bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
   if (clone != v->clone)
     return error_false(err, REASON_GENERATION, "kind", "vgpu", "name", r->name, "found", found, "expected", expected, NULL);
   const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
-  if (d && (v->state != VGPU_RELEASING || d->task))
+  if (d && (d->task || (v->state != VGPU_RELEASING && !may_go_before(b, d, v))))
     return error_false(err, REASON_VGPU_HELD, "vgpu", r->name, "desktop", v->desktop, "state", desktop_state_name(d->state), NULL);
   vgpu_set_state(b, r->name, VGPU_RELEASING);
   brain_call_reap(b, GET(b, Vgpu, VGPU, r->name));
@@ -92,8 +104,9 @@ static bool type_name_ok(const char *name)
 static bool class_ok(const GpuClass *class, GError **err)
 {
   for (char **t = class->accepts; t && *t; t++)
-    if (!type_name_ok(*t))
-      return error_false(err, REASON_BAD_VALUE, "field", "accepts", "value", *t, "limit", "a type such as nvidia-558, or whole:10de:2235", NULL);
+    if (!type_name_ok(*t) || !strcmp(*t, "whole") || (g_str_has_prefix(*t, ACCEPTS_MIB) && !accepts_mib(*t)))
+      return error_false(err, REASON_BAD_VALUE, "field", "accepts", "value", *t, "limit",
+                         "a type such as nvidia-558, whole:10de:2235, or mib:8192 for any with so much framebuffer", NULL);
   return class->accepts ? true : error_false(err, REASON_MISSING_FIELD, "field", "accepts", NULL);
 }
 

@@ -1,21 +1,30 @@
 /* Graphics cards: what hosts show of them, held against the claims. What differs is marked on the card and on the claim; what is foreign is
  * counted and left alone; what is ours and nobody's goes, after a time in which its owner might still turn up. */
-#include "core/brain_parts.h"
+#include "core/gpus.h"
+
 #include "core/gpu_json.h"
+#include "core/ledger.h"
 
 #include <string.h>
 
-enum { PART_GRACE_S = 60 };
+enum { PART_GRACE_S = 60, REFUSALS_MOST = 2, REFUSES_S = 300 };
 
 typedef struct {
   GpuCard *card;
   int64_t looked_us;
+  int refusals;       /* in a row */
+  int64_t refused_us; /* when it was last marked for that */
+  char *refused_type;
+  char *refused;      /* the last one's words, of a card that is marked; NULL = it is not */
 } CardPicture;
 
 static void picture_free(void *picture)
 {
-  gpu_card_free(((CardPicture *)picture)->card);
-  g_free(picture);
+  CardPicture *p = picture;
+  gpu_card_free(p->card);
+  g_free(p->refused_type);
+  g_free(p->refused);
+  g_free(p);
 }
 
 /* ── pictures ─────────────────────────────────────────────────────────────── */
@@ -38,12 +47,22 @@ const GpuCard *gpu_picture(Brain *b, const Gpu *gpu)
   return picture_of(b, gpu)->card;
 }
 
-/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise. At another place than the claimed one it is
+/* A claim on a whole card names the card too: whole:1002:73a3. */
+static bool type_is_of(const char *type, const char *claimed)
+{
+  size_t n = strlen(type);
+  return claimed && !strncmp(type, claimed, n) && (!claimed[n] || claimed[n] == ':');
+}
+
+/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise, and by its place alone as long as it has none:
+ * an instance is made before its function. At another place than the claimed one it is
  * somebody else's, who was quicker. */
 static bool part_is_of(const GpuPart *part, const Vgpu *claim)
 {
-  if (g_strcmp0(part->type, claim->type) || (part->start >= 0 && claim->start >= 0 && part->start != claim->start))
+  if (!type_is_of(part->type, claim->type) || (part->start >= 0 && claim->start >= 0 && part->start != claim->start))
     return false;
+  if (!part->uuid[0] && !part->address[0])
+    return part->start >= 0 && part->start == claim->start;
   return part->uuid[0] ? !g_strcmp0(part->uuid, claim->uuid) : claim->address && !strcmp(part->address, claim->address);
 }
 
@@ -98,11 +117,6 @@ static bool facts_same(const Gpu *a, const Gpu *b)
          !g_strcmp0(a->types, b->types) && !g_strcmp0(a->parts, b->parts);
 }
 
-static int compare_types(const void *a, const void *b)
-{
-  return strcmp((*(GpuType *const *)a)->id, (*(GpuType *const *)b)->id);
-}
-
 static int compare_parts(const void *a, const void *b)
 {
   const GpuPart *x = *(GpuPart *const *)a, *y = *(GpuPart *const *)b;
@@ -115,58 +129,21 @@ static int compare_texts(const void *a, const void *b)
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int known_max(const GpuCard *was, const char *type)
-{
-  for (guint i = 0; i < was->types->len; i++)
-    if (!strcmp(((GpuType *)was->types->pdata[i])->id, type))
-      return ((GpuType *)was->types->pdata[i])->max;
-  return 0;
-}
-
-/* The type with most framebuffer has all of the card's. */
-static int framebuffer_of(const GpuCard *card)
-{
-  int most = 0;
-  for (guint i = 0; i < card->types->len; i++)
-    most = MAX(most, ((GpuType *)card->types->pdata[i])->framebuffer_mib);
-  return most;
-}
-
-static int seen_of(const GpuCard *card, const GpuType *type)
-{
-  int seen = type->free;
-  for (guint i = 0; i < card->parts->len; i++)
-    seen += !g_strcmp0(((GpuPart *)card->parts->pdata[i])->type, type->id);
-  return seen;
-}
-
-/* Not every card tells how many of a type it takes when empty: then its framebuffer does, or it is the most that was ever seen of it. */
-static void most_learn(const GpuCard *was, GpuCard *card)
-{
-  int framebuffer_mib = card->backend == GPU_VENDOR_VF ? framebuffer_of(card) : 0;
-  for (guint i = 0; i < card->types->len; i++) {
-    GpuType *type = card->types->pdata[i];
-    int all = type->framebuffer_mib ? framebuffer_mib / type->framebuffer_mib : 0;
-    if (type->max <= 0)
-      type->max = all ? all : MAX(known_max(was, type->id), seen_of(card, type));
-  }
-}
-
 static void facts_keep(Brain *b, const char *name, GpuCard *card, int64_t looked_us)
 {
-  g_ptr_array_sort(card->types, compare_types); /* hosts list them as they please, and an order is no news */
-  g_ptr_array_sort(card->parts, compare_parts);
+  g_ptr_array_sort(card->parts, compare_parts); /* hosts list them as they please, and an order is no news */
   g_ptr_array_sort(card->functions, compare_texts);
   const Gpu *was = GET(b, Gpu, GPU, name);
-  most_learn(gpu_picture(b, was), card);
+  gpu_card_remember(card, gpu_picture(b, was));
   Gpu *probe = (Gpu *)object_dup(&schemas[NOUN_GPU], &was->head);
   facts_fill(probe, card);
   if (!facts_same(was, probe)) {
     Gpu *gpu = EDIT(b, Gpu, GPU, name);
     facts_fill(gpu, card);
     gpu->seen = b->now_us;
-    if (b->cards)
-      g_hash_table_remove(b->cards, name);
+    CardPicture *picture = picture_of(b, gpu);
+    gpu_card_free(picture->card);
+    picture->card = gpu_card_read(gpu);
     pools_wake(b); /* others may have freed what they had */
   }
   object_unref(&schemas[NOUN_GPU], &probe->head);
@@ -185,11 +162,35 @@ static void gpu_set_state(Brain *b, const char *name, GpuState state)
     brain_dirty(b, pools->pdata[i]);
 }
 
+static void refusals_forget(CardPicture *picture)
+{
+  picture->refusals = 0;
+  g_clear_pointer(&picture->refused_type, g_free);
+  g_clear_pointer(&picture->refused, g_free);
+}
+
+/* Marked as broken for what it refused: what it gave before is as well as it was. */
+static bool is_refusing(Brain *b, const Gpu *gpu)
+{
+  return picture_of(b, gpu)->refused != NULL;
+}
+
+/* A look that finds it well some minutes later gives it another try; the next refusal marks it at once then. */
+static void refusals_follow(Brain *b, const char *name, const GpuCard *card)
+{
+  CardPicture *picture = picture_of(b, GET(b, Gpu, GPU, name));
+  if (card->broken)
+    refusals_forget(picture);
+  else if (picture->refused && b->now_us - picture->refused_us >= REFUSES_S * SECOND_US)
+    g_clear_pointer(&picture->refused, g_free);
+}
+
 /* What an operator took out stays out, also when it was broken or gone in between. */
 static void state_follow(Brain *b, const char *name, const GpuCard *card)
 {
+  refusals_follow(b, name, card);
   const Gpu *gpu = GET(b, Gpu, GPU, name);
-  GpuState now = card->broken ? GPU_BROKEN : gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
+  GpuState now = card->broken || is_refusing(b, gpu) ? GPU_BROKEN : gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
   if (gpu->state != (int)now)
     gpu_set_state(b, name, now);
 }
@@ -214,7 +215,7 @@ static const char *card_name(Brain *b, const char *host, const GpuCard *card)
 /* ── held against the claims ──────────────────────────────────────────────── */
 
 typedef struct {
-  int used, foreign, orphans, missing;
+  int used, foreign, orphans, missing, stuck;
 } Difference;
 
 GPtrArray *gpu_claims(Brain *b, const char *gpu)
@@ -286,12 +287,14 @@ static bool is_left_over(Brain *b, const Vgpu *claim)
   return claim->state == VGPU_RELEASING && (!d || !d->task);
 }
 
-static void left_over_judge(Brain *b, const Vgpu *claim, const GpuPart *part, bool shows)
+/* Only a UUID that is no more, or a card, takes what a guest left in it along. A function that shows no type may be dirty yet: a release resets it,
+ * however often it was freed before. */
+static void left_over_judge(Brain *b, const Gpu *gpu, const Vgpu *claim, const GpuPart *part)
 {
-  if (part || !shows)
-    brain_call_reap(b, claim);
-  else
+  if (gpu->state == GPU_STATE_GONE || (gpu->backend == GPU_MDEV && !part))
     vgpu_end(b, claim->head.name, "vgpu.released");
+  else
+    brain_call_reap(b, claim);
 }
 
 static GError *missing_why(Brain *b, const Gpu *gpu, const Vgpu *claim, bool broken)
@@ -317,7 +320,17 @@ static void missing_seen(Brain *b, const Gpu *gpu, const Vgpu *claim, bool broke
 static bool is_off(Brain *b, const char *desktop)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
-  return d && !d->task && (d->power == POWER_OFF || d->power == POWER_SAVED || d->power == POWER_CRASHED);
+  return d && !d->task && (desktop_is_off(d) || d->power == POWER_SAVED);
+}
+
+/* Told as missing, and there all the time: its guest goes on with it. Whether the guest still has it is read at each look at the guest. */
+static bool was_told_missing(Brain *b, const Vgpu *claim)
+{
+  g_autoptr(GError) told = claim->error ? brain_error_of(claim->error) : NULL;
+  const Desktop *d = GET(b, Desktop, DESKTOP, claim->desktop);
+  bool runs = d && !d->task && (d->power == POWER_ON || d->power == POWER_SUSPENDED);
+  bool missing = error_is(told, REASON_GPU_PART_MISSING) || error_is(told, REASON_GPU_CARD_BAD) || error_is(told, REASON_GPU_CHANGED);
+  return runs && missing && claim->state == VGPU_CLAIMED;
 }
 
 static void claim_judge(Brain *b, const char *name, int64_t looked_us, Difference *sum)
@@ -325,23 +338,30 @@ static void claim_judge(Brain *b, const char *name, int64_t looked_us, Differenc
   const Vgpu *claim = GET(b, Vgpu, VGPU, name);
   const Gpu *gpu = GET(b, Gpu, GPU, claim->gpu);
   const GpuPart *part = vgpu_part(b, claim);
-  bool gone = gpu->state == GPU_STATE_GONE, broken = gone || gpu->state == GPU_BROKEN;
+  bool gone = gpu->state == GPU_STATE_GONE, broken = gone || (gpu->state == GPU_BROKEN && !is_refusing(b, gpu));
   bool shows = gone || backend_shows_parts(gpu->backend);
+  sum->stuck += claim->state == VGPU_RELEASING && claim->error;
   if (claim->since >= looked_us)
     return; /* the picture is older */
   if (is_left_over(b, claim)) {
-    left_over_judge(b, claim, part, shows);
+    left_over_judge(b, gpu, claim, part);
     return;
+  }
+  if (!broken && (part || !shows) && was_told_missing(b, claim)) {
+    vgpu_set_state(b, name, VGPU_ATTACHED);
+    vgpu_set_error(b, name, NULL);
+    claim = GET(b, Vgpu, VGPU, name);
   }
   bool should_be = claim->state == VGPU_MADE || claim->state == VGPU_ATTACHED;
   bool missing = should_be && (broken || (shows && !part));
   if (claim->error && is_off(b, claim->desktop))
     vgpu_set_error(b, name, NULL); /* nothing runs without it any more */
   if (missing && !broken && is_off(b, claim->desktop)) { /* a host that was off has no parts; it is made again at the next start */
-    vgpu_set_state(b, name, VGPU_CLAIMED);
+    vgpu_seen_missing(b, name);
     return;
   }
-  sum->missing += missing || claim->error;
+  claim = GET(b, Vgpu, VGPU, name);
+  sum->missing += missing || (claim->error && claim->state != VGPU_RELEASING);
   if (missing)
     missing_seen(b, gpu, claim, broken);
 }
@@ -363,17 +383,45 @@ static void claims_judge(Brain *b, const char *gpu, int64_t looked_us, Differenc
       claim_judge(b, names->pdata[i], looked_us, sum);
 }
 
+static GError *left_out_why(Brain *b, const Gpu *gpu)
+{
+  GError *err = NULL;
+  int kinds;
+  if (gpu->state != GPU_READY || !ledger_leaves_out(b, gpu, &kinds))
+    return NULL;
+  g_autofree char *value = g_strdup_printf("%d", kinds), *limit = g_strdup_printf("%d", MODELS_MOST);
+  error_set(&err, REASON_TOO_LARGE, "what", "the number of kinds of cards that classes accept", "value", value, "limit", limit, NULL);
+  return err;
+}
+
+static GError *loose_why(Brain *b, const Gpu *gpu)
+{
+  GError *err = NULL;
+  g_autoptr(GPtrArray) claims = gpu_claims(b, gpu->head.name);
+  const GpuPart *part = card_loose_instance(gpu_picture(b, gpu), claims, NULL);
+  if (gpu->state != GPU_READY || !part)
+    return NULL;
+  g_autofree char *what = g_strdup_printf("the GPU instance %s at place %d of %s", part->type, part->start, gpu->address);
+  error_set(&err, REASON_GPU_NOT_OURS, "host", gpu->host, "what", what, "detail",
+            "it has no function, and the driver would give it to the next desktop of that type: none is made here until it is ended", NULL);
+  return err;
+}
+
 /* The card bears its difference, as long as there is one. */
 static void difference_keep(Brain *b, const char *name, const Difference *d, const char *broken)
 {
   const Gpu *gpu = GET(b, Gpu, GPU, name);
   g_autoptr(GError) err = NULL;
   g_autofree char *missing = g_strdup_printf("%d", d->missing), *orphans = g_strdup_printf("%d", d->orphans);
+  g_autofree char *stuck = g_strdup_printf("%d", d->stuck);
   if (gpu->state == GPU_BROKEN || gpu->state == GPU_STATE_GONE)
     error_set(&err, REASON_GPU_CARD_BAD, "gpu", name, "host", gpu->host, "state", gpu_state_name(gpu->state), "detail", broken ? broken : "", NULL);
-  else if (d->missing || d->orphans)
-    error_set(&err, REASON_GPU_DIFFERS, "gpu", name, "host", gpu->host, "missing", missing, "orphans", orphans, NULL);
-  g_autofree char *why = err ? brain_error_json(err) : NULL;
+  else if (d->missing || d->orphans || d->stuck)
+    error_set(&err, REASON_GPU_DIFFERS, "gpu", name, "host", gpu->host, "missing", missing, "orphans", orphans, "stuck", stuck, NULL);
+  else if (!(err = left_out_why(b, gpu)))
+    err = loose_why(b, gpu);
+  bool refusing = gpu->state == GPU_BROKEN && is_refusing(b, gpu);
+  g_autofree char *why = refusing ? g_strdup(picture_of(b, gpu)->refused) : err ? brain_error_json(err) : NULL;
   if (gpu->used == d->used && gpu->foreign_parts == d->foreign && !g_strcmp0(gpu->error, why))
     return;
   Gpu *edited = EDIT(b, Gpu, GPU, name);
@@ -391,13 +439,207 @@ static void card_judge(Brain *b, const char *name, int64_t looked_us, const char
   difference_keep(b, name, &d, broken);
 }
 
+/* ── a driver that refuses ────────────────────────────────────────────────── */
+
+void gpu_forgive(Brain *b, const char *name)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  if (!gpu)
+    return;
+  bool marked = is_refusing(b, gpu) && gpu->state == GPU_BROKEN;
+  GpuState well = gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
+  refusals_forget(picture_of(b, gpu));
+  if (!marked)
+    return;
+  text_set(&EDIT(b, Gpu, GPU, name)->error, NULL);
+  gpu_set_state(b, name, well);
+}
+
+static bool is_alike(const Gpu *a, const Gpu *b)
+{
+  return a != b && a->backend == b->backend && !g_strcmp0(a->pci_id, b->pci_id);
+}
+
+/* Others of its kind on its host; of a host with one alone, in the fleet. Owned by the caller. */
+static GPtrArray *others_alike(Brain *b, const Gpu *gpu)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_GPU);
+  GPtrArray *here = g_ptr_array_new_with_free_func(g_free), *elsewhere = g_ptr_array_new_with_free_func(g_free);
+  for (guint i = 0; i < names->len; i++) {
+    const Gpu *other = GET(b, Gpu, GPU, names->pdata[i]);
+    bool usable = other->state == GPU_READY || (other->state == GPU_BROKEN && is_refusing(b, other));
+    if (usable && is_alike(gpu, other))
+      g_ptr_array_add(g_strcmp0(other->host, gpu->host) ? elsewhere : here, g_strdup(names->pdata[i]));
+  }
+  GPtrArray *asked = here->len ? here : elsewhere, *rest = here->len ? elsewhere : here;
+  g_ptr_array_unref(rest);
+  return asked;
+}
+
+/* One that is the last may not go: it is the type then, not the cards. */
+static bool may_be_marked(Brain *b, const Gpu *gpu, const char *type)
+{
+  g_autoptr(GPtrArray) others = others_alike(b, gpu);
+  for (guint i = 0; i < others->len; i++)
+    if (GET(b, Gpu, GPU, others->pdata[i])->state == GPU_READY)
+      return true;
+  for (guint i = 0; i < others->len; i++)
+    if (!g_strcmp0(picture_of(b, GET(b, Gpu, GPU, others->pdata[i]))->refused_type, type))
+      gpu_forgive(b, others->pdata[i]);
+  return false;
+}
+
+bool gpu_refused_again(Brain *b, const char *name, const char *type, const GError *err)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  if (!gpu || (gpu->state != GPU_READY && !is_refusing(b, gpu)))
+    return false;
+  CardPicture *picture = picture_of(b, gpu);
+  if (++picture->refusals < REFUSALS_MOST)
+    return false;
+  if (!is_refusing(b, gpu) && !may_be_marked(b, gpu, type)) {
+    refusals_forget(picture);
+    return false;
+  }
+  g_free(picture->refused);
+  picture->refused = brain_error_json(err);
+  text_set(&picture->refused_type, type);
+  picture->refused_us = b->now_us;
+  text_set(&EDIT(b, Gpu, GPU, name)->error, picture->refused);
+  if (GET(b, Gpu, GPU, name)->state != GPU_BROKEN)
+    gpu_set_state(b, name, GPU_BROKEN);
+  return true;
+}
+
 /* ── a look ───────────────────────────────────────────────────────────────── */
+
+/* What it has given cannot be told now, and stays whose it is. */
+static void unseen_mark(Brain *b, const char *name, const GError *err)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  g_autofree char *why = brain_error_json(err);
+  if (gpu->state != GPU_UNSEEN && gpu->state != GPU_QUARANTINED)
+    gpu_set_state(b, name, GPU_UNSEEN);
+  if (g_strcmp0(GET(b, Gpu, GPU, name)->error, why))
+    text_set(&EDIT(b, Gpu, GPU, name)->error, why);
+}
+
+/* What a card is: who sits in its place after a change is another. A number that it did not tell before is no news. Owned by the caller. */
+static char *identity_of(const char *pci_id, const char *serial, int backend)
+{
+  return g_strdup_printf("%s %s%s%s", gpu_backend_name((GpuBackend)backend), pci_id ? pci_id : "", serial ? " " : "", serial ? serial : "");
+}
+
+static bool is_another_card(const Gpu *gpu, const GpuCard *card)
+{
+  g_autofree char *id = g_strdup_printf("%04x:%04x", card->vendor_id, card->device_id);
+  bool another = gpu->pci_id && strcmp(gpu->pci_id, id) != 0;
+  return another || (gpu->serial && card->serial && strcmp(gpu->serial, card->serial) != 0);
+}
+
+static void claims_mark(Brain *b, const char *gpu, const GError *err)
+{
+  g_autoptr(GPtrArray) names = copies_of(state_gpu_claims(b->state, gpu));
+  g_autofree char *why = brain_error_json(err);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->state == VGPU_RELEASING)
+      continue;
+    if (!v->error)
+      brain_event(b, "vgpu.missing", NOUN_VGPU, names->pdata[i], NULL, why);
+    vgpu_set_error(b, names->pdata[i], err);
+    vgpu_set_state(b, names->pdata[i], VGPU_CLAIMED);
+  }
+}
+
+static bool is_told_as(const Gpu *gpu, Reason reason)
+{
+  g_autoptr(GError) told = gpu->error ? brain_error_of(gpu->error) : NULL;
+  return error_is(told, reason);
+}
+
+bool gpu_is_changed(const Gpu *gpu)
+{
+  return is_told_as(gpu, REASON_GPU_CHANGED);
+}
+
+/* What gave them is no more; but what lies where one of them was may be the same, seen as something else, and what could not be freed is
+ * dirty yet. */
+static bool place_is_bare(const GpuCard *card, const Vgpu *claim)
+{
+  if (claim->state == VGPU_RELEASING && claim->error)
+    return false;
+  for (guint i = 0; i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    if ((part->uuid[0] && !g_strcmp0(part->uuid, claim->uuid)) || (part->address[0] && !g_strcmp0(part->address, claim->address)))
+      return false;
+  }
+  return true;
+}
+
+/* Claims that no guest waits for: the next start claims anew, here or elsewhere, and the card is not kept from others meanwhile. */
+static void changed_let_go(Brain *b, const char *gpu, const GpuCard *card, bool another)
+{
+  g_autoptr(GPtrArray) names = copies_of(state_gpu_claims(b->state, gpu));
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
+    if (v->state != VGPU_RELEASING && !(d && !d->task && desktop_is_off(d)))
+      continue;
+    if (another || place_is_bare(card, v))
+      vgpu_end(b, names->pdata[i], "vgpu.released");
+    else
+      vgpu_set_state(b, names->pdata[i], VGPU_RELEASING);
+  }
+}
+
+/* Another card is there, or it gives parts in another way, than when its claims were made: held against what it shows now every claim would be
+ * missing, or on a card that nobody chose. A guest may run with what a card gave in the way of before; with another card none does.
+ * true ⇔ nothing of it is to be judged. */
+static bool changed_seen(Brain *b, const char *name, const GpuCard *card)
+{
+  const Gpu *gpu = GET(b, Gpu, GPU, name);
+  bool another = is_another_card(gpu, card), first = !is_told_as(gpu, REASON_GPU_CHANGED);
+  g_autoptr(GPtrArray) claims = gpu_claims(b, name);
+  if (!another && (gpu->backend == (int)card->backend || !claims->len))
+    return false;
+  g_autofree char *id = g_strdup_printf("%04x:%04x", card->vendor_id, card->device_id);
+  g_autofree char *was = identity_of(gpu->pci_id, gpu->serial, gpu->backend), *found = identity_of(id, card->serial, card->backend);
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_GPU_CHANGED, "gpu", name, "host", gpu->host, "was", was, "found", found, NULL);
+  g_autofree char *why = brain_error_json(err);
+  if (first)
+    brain_event(b, "gpu.changed", NOUN_GPU, name, NULL, why);
+  if (!card->broken)
+    changed_let_go(b, name, card, another);
+  g_autoptr(GPtrArray) kept = gpu_claims(b, name);
+  if (!kept->len)
+    return false;
+  unseen_mark(b, name, err);
+  if (another)
+    claims_mark(b, name, err);
+  return true;
+}
+
+static void unread_seen(Brain *b, const char *name, const GpuCard *card)
+{
+  g_autoptr(GError) err = NULL;
+  error_set(&err, REASON_GPU_FACTS, "host", GET(b, Gpu, GPU, name)->host, "detail", card->unread, NULL);
+  unseen_mark(b, name, err);
+}
 
 static void card_seen(Brain *b, const char *host, GpuCard *card, int64_t looked_us)
 {
   g_autofree char *name = g_strdup(card_name(b, host, card));
-  if (picture_of(b, GET(b, Gpu, GPU, name))->looked_us > looked_us)
+  CardPicture *before = picture_of(b, GET(b, Gpu, GPU, name));
+  if (before->looked_us > looked_us)
     return; /* a later look came first */
+  if (card->unread)
+    unread_seen(b, name, card);
+  if (card->unread || changed_seen(b, name, card)) {
+    before->looked_us = looked_us;
+    return;
+  }
   facts_keep(b, name, card, looked_us);
   state_follow(b, name, card);
   card_judge(b, name, looked_us, card->broken);
@@ -411,17 +653,12 @@ static const GpuCard *result_card(const StepResult *result, const char *address)
   return NULL;
 }
 
-/* What it has given is not known, and stays whose it is. */
-static void unseen_mark(Brain *b, const char *name)
+static void unreached_mark(Brain *b, const char *name)
 {
   const Gpu *gpu = GET(b, Gpu, GPU, name);
   g_autoptr(GError) err = NULL;
   error_set(&err, REASON_GPU_NEEDS_EXEC, "what", gpu_backend_name(gpu->backend), "host", gpu->host, NULL);
-  g_autofree char *why = brain_error_json(err);
-  if (gpu->state != GPU_UNSEEN && gpu->state != GPU_QUARANTINED)
-    gpu_set_state(b, name, GPU_UNSEEN);
-  if (g_strcmp0(GET(b, Gpu, GPU, name)->error, why))
-    text_set(&EDIT(b, Gpu, GPU, name)->error, why);
+  unseen_mark(b, name, err);
 }
 
 static void gone_seen(Brain *b, const char *host, const StepResult *result)
@@ -432,7 +669,7 @@ static void gone_seen(Brain *b, const char *host, const StepResult *result)
     if (result_card(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
       continue;
     if (result->without_files && gpu->backend != GPU_MDEV) {
-      unseen_mark(b, names->pdata[i]);
+      unreached_mark(b, names->pdata[i]);
       continue;
     }
     if (gpu->state != GPU_STATE_GONE)

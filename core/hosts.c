@@ -21,20 +21,9 @@ static bool host_move(Brain *b, const char *name, HostMove move, GError **err)
   return true;
 }
 
-static void all_pools_dirty(Brain *b)
-{
-  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
-  for (guint i = 0; i < pools->len; i++)
-    brain_dirty(b, pools->pdata[i]);
-}
-
 static GPtrArray *desktops_on(Brain *b, const char *host)
 {
-  g_autoptr(GPtrArray) names = state_host_desktops(b->state, host);
-  GPtrArray *copies = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++)
-    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
-  return copies;
+  return names_copy(state_host_desktops(b->state, host));
 }
 
 /* What it does not tell this time it may have told before, of the same CPU. */
@@ -125,6 +114,7 @@ void host_seen(Brain *b, const Observation *seen)
   for (guint i = 0; i < names->len; i++)
     desktop_find(b, names->pdata[i]);
   tasks_wake_host(b, seen->host);
+  leaving_look_soon(b);
   host_check_empty(b, seen->host);
   gpus_look(b, seen->host, 1);
   all_pools_dirty(b);
@@ -148,8 +138,10 @@ void host_silent(Brain *b, const char *name, const GError *err)
 void host_check_empty(Brain *b, const char *name)
 {
   const Host *h = name ? GET(b, Host, HOST, name) : NULL;
-  if (h && h->state == HOST_DRAINING && !state_host_use(b->state, name).desktops)
-    host_move(b, name, HOST_EMPTY, NULL);
+  if (!h || h->state != HOST_DRAINING || state_host_use(b->state, name).desktops)
+    return;
+  host_leave_end(b, name);
+  host_move(b, name, HOST_EMPTY, NULL);
 }
 
 /* ── domains ──────────────────────────────────────────────────────────────── */
@@ -370,6 +362,8 @@ bool verb_host_drain(Brain *b, const Request *r, Answer *a, GError **err)
   if (h->state != HOST_DRAINING && !away && !host_move(b, r->name, HOST_DRAIN, err))
     return false;
   EDIT(b, Host, HOST, r->name)->drain = true;
+  if (json_is_true(json_object_get(r->body, "migrate")))
+    host_leave_begin(b, r->name);
   g_autoptr(GPtrArray) names = desktops_on(b, r->name);
   for (guint i = 0; i < names->len; i++) {
     const Desktop *d = GET(b, Desktop, DESKTOP, names->pdata[i]);
@@ -389,6 +383,7 @@ bool verb_host_activate(Brain *b, const Request *r, Answer *a, GError **err)
   if (!away && !host_move(b, r->name, HOST_ACTIVATE, err))
     return false;
   EDIT(b, Host, HOST, r->name)->drain = false;
+  host_leave_end(b, r->name);
   all_pools_dirty(b);
   answer_object(b, a, 200, r->name);
   return true;

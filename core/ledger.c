@@ -10,12 +10,14 @@ static void host_entry_free(void *data)
   g_free(e->text);
   g_ptr_array_unref(e->gpus);
   g_ptr_array_unref(e->shapes);
+  g_ptr_array_unref(e->disks);
   g_free(e);
 }
 
 static void desktop_entry_free(void *data)
 {
   DesktopEntry *e = data;
+  g_free(e->shared);
   g_clear_pointer(&e->more, g_array_unref);
   g_free(e);
 }
@@ -100,6 +102,16 @@ static void host_empty(Ledger *l, int host)
   }
 }
 
+static void disks_keep(HostEntry *e, const HostMaking *m)
+{
+  e->disks = g_ptr_array_new_with_free_func(g_free);
+  e->n_own = 0;
+  for (int i = 0; i < m->n_disks; i++) {
+    g_ptr_array_add(e->disks, g_strdup(m->disks[i].store));
+    e->n_own += !m->disks[i].shared;
+  }
+}
+
 static bool host_enter(Ledger *l, const char *name, HostMaking *m)
 {
   HostEntry *e = g_hash_table_lookup(l->hosts, name);
@@ -110,6 +122,7 @@ static bool host_enter(Ledger *l, const char *name, HostMaking *m)
     g_free(e->text);
     g_ptr_array_unref(e->gpus);
     g_ptr_array_unref(e->shapes);
+    g_ptr_array_unref(e->disks);
   } else {
     int number;
     if (!fleet_add_host(l->fleet, &m->spec, &number, NULL))
@@ -121,6 +134,7 @@ static bool host_enter(Ledger *l, const char *name, HostMaking *m)
   e->text = g_strdup(m->text->str);
   e->gpus = g_steal_pointer(&m->gpus);
   e->shapes = g_steal_pointer(&m->shapes);
+  disks_keep(e, m);
   e->crowded = false;
   e->cpu = m->cpu_digest;
   e->n_cells = m->cells.n;
@@ -138,34 +152,60 @@ typedef enum {
 } Renewal;
 
 /* false: the fleet has to be made anew. */
-static bool host_renew(Brain *b, Ledger *l, const char *name, const GArray *stores, Renewal what)
+static bool host_renew_own(Brain *b, Ledger *l, const char *name, const GArray *stores, Renewal what, bool *ret_entered)
 {
   const Host *h = GET(b, Host, HOST, name);
   const HostEntry *e = g_hash_table_lookup(l->hosts, name);
   g_auto(HostMaking) m = { 0 };
+  *ret_entered = false;
   if (!h)
     return true;
   if (!host_make(b, l, h, stores, what == RENEW_CARDS ? NULL : e, &m))
     return false;
   if (e && what != RENEW_ALL && !strcmp(e->text, m.text->str))
     return true;
-  if (!host_enter(l, name, &m))
-    return false;
-  g_autoptr(GPtrArray) holders = holders_on(b, name);
+  *ret_entered = host_enter(l, name, &m);
+  return *ret_entered;
+}
+
+static void holders_put(Brain *b, Ledger *l, const char *host)
+{
+  g_autoptr(GPtrArray) holders = holders_on(b, host);
   for (guint i = 0; i < holders->len; i++) {
     g_auto(Holding) holding;
     holding_make(b, l, holders->pdata[i], &holding);
     desktop_take_out(l, holders->pdata[i]);
     desktop_put(b, l, holders->pdata[i], &holding);
   }
-  return true;
+}
+
+static bool host_renew(Brain *b, Ledger *l, const char *name, const GArray *stores, Renewal what)
+{
+  bool entered, known = host_renew_own(b, l, name, stores, what, &entered);
+  if (entered)
+    holders_put(b, l, name);
+  return known;
 }
 
 /* ── all of it ────────────────────────────────────────────────────────────── */
 
+/* Those that offer something come first: what is beyond the limit is best missed. */
 static int compare_shapes(const void *a, const void *b)
 {
-  return strcmp((*(CardShape *const *)a)->name, (*(CardShape *const *)b)->name);
+  const CardShape *x = *(CardShape *const *)a, *y = *(CardShape *const *)b;
+  return !x->n == !y->n ? strcmp(x->name, y->name) : !x->n - !y->n;
+}
+
+/* Of the fleet as it was asked last: a look may not make it anew. */
+bool ledger_leaves_out(Brain *b, const Gpu *gpu, int *ret_shapes)
+{
+  *ret_shapes = b->ledger ? (int)b->ledger->shapes->len : 0;
+  if (*ret_shapes <= MODELS_MOST)
+    return false;
+  CardShape *shape = card_shape_new(b, gpu);
+  bool out = ledger_shape_find(b->ledger, shape->name) >= MODELS_MOST;
+  card_shape_free(shape);
+  return out;
 }
 
 static void shapes_gather(Brain *b, Ledger *l)
@@ -195,14 +235,14 @@ static void list_tell(GString *text, char *const *list)
   g_string_append_c(text, ';');
 }
 
-/* What of storages is in the claims: who has them. */
-static char *storages_text(Brain *b)
+/* What of storages is in the claims: who has them; and of shared ones what they take. */
+static char *storages_text(const GArray *stores)
 {
   GString *text = g_string_new(NULL);
-  g_autoptr(GPtrArray) names = ledger_names(b, NOUN_STORAGE);
-  for (guint i = 0; i < names->len; i++) {
-    g_string_append(text, names->pdata[i]);
-    list_tell(text, GET(b, Storage, STORAGE, names->pdata[i])->hosts);
+  for (guint i = 0; i < stores->len; i++) {
+    const Store *s = &g_array_index(stores, Store, i);
+    g_string_append_printf(text, "%s %d %" G_GINT64_FORMAT, s->storage->head.name, s->count, s->count == STORE_SHARED ? s->offer_mib : 0);
+    list_tell(text, s->storage->hosts);
   }
   return g_string_free(text, FALSE);
 }
@@ -235,12 +275,17 @@ static Ledger *ledger_new(Brain *b)
   l->shapes = g_ptr_array_new_with_free_func(card_shape_free);
   l->cpu = templates_cpu(b);
   l->pools = pools_text(b);
-  l->storages = storages_text(b);
   shapes_gather(b, l);
   g_autoptr(GPtrArray) names = ledger_names(b, NOUN_HOST);
   g_autoptr(GArray) stores = ledger_stores_new(b);
-  for (guint i = 0; i < names->len; i++)
-    host_renew(b, l, names->pdata[i], stores, RENEW_ALL);
+  l->storages = storages_text(stores);
+  ledger_stores_share(l->fleet, stores);
+  for (guint i = 0; i < names->len; i++) {
+    bool entered;
+    host_renew_own(b, l, names->pdata[i], stores, RENEW_ALL, &entered);
+  }
+  for (guint i = 0; i < names->len; i++) /* where a desktop may go names hosts that the fleet must know by then */
+    holders_put(b, l, names->pdata[i]);
   return l;
 }
 
@@ -254,7 +299,8 @@ static bool pools_differ(Brain *b, const Ledger *l)
 
 static bool storages_differ(Brain *b, const Ledger *l)
 {
-  g_autofree char *now = storages_text(b);
+  g_autoptr(GArray) stores = ledger_stores_new(b);
+  g_autofree char *now = storages_text(stores);
   return strcmp(now, l->storages) != 0;
 }
 
@@ -337,7 +383,7 @@ static bool desktops_follow(Brain *b, Ledger *l, Touched *t)
 
 static bool ledger_follow(Brain *b, Ledger *l, Touched *t)
 {
-  if (t->gone || t->classes || (t->pools && pools_differ(b, l)) || (t->storages && storages_differ(b, l)))
+  if (t->gone || t->classes || (t->pools && pools_differ(b, l)) || ((t->storages || t->images) && storages_differ(b, l)))
     return false;
   return hosts_follow(b, l, t) && desktops_follow(b, l, t);
 }
@@ -380,6 +426,12 @@ int ledger_cell_index(Brain *b, int host, NumaCell cell)
   return host_cell_index(entry_of(b, host), cell);
 }
 
+bool ledger_storage_room(Brain *b, const char *host, const char *storage, int64_t *ret_mib)
+{
+  int number = fleet_find_host(b->ledger->fleet, host);
+  return number >= 0 && fleet_store_free(b->ledger->fleet, number, storage, ret_mib);
+}
+
 bool ledger_claim(Brain *b, const char *desktop, ClaimId *ret_claim)
 {
   const DesktopEntry *e = g_hash_table_lookup(b->ledger->desktops, desktop);
@@ -403,6 +455,15 @@ static int movable_on(const Fleet *f, int host)
   return n;
 }
 
+static void stores_tell(Brain *b, const Fleet *f, int host, GString *text)
+{
+  int64_t free_mib;
+  g_autoptr(GPtrArray) names = ledger_names(b, NOUN_STORAGE);
+  for (guint i = 0; host >= 0 && i < names->len; i++)
+    if (fleet_store_free(f, host, names->pdata[i], &free_mib))
+      g_string_append_printf(text, "  %s %" G_GINT64_FORMAT " MiB\n", (char *)names->pdata[i], free_mib);
+}
+
 char *ledger_text(Brain *b, bool anew)
 {
   Fleet *kept = ledger_fleet(b);
@@ -414,6 +475,7 @@ char *ledger_text(Brain *b, bool anew)
     int host = fleet_find_host(f, names->pdata[i]);
     g_autofree char *line = host < 0 ? g_strdup("not there") : fleet_host_text(f, host);
     g_string_append_printf(text, "%s: %s, %d can move\n", (char *)names->pdata[i], line, host < 0 ? 0 : movable_on(f, host));
+    stores_tell(b, f, host, text);
   }
   ledger_free(other);
   return g_string_free(text, FALSE);

@@ -16,6 +16,14 @@ NumaCell ledger_cell(Brain *b, int host, int index);
 int ledger_cell_index(Brain *b, int host, NumaCell cell);
 /* What that desktop holds on its host; false = nothing. After ledger_fleet(), which keeps it. */
 bool ledger_claim(Brain *b, const char *desktop, ClaimId *ret_claim);
+/* What that storage of the host has left for disks at their full size, in MiB; false = it is not counted. After ledger_fleet(). */
+bool ledger_storage_room(Brain *b, const char *host, const char *storage, int64_t *ret_mib);
+/* The full size of a disk on that image in MiB, 0 = not known; and whether a storage counts it. */
+int64_t image_disk_mib(const ImageVersion *image);
+bool storage_is_counted(const Storage *storage);
+/* Whether that card is of one more kind than the engine keeps apart, MODELS_MOST, and so of none that anything is placed on; *ret_shapes: how
+ * many kinds there are. Before the first question about the fleet none is. */
+bool ledger_leaves_out(Brain *b, const Gpu *gpu, int *ret_shapes);
 /* Card models of the fleet: CardShape, borrowed. */
 GPtrArray *ledger_shapes(Brain *b);
 /* The desktop that a claim's tag names: "d-17"; owned by the caller. */
@@ -49,6 +57,9 @@ Stay desktop_stay(Brain *b, const Desktop *desktop);
 bool stay_is_for_good(Stay stay);
 /* That as a reason; d is NULL for what is foreign, or gone. Owned by the caller. */
 GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host);
+/* "d-4, d-12: its disk is on …; d-9: …": why those of ClaimId stay, at most some hundred bytes; *ret_n: how many they are, those left out that are on
+ * their way. Owned by the caller. */
+GString *stays_text(Brain *b, const Fleet *f, const GArray *claims, int *ret_n);
 /* A way out as a reason that names the desktop; owned by the caller. */
 GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us);
 
@@ -67,6 +78,9 @@ typedef struct {
 /* Of a card as it was seen last, with the types that some class accepts; one that may not be asked offers nothing, and its name says why. */
 CardShape *card_shape_new(Brain *b, const Gpu *gpu);
 void card_shape_free(void *shape);
+/* A GPU instance without a function that no claim names, of that type or any (NULL): a container's, say. The driver would give it to the next
+ * function that asks for its type, so none of that type is offered. NULL = there is none. */
+const GpuPart *card_loose_instance(const GpuCard *card, const GPtrArray *claims, const char *type);
 /* What a class calls a card's type: its id, or whole:vvvv:dddd. Owned by the caller. */
 char *card_profile_name(const GpuCard *card, const char *type);
 

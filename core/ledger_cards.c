@@ -4,19 +4,14 @@
 
 #include <string.h>
 
-static const GpuType *type_find(const GpuCard *card, const char *id)
-{
-  for (guint i = 0; i < card->types->len; i++)
-    if (!g_strcmp0(((GpuType *)card->types->pdata[i])->id, id))
-      return card->types->pdata[i];
-  return NULL;
-}
+#include "core/accepts.h"
 
 char *card_profile_name(const GpuCard *card, const char *type)
 {
   return card->backend == GPU_WHOLE ? g_strdup_printf("whole:%04x:%04x", card->vendor_id, card->device_id) : g_strdup(type);
 }
 
+/* By the name that its card has for it, or the one that claims have. */
 /* ── shares ───────────────────────────────────────────────────────────────── */
 
 /* Units of a card whose parts have places; 0 = they have none. */
@@ -46,13 +41,29 @@ static uint32_t slots_at(const GpuType *type, int start)
   return (uint32_t)(((UINT64_C(1) << type->size) - 1) << start);
 }
 
-/* As the vendors' cards have it, a part may begin at each multiple of its size. */
+/* Where its card ever told that one may begin: a 4g part begins at 0 alone, where a 3g one, of the same size, has two places. */
 static uint32_t starts_of(const GpuCard *card, const GpuType *type)
 {
   uint32_t starts = 0;
-  for (int i = 0; has_place(card, type) && i < MAX(type->max, 1) && (i + 1) * type->size <= SLOTS_MOST; i++)
-    starts |= UINT32_C(1) << (i * type->size);
+  for (int i = 0; has_place(card, type) && i + type->size <= SLOTS_MOST; i++)
+    starts |= type->places & (UINT32_C(1) << i);
   return starts;
+}
+
+/* Its card says that no more of it can be, although what is there leaves a place: there are rules beside places. */
+static bool is_denied(const GpuCard *card, const GpuType *type, uint32_t starts)
+{
+  uint32_t held = 0;
+  for (guint i = 0; i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    const GpuType *of = gpu_card_type(card, part->type);
+    if (of && part->start >= 0 && part->start + of->size <= SLOTS_MOST)
+      held |= slots_at(of, part->start);
+  }
+  for (int i = 0; !type->free && i < SLOTS_MOST; i++)
+    if (starts >> i & 1 && !(held & slots_at(type, i)))
+      return true;
+  return false;
 }
 
 static bool shape_has(const CardShape *shape, const GpuCard *card, const char *type)
@@ -67,7 +78,7 @@ static bool shape_has(const CardShape *shape, const GpuCard *card, const char *t
 /* A type that nobody asks for has no name in the fleet: where all parts are of one type, it has the whole card. */
 CardExtent card_extent(const CardShape *shape, const GpuCard *card, const char *type, int start)
 {
-  const GpuType *t = type_find(card, type);
+  const GpuType *t = gpu_card_type(card, type);
   if (!t || (card->same_type_only && !shape_has(shape, card, type)))
     return (CardExtent){ card->same_type_only ? CARD_WHOLE : 0, 0 };
   bool placed = has_place(card, t) && start >= 0 && start + t->size <= SLOTS_MOST;
@@ -76,23 +87,35 @@ CardExtent card_extent(const CardShape *shape, const GpuCard *card, const char *
 
 /* ── shapes ───────────────────────────────────────────────────────────────── */
 
-static bool is_asked_for(Brain *b, const char *profile)
+static bool is_asked_for(Brain *b, const char *profile, int64_t framebuffer_mib)
 {
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_GPU_CLASS);
   for (guint i = 0; i < names->len; i++) {
     const GpuClass *class = GET(b, GpuClass, GPU_CLASS, names->pdata[i]);
-    if (class->accepts && g_strv_contains((const char *const *)class->accepts, profile))
+    if (accepts_type((const char *const *)class->accepts, profile, framebuffer_mib))
       return true;
   }
   return false;
 }
 
+const GpuPart *card_loose_instance(const GpuCard *card, const GPtrArray *claims, const char *type)
+{
+  for (guint i = 0; card->backend == GPU_MIG && i < card->parts->len; i++) {
+    const GpuPart *part = card->parts->pdata[i];
+    if (!part->address[0] && (!type || !g_strcmp0(part->type, type)) && !gpu_part_is_claimed(part, claims))
+      return part;
+  }
+  return NULL;
+}
+
 static void profile_add(Brain *b, CardShape *s, const GpuCard *card, const GpuType *type)
 {
   g_autofree char *name = card_profile_name(card, type->id);
-  if (s->n == PROFILES_MOST || !is_asked_for(b, name))
-    return;
   uint32_t starts = starts_of(card, type);
+  if (s->n == PROFILES_MOST || !is_asked_for(b, name, type->framebuffer_mib))
+    return;
+  if (has_place(card, type) && (!starts || is_denied(card, type, starts)))
+    return;
   s->heads[s->n] = type->heads;
   s->profiles[s->n++] = (ProfileSpec){ g_steal_pointer(&name), type->framebuffer_mib, share_of(card, type), starts ? type->size : 0, starts };
 }
@@ -110,8 +133,8 @@ static char *shape_key(const CardShape *s)
   GString *key = g_string_new(NULL);
   g_string_append_printf(key, "%d %d", s->backend, s->same_type);
   for (int i = 0; i < s->n; i++)
-    g_string_append_printf(key, "|%s %d %d %d %x", s->profiles[i].name, s->profiles[i].share, s->profiles[i].slots, s->heads[i],
-                           s->profiles[i].starts);
+    g_string_append_printf(key, "|%s %d %d %d %x %" G_GINT64_FORMAT, s->profiles[i].name, s->profiles[i].share, s->profiles[i].slots, s->heads[i],
+                           s->profiles[i].starts, s->profiles[i].framebuffer_mib);
   return g_string_free(key, FALSE);
 }
 
@@ -122,8 +145,12 @@ CardShape *card_shape_new(Brain *b, const Gpu *gpu)
   CardShape *s = g_new0(CardShape, 1);
   s->backend = card->backend;
   s->same_type = card->same_type_only;
-  for (guint i = 0; !closed && i < card->types->len; i++)
-    profile_add(b, s, card, card->types->pdata[i]);
+  g_autoptr(GPtrArray) claims = gpu_claims(b, gpu->head.name);
+  for (guint i = 0; !closed && i < card->types->len; i++) {
+    const GpuType *type = card->types->pdata[i];
+    if (!card_loose_instance(card, claims, type->id))
+      profile_add(b, s, card, type);
+  }
   g_autofree char *key = shape_key(s), *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, key, -1);
   s->name = g_strdup_printf("%s%s%s%s\x1f%.8s", gpu->model ? gpu->model : "a card", closed ? " (" : "", closed ? closed : "", closed ? ")" : "", sum);
   return s;
@@ -190,7 +217,7 @@ static bool places_are_gone(const GpuCard *card, const CardShape *shape)
 /* Functions are what guests get: without one, room on the card is none. */
 static bool functions_are_gone(const GpuCard *card)
 {
-  return (card->backend == GPU_VENDOR_VF || card->backend == GPU_SRIOV) && !card->functions->len;
+  return card->backend != GPU_MDEV && card->backend != GPU_WHOLE && !card->functions->len;
 }
 
 static CardExtent denied_by_card(const GpuCard *card, const CardShape *shape)

@@ -92,10 +92,12 @@ static void holding_tell(Brain *b, Holding *h, const Vgpu *v)
 void holding_make(Brain *b, const Ledger *l, const char *name, Holding *h)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
-  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, NULL, g_ptr_array_new(), g_string_new(NULL) };
+  *h = (Holding){ d, d ? GET(b, Pool, POOL, d->pool) : NULL, d ? desktop_stay(b, d) : STAY_GONE, NULL, 0,
+                  g_ptr_array_new(), g_string_new(NULL) };
+  h->disk_mib = d ? image_disk_mib(GET(b, ImageVersion, IMAGE, d->image)) : 0;
   if (d)
-    g_string_append_printf(h->text, "%s>%s %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", d->host, d->moving ? d->moving : "", d->cell,
-                           d->vcpus, d->memory_mib, stay_is_for_good(h->stay) ? "" : d->storage);
+    g_string_append_printf(h->text, "%s>%s %d %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d", d->host,
+                           d->moving ? d->moving : "", d->cell, d->vcpus, d->memory_mib, h->disk_mib, d->storage, stay_is_for_good(h->stay));
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, name);
   for (guint i = 0; i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
@@ -175,8 +177,11 @@ static ClaimId whole_put(Brain *b, Fleet *f, const Holding *h, const Vgpu *lead,
   for (guint i = 0; lead && i < h->claims->len; i++)
     if (goes_with(lead, h->claims->pdata[i]))
       demand.gpu.count += claim_add(b, host, h->claims->pdata[i], &place);
-  if (h->desktop)
+  if (h->desktop) {
     demand_size(b, h, &demand, &place);
+    place.disk = host_disk_own(host, h->desktop->storage);
+    demand.disk_mib = place.disk >= 0 ? h->disk_mib : 0;
+  }
   if (h->desktop && !stay_is_for_good(h->stay)) {
     features = features_elsewhere(b, h);
     demand_elsewhere(h, &demand, stores, features);
@@ -215,6 +220,17 @@ static void part_put(Brain *b, Fleet *f, HostEntry *host, const Vgpu *v, Desktop
   more_add(e, claim_put(f, host, &demand, &place, &(ClaimTerms){ .tag = tag }));
 }
 
+/* A disk on a storage that hosts share stays where it is when its desktop moves: it is counted beside the claim. */
+static void shared_put(Fleet *f, const Holding *h, DesktopEntry *e)
+{
+  const char *shared = h->desktop ? host_disk_shared(h->host, h->desktop->storage) : NULL;
+  if (!shared)
+    return;
+  e->shared = g_strdup(shared);
+  e->disk_mib = h->disk_mib;
+  fleet_shared_take(f, shared, e->disk_mib);
+}
+
 void desktop_put(Brain *b, Ledger *l, const char *name, const Holding *h)
 {
   const Vgpu *lead = NULL;
@@ -230,6 +246,7 @@ void desktop_put(Brain *b, Ledger *l, const char *name, const Holding *h)
     if (!lead || !goes_with(lead, h->claims->pdata[i]))
       part_put(b, l->fleet, h->host, h->claims->pdata[i], e, tag_of(name));
   coming_put(b, l, h, e, tag_of(name));
+  shared_put(l->fleet, h, e);
   g_hash_table_insert(l->desktops, g_strdup(name), e);
 }
 
@@ -239,6 +256,8 @@ void desktop_take_out(Ledger *l, const char *name)
   if (!e)
     return;
   place_release(l->fleet, e->first, NULL);
+  if (e->shared)
+    fleet_shared_take(l->fleet, e->shared, -e->disk_mib);
   for (guint i = 0; e->more && i < e->more->len; i++)
     place_release(l->fleet, g_array_index(e->more, ClaimId, i), NULL);
   g_hash_table_remove(l->desktops, name);

@@ -5,34 +5,6 @@
 
 #include <string.h>
 
-/* A storage as hosts see it, read once for many of them. */
-typedef struct {
-  const Storage *storage;
-  GPtrArray *images;  /* names of the versions it holds, borrowed */
-} Store;
-
-static void store_clear(void *store)
-{
-  g_ptr_array_unref(((Store *)store)->images);
-}
-
-GArray *ledger_stores_new(Brain *b)
-{
-  GArray *stores = g_array_new(FALSE, FALSE, sizeof(Store));
-  g_array_set_clear_func(stores, store_clear);
-  g_autoptr(GPtrArray) names = ledger_names(b, NOUN_STORAGE), images = ledger_names(b, NOUN_IMAGE);
-  for (guint i = 0; i < names->len; i++) {
-    Store s = { GET(b, Storage, STORAGE, names->pdata[i]), g_ptr_array_new() };
-    for (guint k = 0; s.storage->hosts && k < images->len; k++) {
-      const ImageVersion *image = GET(b, ImageVersion, IMAGE, images->pdata[k]);
-      if (image->state == IMAGE_READY && image->storages && g_strv_contains((const char *const *)image->storages, names->pdata[i]))
-        g_ptr_array_add(s.images, images->pdata[k]);
-    }
-    g_array_append_val(stores, s);
-  }
-  return stores;
-}
-
 static void holds_clear(void *holds)
 {
   g_array_unref(*(GArray **)holds);
@@ -124,23 +96,6 @@ static bool cards_make(Brain *b, const Ledger *l, const char *host, HostMaking *
   for (guint i = 0; i < cards->len && i < CARDS_MOST; i++)
     card_put(b, m, &g_array_index(cards, CardMaking, i));
   return true;
-}
-
-static void storages_make(const GArray *stores, const char *host, HostMaking *m)
-{
-  for (guint i = 0; i < stores->len; i++) {
-    const Store *s = &g_array_index(stores, Store, i);
-    if (s->storage->hosts && !g_strv_contains((const char *const *)s->storage->hosts, host))
-      continue;
-    g_ptr_array_add(m->stores, s->storage->head.name);
-    g_string_append_printf(m->text, "|%s", s->storage->head.name);
-    for (guint k = 0; k < s->images->len; k++) {
-      g_ptr_array_add(m->images, s->images->pdata[k]);
-      g_string_append_printf(m->text, " %s", (char *)s->images->pdata[k]);
-    }
-  }
-  g_ptr_array_add(m->stores, NULL);
-  g_ptr_array_add(m->images, NULL);
 }
 
 /* ── cells and CPUs ───────────────────────────────────────────────────────── */

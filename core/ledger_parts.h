@@ -1,5 +1,5 @@
-/* What the files of the ledger share: ledger.c (the fleet, kept true), ledger_hosts.c (what a host is to the engine) and ledger_desktops.c
- * (what a desktop puts on its host). Nobody else includes this. */
+/* What the files of the ledger share: ledger.c (the fleet, kept true), ledger_hosts.c (what a host is to the engine), ledger_storages.c (what is
+ * counted of storages) and ledger_desktops.c (what a desktop puts on its host). Nobody else includes this. */
 #pragma once
 
 #include "core/cells.h"
@@ -13,6 +13,8 @@ typedef struct {
   uint64_t cpu;     /* of its CPU: guests that have the host's own move between hosts that have the same */
   int n_cells;
   int8_t cells[HOST_CELLS_MAX];  /* ids of its NUMA cells, in the order in which the fleet counts them */
+  GPtrArray *disks; /* names of the storages whose room is counted, in the order in which the fleet counts them */
+  int n_own;        /* the first of these are no other host's */
   bool crowded;     /* more was put on a card than it has, or parts of two types: who was put first matters */
 } HostEntry;
 
@@ -20,6 +22,8 @@ typedef struct {
   int host;
   uint64_t digest;  /* of what it holds */
   ClaimId first;
+  char *shared;     /* the shared storage that its disk is counted on; NULL = none */
+  int64_t disk_mib; /* what it takes there */
   GArray *more;     /* ClaimId: parts that are let go of, or of other types, and what it holds where it is on its way to; NULL = none */
 } DesktopEntry;
 
@@ -41,8 +45,6 @@ GPtrArray *ledger_names(Brain *b, Noun noun);
 
 /* ── ledger_hosts.c ── */
 
-/* Storages as hosts see them, read once for many hosts; owned by the caller. */
-GArray *ledger_stores_new(Brain *b);
 /* A card model's place among the ledger's, -1: it is not known. */
 int ledger_shape_find(const Ledger *l, const char *name);
 
@@ -54,6 +56,8 @@ typedef struct {
   char *cpu;                          /* the word for it, one of them */
   HostCells cells;
   CellSpec cell_specs[HOST_CELLS_MAX];
+  int n_disks;
+  DiskSpec disks[DISKS_MOST];
   GPtrArray *stores, *images, *gpus, *shapes;  /* the first two end with NULL */
   GArray *cards;                      /* CardSpec, in the fleet's order */
   GArray *holds;                      /* GArray of CardHold a card */
@@ -72,6 +76,26 @@ GPtrArray *templates_cpu(Brain *b);
 /* The place of a cell among the host's as the fleet counts them, -1: there is none. */
 int host_cell_index(const HostEntry *host, NumaCell cell);
 
+/* ── ledger_storages.c ── */
+
+/* A storage as hosts see it, read once for many of them. */
+typedef struct {
+  const Storage *storage;
+  enum { STORE_BOUNDLESS, STORE_OWN, STORE_SHARED, STORE_TOO_MANY } count;  /* not at all, of its one host, of all, more than the engine counts */
+  int64_t offer_mib;  /* of disks at their full size, where it is counted */
+  GPtrArray *images;  /* names of the versions it holds, borrowed; none of one that all hosts have */
+} Store;
+/* All of them in order; owned by the caller. */
+GArray *ledger_stores_new(Brain *b);
+/* The shared ones among them that are counted become known to f. */
+void ledger_stores_share(Fleet *f, const GArray *stores);
+/* What a host has of them. */
+void storages_make(const GArray *stores, const char *host, HostMaking *m);
+/* The place of a storage among the disks of its one host, -1: it is not counted there. */
+int host_disk_own(const HostEntry *host, const char *storage);
+/* Its name, borrowed, where it is counted as shared by hosts, else NULL. */
+const char *host_disk_shared(const HostEntry *host, const char *storage);
+
 /* ── ledger_desktops.c ── */
 
 /* Puts on a host what its cards lack though no claim of ours is on it. */
@@ -83,6 +107,7 @@ typedef struct {
   const Pool *pool;
   Stay stay;
   HostEntry *host;          /* NULL = it is none of the fleet's */
+  int64_t disk_mib;         /* its disk at its full size */
   GPtrArray *claims;        /* const Vgpu *, those that count */
   GString *text;
 } Holding;

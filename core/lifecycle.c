@@ -173,9 +173,11 @@ int64_t session_due_us(const Session *session, const Pool *pool)
 {
   if (session->state == SESSION_ENDED)
     return session->ended + FINISHED_KEEP_S * SECOND_US;
-  if (session->state == SESSION_DISCONNECTED && pool && pool->disconnected_s)
-    return session->disconnected + pool->disconnected_s * SECOND_US;
-  return 0;
+  if (session->state == SESSION_REQUESTED)
+    return session->by;
+  bool away = session->state == SESSION_DISCONNECTED && pool && pool->disconnected_s;
+  int64_t left_us = away ? session->disconnected + pool->disconnected_s * SECOND_US : 0;
+  return left_us && session->ends ? MIN(left_us, session->ends) : MAX(left_us, session->ends);
 }
 
 int64_t pool_surplus_due_us(const Pool *pool)

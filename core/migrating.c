@@ -17,9 +17,7 @@ typedef struct {
 
 const char *host_migrate_uri(const Host *h)
 {
-  if (h->migrate_uri)
-    return h->migrate_uri;
-  return h->uri && hypervisor_uri_names_host(h->uri) ? h->uri : NULL;
+  return hypervisor_migrate_uri(h->migrate_uri, h->uri);
 }
 
 /* ── what is seen of hosts meanwhile ──────────────────────────────────────── */
@@ -131,6 +129,7 @@ void migrate_failed(Brain *b, const Task *task, const GError *err)
   if (error_is(err, REASON_NOT_ARRIVED)) /* both were asked, and neither has it */
     desktop_set_power(b, name, POWER_OFF);
   desktop_settled(b, name);
+  leaving_move_failed(b, name, why);
 }
 
 /* ── a host is said to be off ─────────────────────────────────────────────── */
@@ -183,7 +182,7 @@ static bool way_known(Brain *b, const char *name, GError **err)
 }
 
 /* A host sends and takes so many at a time: each is as much memory as the network carries. */
-static bool not_crowded(Brain *b, const char *host, GError **err)
+static int moves_of(Brain *b, const char *host)
 {
   int n = 0;
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TASK);
@@ -191,6 +190,17 @@ static bool not_crowded(Brain *b, const char *host, GError **err)
     const Task *task = GET(b, Task, TASK, names->pdata[i]);
     n += task->kind == TASK_MIGRATE && !task_state_is_final(task->state) && (!g_strcmp0(task->from, host) || !g_strcmp0(task->to, host));
   }
+  return n;
+}
+
+bool migrate_is_full(Brain *b, const char *host)
+{
+  return moves_of(b, host) >= MOVES_A_HOST;
+}
+
+static bool not_crowded(Brain *b, const char *host, GError **err)
+{
+  int n = moves_of(b, host);
   g_autofree char *text = g_strdup_printf("%d", n);
   return n < MOVES_A_HOST || error_false(err, REASON_MOVES_ENOUGH, "host", host, "n", text, NULL);
 }

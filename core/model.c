@@ -37,6 +37,9 @@ static const Field GPU_table[] = { GPU_FIELDS(FIELD_ROW_) };
 #define STRUCT GpuClass
 static const Field GPU_CLASS_table[] = { GPU_CLASS_FIELDS(FIELD_ROW_) };
 #undef STRUCT
+#define STRUCT Licence
+static const Field LICENCE_table[] = { LICENCE_FIELDS(FIELD_ROW_) };
+#undef STRUCT
 #define STRUCT Storage
 static const Field STORAGE_table[] = { STORAGE_FIELDS(FIELD_ROW_) };
 #undef STRUCT

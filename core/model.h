@@ -12,6 +12,7 @@
   X(HOST, "host", "hosts", Host) \
   X(GPU, "gpu", "gpus", Gpu) \
   X(GPU_CLASS, "gpu-class", "gpu-classes", GpuClass) \
+  X(LICENCE, "licence", "licences", Licence) \
   X(STORAGE, "storage", "storages", Storage) \
   X(IMAGE, "image", "images", ImageVersion) \
   X(TEMPLATE, "template", "templates", TemplateVersion) \
@@ -127,7 +128,8 @@ ENUM_DECLARE(TokenKind, token_kind, TOKEN_KINDS, N_TOKEN_KINDS)
 
 #define END_REASONS(X) \
   X(END_NONE, "none") X(END_BY_USER, "by-user") X(END_BY_OPERATOR, "by-operator") X(END_TIMEOUT, "disconnected-too-long") \
-  X(END_FAILED, "failed") X(END_HOST_LOST, "host-lost") X(END_POOL_DELETED, "pool-deleted") X(END_CANCELLED, "cancelled")
+  X(END_FAILED, "failed") X(END_HOST_LOST, "host-lost") X(END_POOL_DELETED, "pool-deleted") X(END_CANCELLED, "cancelled") \
+  X(END_DENIED, "denied") X(END_OVER, "time-over")
 ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 
 /* denied: refused for want of room each time; given-up: taken into line, and gone before there was a desktop. */
@@ -164,6 +166,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, memory_reserve_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 30, "MiB of these that stay the host's; 0 = a tenth of the host's memory") \
   F(LIST, labels, F_IN | F_CHANGE | F_WIDE, NULL, 0, 64, "what pools may ask of their hosts, such as rack-a") \
   F(BOOL, drain, F_WIDE, NULL, 0, 0, "an operator wants it empty: no new desktops, and floating ones go as soon as nobody holds them") \
+  F(BOOL, leaving, F_WIDE, NULL, 0, 0, "and what runs there is moved to other hosts meanwhile") \
   F(INT, starts, F_IN | F_CHANGE | F_WIDE, NULL, 1, 64, "desktops that may be starting at the same time (default 4)") \
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "as the host tells it") \
   F(TEXT, hostname, F_WIDE, NULL, 0, 255, "as the host tells it") \
@@ -177,6 +180,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(REF, cpu_model, F_WIDE, NULL, 0, 63, "model of its CPUs, as libvirt calls it") \
   F(REF, cpu_features, 0, NULL, 0, 16384, "what its guests may require of their CPU: features and models; absent = not known") \
   F(JSON, error, F_COL, NULL, 0, 4096, "why it is not up") \
+  F(JSON, stays, F_WIDE, NULL, 0, 4096, "which of its desktops cannot be moved away, and why") \
   F(JSON, cards_error, F_WIDE, NULL, 0, 4096, "why its graphics cards could not be looked at") \
   F(TIME, seen, F_WIDE | F_SEEN, NULL, 0, 0, "when it answered last")
 
@@ -185,7 +189,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(REF, host, F_COL, NULL, 0, 63, "the host it is in") \
   F(TEXT, address, F_COL, NULL, 0, 12, "PCI address") \
   F(ENUM, backend, F_COL, &gpu_backend_names, 0, 0, "how parts of it are given: mdev, vendor-vf, sr-iov, mig or whole") \
-  F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken, gone, or unseen (it takes files of the host, which are out of reach)") \
+  F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken, gone, or unseen (the host does not tell enough of it, or it is not what its claims are on)") \
   F(REF, vendor, F_COL, NULL, 0, 200, "who made it") \
   F(REF, model, F_COL, NULL, 0, 200, "what it is called") \
   F(REF, pci_id, F_WIDE, NULL, 0, 9, "vendor and device, such as 10de:2235") \
@@ -207,15 +211,27 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
 /* What people ask for. */
 #define GPU_CLASS_FIELDS(F) \
   F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "for people") \
-  F(LIST, accepts, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 64, "acceptable types, best first: nvidia-558, or whole:10de:2235 for a whole card") \
+  F(LIST, accepts, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 64, "acceptable types, best first: nvidia-558, whole:10de:2235 for a whole card, mib:8192 for any with so much framebuffer") \
   F(ENUM, display, F_IN | F_CHANGE | F_COL, &gpu_display_names, 0, 0, "off, on (it is the guest's screen; mediated devices alone) or ramfb (on, from the first line of boot)") \
   F(INT, heads, F_IN | F_CHANGE | F_COL, NULL, 0, 16, "screens a desktop's card must be able to show; 0 = any")
+
+/* A counted right to use something in a desktop: seats, of which a session holds some as long as it holds a desktop. */
+#define LICENCE_FIELDS(F) \
+  F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "for people") \
+  F(INT, total, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 1000000, "seats there are; fewer than are held takes none away, and gives none until enough sessions have ended") \
+  F(INT, held, F_COL | F_SEEN, NULL, 0, INT64_MAX, "seats that sessions hold") \
+  F(INT, waiting, F_COL | F_SEEN, NULL, 0, INT64_MAX, "sessions in line in pools that want some of it") \
+  F(TEXT, vendor, F_IN | F_CHANGE | F_WIDE, NULL, 0, 200, "who sells it") \
+  F(TEXT, note, F_IN | F_CHANGE | F_WIDE, NULL, 0, 500, "for operators, such as the contract") \
+  F(JSON, error, F_WIDE | F_SEEN, NULL, 0, 4096, "why it gives no more, where more are held than there are")
 
 #define STORAGE_FIELDS(F) \
   F(TEXT, path, F_PATH | F_IN | F_NEED | F_COL, NULL, 0, 1024, "directory as the hosts see it") \
   F(TEXT, controller_path, F_PATH | F_IN | F_CHANGE | F_WIDE, NULL, 0, 1024, "the same directory as the controller sees it; absent = only through the hosts") \
   F(LIST, hosts, F_IN | F_CHANGE | F_COL, NULL, 0, 10000, "hosts that have it; empty = all, it is shared") \
   F(BOOL, coherent, F_IN | F_CHANGE | F_WIDE, NULL, 0, 0, "its hosts see each other's writes at once, which libvirt asks of shared storage before a desktop moves: set it where libvirt does not know the file system") \
+  F(INT, disks_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, INT32_MAX, "MiB of desktops' disks that it takes, each counted at its full size; 0 = by disk_overcommit_pct") \
+  F(INT, disk_overcommit_pct, F_IN | F_CHANGE | F_WIDE, NULL, 0, 100000, "disks that it takes in percent of its measured size less its images, where disks_mib is 0; 0 = disks are not counted") \
   F(INT, total_bytes, F_WIDE | F_SEEN, NULL, 0, INT64_MAX, "size of the file system in bytes; 0 = not measured yet") \
   F(INT, free_bytes, F_COL | F_SEEN, NULL, 0, INT64_MAX, "free in bytes, as measured last") \
   F(JSON, error, F_WIDE | F_SEEN, NULL, 0, 4096, "why it cannot be used")
@@ -291,10 +307,12 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, memory_mib, F_IN | F_CHANGE | F_WIDE, NULL, 0, 1 << 24, "memory of a desktop in MiB; 0 = as the template says") \
   F(REF, gpu_class, F_IN | F_CHANGE | F_WIDE, NULL, 0, 63, "GPU class of a desktop; absent = as the template says") \
   F(INT, gpus, F_IN | F_CHANGE | F_WIDE, NULL, 0, 8, "parts of that class a desktop gets; 0 = one where there is a class") \
+  F(LIST, licences, F_IN | F_CHANGE | F_WIDE, NULL, 0, LICENCES_MOST, "seats of licences that a session holds with its desktop: cad=1, sim=2") \
   F(TEXT, network, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "libvirt network, or bridge:NAME; absent = as the template says") \
   F(JSON, parameters, F_IN | F_CHANGE | F_STAFF, NULL, 0, 65536, "values for the template's parameters") \
   F(LIST, users, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 100000, "who may use it; empty = everyone") \
   F(INT, disconnected_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may stay disconnected before it ends; 0 = for ever") \
+  F(INT, lasts_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may last from when it gets its desktop; then it ends. 0 = for ever") \
   F(INT, errors, F_WIDE | F_STAFF, NULL, 0, INT64_MAX, "failures that count for the brake") \
   F(TIME, errors_since, F_STAFF, NULL, 0, 0, "when the first of them was") \
   F(JSON, error, F_WIDE | F_STAFF, NULL, 0, 4096, "why it is restrained")
@@ -359,6 +377,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, address, F_WIDE, NULL, 0, 12, "of the function or card") \
   F(ENUM, state, F_COL, &vgpu_state_names, 0, 0, "claimed, made, attached or releasing") \
   F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
+  F(INT, tries, F_WIDE, NULL, 0, 1000000, "how often the host was told to make it since the card was last seen without it") \
   F(JSON, error, F_WIDE, NULL, 0, 4096, "how the card differs from it")
 
 #define SESSION_FIELDS(F) \
@@ -368,15 +387,18 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, desktop, F_COL, NULL, 0, 63, "the desktop it holds") \
   F(REF, host, F_COL, NULL, 0, 63, "the host of that desktop") \
   F(ENUM, reason, F_WIDE, &end_reason_names, 0, 0, "why it ended") \
+  F(LIST, licences, F_WIDE, NULL, 0, LICENCES_MOST, "seats of licences that it holds, or held") \
   F(BOOL, ready, F_COL, NULL, 0, 0, "its desktop may be connected to") \
   F(BOOL, prepared, 0, NULL, 0, 0, "what its person needs is in the desktop: it is ready whenever that one is on") \
   F(JSON, connect, F_WIDE, NULL, 0, 1024, "where its person goes: url of the page") \
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
+  F(TIME, by, F_WIDE, NULL, 0, 0, "its deadline: without a desktop by then it is denied") \
   F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
+  F(TIME, ends, F_WIDE, NULL, 0, 0, "when it ends at the latest") \
   F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \
   F(TIME, disconnected, F_WIDE, NULL, 0, 0, "when its person left last") \
   F(TIME, ended, F_WIDE, NULL, 0, 0, "when it ended") \
-  F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong, or why its desktop cannot be connected to now")
+  F(JSON, error, F_WIDE, NULL, 0, 4096, "what went wrong, what it waits for, or why its desktop cannot be connected to now")
 
 /* What is given away is "NAME.SECRET", SECRET 256 random bits in base64url; they themselves are never kept. */
 #define TICKET_FIELDS(F) \
@@ -427,6 +449,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, memory_mib, F_COL, NULL, 0, 1 << 24, "its memory in MiB") \
   F(REF, gpu_class, F_COL, NULL, 0, 63, "its GPU class") \
   F(INT, gpus, F_COL, NULL, 0, 8, "parts of that class") \
+  F(LIST, licences, F_WIDE, NULL, 0, LICENCES_MOST, "seats of licences with it") \
   F(TIME, asked, F_COL, NULL, 0, 0, "when it was asked for first") \
   F(TIME, granted, F_COL, NULL, 0, 0, "when a desktop was given") \
   F(TIME, ended, F_COL, NULL, 0, 0, "when that ended, or was not asked for any more") \

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/accepts.h"
 #include "core/ledger.h"
 
 /* ── what is asked ────────────────────────────────────────────────────────── */
@@ -66,6 +67,15 @@ static bool storage_serves(Brain *b, const Wish *w, const char *name)
   return storage && allowed && copy_fits(b, w, storage);
 }
 
+/* At its full size, where any of these storages is counted. */
+static int64_t disk_of(Brain *b, const Wish *w, const GPtrArray *stores)
+{
+  for (guint i = 0; stores->pdata[i]; i++)
+    if (storage_is_counted(GET(b, Storage, STORAGE, stores->pdata[i])))
+      return image_disk_mib(w->image);
+  return 0;
+}
+
 static GPtrArray *storages_of(Brain *b, const Wish *w)
 {
   GPtrArray *names = g_ptr_array_new();
@@ -104,9 +114,9 @@ static DemandClass *class_of(Brain *b, Fleet *f, const Demand *demand, const Gpu
 static bool classes_add(Brain *b, Fleet *f, const Demand *demand, const Wish *w, GPtrArray *classes, GError **err)
 {
   const char *const only[] = { w->profile, NULL };
-  const char *const *accepts = !w->class ? only : w->profile ? only : (const char *const *)w->class->accepts;
-  for (int i = 0; !i || (w->class && accepts && accepts[i]); i++) {
-    DemandClass *class = class_of(b, f, demand, w->class, w->template->guest_screen, w->class && accepts ? accepts[i] : NULL, err);
+  g_autoptr(GPtrArray) types = accepts_types(b, !w->class ? NULL : w->profile ? only : (const char *const *)w->class->accepts);
+  for (guint i = 0; !i || i < types->len; i++) {
+    DemandClass *class = class_of(b, f, demand, w->class, w->template->guest_screen, types->len ? types->pdata[i] : NULL, err);
     if (!class)
       return false;
     g_ptr_array_add(classes, class);
@@ -131,7 +141,8 @@ GPtrArray *wish_classes(Brain *b, Fleet *f, const Wish *w, GError **err)
                .labels = (const char *const *)pool->labels, .prefers = (const char *const *)pool->prefers,
                .features = (const char *const *)w->template->cpu,
                .hosts = (const char *const *)pool->hosts, .stores = (const char *const *)stores->pdata, .image = w->image->head.name,
-               .group = pool->group, .group_rule = (GroupRule)pool->group_rule, .gpu = { .count = w->class ? (int)w->gpus : 0 } };
+               .disk_mib = disk_of(b, w, stores), .group = pool->group, .group_rule = (GroupRule)pool->group_rule,
+               .licences = w->licences, .n_licences = w->n_licences, .gpu = { .count = w->class ? (int)w->gpus : 0 } };
   if (!pool_policy_read(pool, w->class != NULL, &d.policy, err) || !classes_add(b, f, &d, w, classes, err))
     return NULL;
   return g_steal_pointer(&classes);
@@ -205,9 +216,11 @@ void placing_mix(Brain *b, Fleet *f)
 /* The first storage of the image's that the pool may use, that the host has, and that has room. */
 static const Storage *storage_on(Brain *b, const Wish *w, const char *host)
 {
+  int64_t room_mib;
   for (char **s = w->image->storages; s && *s; s++) {
     const Storage *storage = GET(b, Storage, STORAGE, *s);
-    if (storage_serves(b, w, *s) && (!storage->hosts || g_strv_contains((const char *const *)storage->hosts, host)))
+    bool here = storage_serves(b, w, *s) && (!storage->hosts || g_strv_contains((const char *const *)storage->hosts, host));
+    if (here && (!ledger_storage_room(b, host, *s, &room_mib) || room_mib >= image_disk_mib(w->image)))
       return storage;
   }
   return NULL;
@@ -296,9 +309,10 @@ static void tell_copies(Brain *b, const Wish *w, GString *why)
 /* That cards have what the class accepts but can be nobody's screen, as it wants them to. */
 static void tell_display(Brain *b, const GpuClass *class, bool in_guest, GString *why)
 {
-  bool lacking = false;
-  for (char **a = class && class->display != GPU_DISPLAY_OFF && !in_guest ? class->accepts : NULL; a && *a; a++) {
-    g_autoptr(GPtrArray) showing = models_of(b, class, false, *a), all = models_of(b, class, true, *a);
+  bool lacking = false, asks = class && class->display != GPU_DISPLAY_OFF && !in_guest;
+  g_autoptr(GPtrArray) types = accepts_types(b, asks ? (const char *const *)class->accepts : NULL);
+  for (guint i = 0; i < types->len; i++) {
+    g_autoptr(GPtrArray) showing = models_of(b, class, false, types->pdata[i]), all = models_of(b, class, true, types->pdata[i]);
     lacking |= all->len > showing->len;
   }
   if (!lacking)
@@ -309,20 +323,50 @@ static void tell_display(Brain *b, const GpuClass *class, bool in_guest, GString
   tell(why, text);
 }
 
+enum { OFFERS_MOST = 12 };
+
+/* The names of what a card can give, as a class would ask for them. Owned by the caller. */
+static char *offers_of(Brain *b, const Gpu *gpu)
+{
+  const GpuCard *card = gpu_picture(b, gpu);
+  GString *names = g_string_new(card->types->len ? NULL : "-");
+  for (guint i = 0; i < card->types->len && i < OFFERS_MOST; i++) {
+    g_autofree char *name = card_profile_name(card, ((GpuType *)card->types->pdata[i])->id);
+    g_string_append_printf(names, "%s%s", i ? " " : "", name);
+  }
+  if (card->types->len > OFFERS_MOST)
+    g_string_append(names, " …");
+  return g_string_free(names, FALSE);
+}
+
+/* Why a card is not taken: where it has none of the types, which it has, and which are asked for. NULL = it would be taken. */
+static GError *card_error(Brain *b, const Fleet *f, int host, int card, const DemandClass *asked, const GpuClass *class)
+{
+  Finding finding;
+  Rule rule = explain_card(asked, host, card, &finding);
+  g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
+  const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
+  bool closed = gpu->state != GPU_READY || (gpu->console && !gpu->give_console);
+  if (!error_is(one, REASON_PLACE_CARD_MODEL) || closed || !class)
+    return g_steal_pointer(&one);
+  GError *types = NULL;
+  g_autofree char *offers = offers_of(b, gpu), *wanted = g_strjoinv(" ", class->accepts);
+  error_set(&types, REASON_PLACE_CARD_OFFERS, "gpu", gpu->head.name, "offers", offers, "class", class->head.name, "wanted", wanted, NULL);
+  return types;
+}
+
 /* Card by card of one host: what it says, and who has what of it. */
-static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *class, GString *why)
+static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *asked, const GpuClass *class, GString *why)
 {
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
   for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
-    Finding finding;
     const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
     g_autoptr(GPtrArray) claims = state_gpu_claims(b->state, gpu->head.name);
-    Rule rule = explain_card(class, host, card, &finding);
     const char *model = gpu->model ? gpu->model : "a card";
     g_autofree char *who = g_strdup_printf("%s (%s, %s): %d claimed by us, %d foreign", gpu->head.name, model, gpu->address, (int)claims->len,
                                            (int)gpu->foreign_parts);
     tell(why, who);
-    g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
+    g_autoptr(GError) one = card_error(b, f, host, card, asked, class);
     g_autofree char *text = one ? error_text(one, LANG_EN) : NULL;
     if (text)
       tell(why, text);
@@ -338,7 +382,7 @@ static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, 
   tell_display(b, w->class, w->template->guest_screen, why);
   tell_stopped(why, f, e->stopped, "hosts");
   if (e->stopped_cards->len && e->cards <= CARDS_MOST)
-    tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, why);
+    tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, w->class, why);
   else
     tell_stopped(why, f, e->stopped_cards, "cards");
   g_autofree char *counts = counts_text(e->stopped);
@@ -392,13 +436,10 @@ static const char *idle_function(Brain *b, const char *gpu, const GpuCard *card,
 static bool part_add(Brain *b, const char *gpu, const char *profile, int start, GArray *parts)
 {
   const GpuCard *card = gpu_picture(b, GET(b, Gpu, GPU, gpu));
-  PartPlace part = { gpu, card->backend == GPU_WHOLE ? "whole" : profile, NULL, start };
+  PartPlace part = { gpu, profile, NULL, start };
   if (card->backend == GPU_WHOLE)
     part.address = card->address;
-  else if (card->backend != GPU_MDEV)
-    part.address = idle_function(b, gpu, card, parts);
-  bool needs = card->backend == GPU_VENDOR_VF || card->backend == GPU_SRIOV;
-  if (needs && !part.address)
+  else if (card->backend != GPU_MDEV && !(part.address = idle_function(b, gpu, card, parts)))
     return false;
   g_array_append_val(parts, part);
   return true;
@@ -440,9 +481,7 @@ static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class,
   tell_display(b, wish->class, wish->in_guest, why);
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
   for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
-    Finding finding;
-    Rule rule = explain_card(class, host, card, &finding);
-    g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
+    g_autoptr(GError) one = card_error(b, f, host, card, class, wish->class);
     g_autofree char *text = one ? error_text(one, LANG_EN) : g_strdup("none of its functions is free");
     g_autofree char *line = g_strdup_printf("%s: %s", ledger_card(b, host, card), text);
     tell(why, line);
@@ -462,12 +501,14 @@ GArray *parts_find(Brain *b, const PartsWish *wish, GError **err)
   int cell = number >= 0 ? ledger_cell_index(b, number, wish->cell) : -1;
   Demand demand = { .stays = true, .near = cell >= 0, .in_cell = cell + 1, .gpu = { .count = n }, .policy = policy_of(POLICY_FRAGMENTS) };
   g_autoptr(DemandClass) first = NULL;
-  for (char **a = class->accepts; number >= 0 && a && *a; a++) {
+  g_autoptr(GPtrArray) types = accepts_types(b, (const char *const *)class->accepts);
+  for (guint i = 0; number >= 0 && i < types->len; i++) {
     Place place;
-    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, wish->in_guest, *a, NULL);
+    const char *type = types->pdata[i];
+    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, wish->in_guest, type, NULL);
     if (!first)
       first = demand_class_ref(asked);
-    GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, *a, n) : NULL;
+    GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, type, n) : NULL;
     if (parts)
       return parts;
   }

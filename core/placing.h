@@ -13,6 +13,8 @@ typedef struct {
   const GpuClass *class;   /* NULL = no GPU */
   int64_t gpus;
   const char *profile;     /* in place of what the class accepts; NULL = the class */
+  const LicenceWish *licences;  /* borrowed: of a plan, which asks for a session too */
+  int n_licences;
 } Wish;
 
 /* NOT_FOUND, IMAGE_NOT_READY, MISSING_FIELD. */
@@ -27,7 +29,7 @@ bool wish_near(const Pool *pool, const TemplateVersion *template);
 bool pool_policy_read(const Pool *pool, bool gpu, Policy *ret_policy, GError **err);
 
 /* ── planning.c ── */
-/* Lines of NAME,LIKE: as if there were these hosts too; text may be NULL. BAD_VALUE, NOT_FOUND, EXISTS. */
+/* Lines of NAME,LIKE or NAME,LIKE,CARDS: as if there were these hosts too; text may be NULL. BAD_VALUE, NOT_FOUND, EXISTS. */
 bool plan_add_hosts(Fleet *f, const char *text, GError **err);
 /* As if that host (NULL: none) took nothing. NOT_FOUND. */
 bool plan_leave_out(Fleet *f, const char *name, GError **err);

@@ -4,7 +4,9 @@
 
 #include "core/csv.h"
 #include "core/ledger.h"
+#include "core/licences.h"
 #include "core/placing.h"
+#include "core/text.h"
 
 enum { COUNT_MOST = 10000, ADDED_MOST = 10000, TOLD_HOSTS = 12, TOLD_CARDS = 5 };
 
@@ -18,17 +20,23 @@ static bool bad(const char *field, const char *value, const char *limit, GError 
 static bool host_add_like(Fleet *f, int line, char **fields, GError **err)
 {
   g_autofree char *where = g_strdup_printf("add_hosts, line %d", line), *row = g_strjoinv(",", fields);
-  if (g_strv_length(fields) != 2)
-    return bad(where, row, "lines of NAME,LIKE: a new host, and one there is that it is like", err);
+  guint n = g_strv_length(fields);
+  int64_t cards = -1;
+  if ((n != 2 && n != 3) || (n == 3 && *fields[2] && !number_parse(fields[2], 0, CARDS_MOST, &cards)))
+    return bad(where, row, "lines of NAME,LIKE or NAME,LIKE,CARDS: a new host, one there is that it is like, and how many cards it has (0 to 16)",
+               err);
+  if (!name_check(where, fields[0], err)) /* it is printed, and drawn */
+    return false;
   int like = fleet_find_host(f, fields[1]);
   if (like < 0)
     return error_false(err, REASON_NOT_FOUND, "kind", "host", "name", fields[1], NULL);
-  return fleet_add_like(f, fields[0], like, err);
+  return fleet_add_like(f, fields[0], like, (int)cards, err);
 }
 
 static bool is_head(char **fields)
 {
-  return !g_strcmp0(fields[0], "name") && !g_strcmp0(fields[1], "like") && !fields[2];
+  bool two = !g_strcmp0(fields[0], "name") && !g_strcmp0(fields[1], "like");
+  return two && (!fields[2] || !strcmp(fields[2], "cards"));
 }
 
 bool plan_add_hosts(Fleet *f, const char *text, GError **err)
@@ -123,8 +131,59 @@ static json_t *places_json(const Fleet *f, const int *counts, int hosts)
   return list;
 }
 
-static json_t *plan_json(Brain *b, Fleet *f, const Wish *w, int count, GError **err)
+/* The desktop of the pool that comes back first by itself: its person left, and has so long to return. */
+static const Session *first_back(Brain *b, const Pool *pool)
 {
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_SESSION);
+  const Session *first = NULL;
+  for (guint i = 0; i < names->len; i++) {
+    const Session *s = GET(b, Session, SESSION, names->pdata[i]);
+    bool has = session_state_is_live(s->state) && s->desktop && !g_strcmp0(s->pool, pool->head.name);
+    int64_t due_us = has ? session_due_us(s, pool) : 0;
+    if (due_us && (!first || due_us < session_due_us(first, pool)))
+      first = s;
+  }
+  return first;
+}
+
+/* When its desktop is free for another; the desktop of a dedicated pool never is. */
+static GError *back_error(Brain *b, const Pool *pool, const Session *s)
+{
+  GError *why = NULL;
+  int64_t due_us = session_due_us(s, pool);
+  g_autofree char *minutes = g_strdup_printf("%d", (int)(MAX(0, due_us - b->now_us) / (60 * SECOND_US)));
+  g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc((due_us + SECOND_US - 1) / SECOND_US);
+  g_autofree char *at = g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ");
+  if (due_us == s->ends)
+    error_set(&why, REASON_PLACE_FIX_OVER, "at", at, "desktop", s->desktop, "session", s->head.name, "user", s->user, NULL);
+  else
+    error_set(&why, REASON_PLACE_FIX_BACK, "minutes", minutes, "desktop", s->desktop, "session", s->head.name, NULL);
+  return why;
+}
+
+static void fix_add_back(Brain *b, const Pool *pool, json_t *out)
+{
+  json_t *fixes = json_object_get(out, "fixes");
+  PoolUse use = state_pool_use(b->state, pool->head.name);
+  int held = use.by_state[DESKTOP_ASSIGNED] + use.by_state[DESKTOP_USED];
+  if (!fixes || pool->kind == POOL_DEDICATED || !held)
+    return;
+  const Session *s = first_back(b, pool);
+  g_autofree char *n = g_strdup_printf("%d", held);
+  g_autoptr(GError) why = s ? back_error(b, pool, s) : NULL;
+  if (!why)
+    error_set(&why, REASON_PLACE_FIX_OPEN, "pool", pool->head.name, "held", n, NULL);
+  json_array_append_new(fixes, json_pack("{s:s, s:o}", "kind", "comes-back", "reason", reason_json(why)));
+}
+
+/* session: in line for it, or NULL. */
+static json_t *plan_json(Brain *b, Fleet *f, const Wish *wish, const Session *session, int count, GError **err)
+{
+  LicenceNeed needs[LICENCES_MOST];
+  LicenceWish wishes[LICENCES_MOST];
+  Wish asked = *wish, *w = &asked;
+  asked.licences = wishes;
+  asked.n_licences = licences_ask(b, f, wish->pool, needs, wishes);
   g_autoptr(GPtrArray) classes = wish_classes(b, f, w, err);
   if (!classes)
     return NULL;
@@ -134,10 +193,13 @@ static json_t *plan_json(Brain *b, Fleet *f, const Wish *w, int count, GError **
     counts[host]++;
   json_t *out = json_pack("{s:s, s:i, s:i}", "pool", w->pool->head.name, "count", count, "placed", placed);
   json_object_set_new(out, "places", places_json(f, counts, fleet_hosts(f)));
-  if (placed == count)
-    return out;
-  g_autoptr(Explanation) e = explain_new(classes->pdata[0]);
-  why_json(out, f, e, b->now_us);
+  if (placed < count) {
+    g_autoptr(Explanation) e = explain_new(classes->pdata[0]);
+    why_json(out, f, e, b->now_us);
+    if (!e->stopped->len || g_array_index(e->stopped, Stopped, 0).rule != RULE_LICENCE)
+      fix_add_back(b, w->pool, out);
+  }
+  licences_plan(b, w->pool, session, count, out);
   return out;
 }
 
@@ -170,36 +232,10 @@ bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)
   g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
   if (!plan_add_hosts(f, request_text(r, "add_hosts"), err) || !plan_leave_out(f, request_text(r, "without_host"), err))
     return false;
-  return answer_json(a, plan_json(b, f, &w, count, err));
+  return answer_json(a, plan_json(b, f, &w, NULL, count, err));
 }
 
 /* ── one session ──────────────────────────────────────────────────────────── */
-
-/* The desktop of the pool that comes back first by itself: its person left, and has so long to return. */
-static const Session *first_back(Brain *b, const Pool *pool)
-{
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_SESSION);
-  const Session *first = NULL;
-  for (guint i = 0; i < names->len; i++) {
-    const Session *s = GET(b, Session, SESSION, names->pdata[i]);
-    int64_t due_us = s->desktop && !g_strcmp0(s->pool, pool->head.name) ? session_due_us(s, pool) : 0;
-    if (due_us && (!first || due_us < session_due_us(first, pool)))
-      first = s;
-  }
-  return first;
-}
-
-static void fix_add_back(Brain *b, const Pool *pool, json_t *out)
-{
-  const Session *s = first_back(b, pool);
-  json_t *fixes = json_object_get(out, "fixes");
-  if (!s || !fixes)
-    return;
-  g_autoptr(GError) why = NULL;
-  g_autofree char *minutes = g_strdup_printf("%d", (int)(MAX(0, session_due_us(s, pool) - b->now_us) / (60 * SECOND_US)));
-  error_set(&why, REASON_PLACE_FIX_BACK, "minutes", minutes, "desktop", s->desktop, "session", s->head.name, NULL);
-  json_array_append_new(fixes, json_pack("{s:s, s:o}", "kind", "comes-back", "reason", reason_json(why)));
-}
 
 bool verb_session_explain(Brain *b, const Request *r, Answer *a, GError **err)
 {
@@ -210,7 +246,7 @@ bool verb_session_explain(Brain *b, const Request *r, Answer *a, GError **err)
     return false;
   PoolUse use = state_pool_use(b->state, s->pool);
   g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
-  json_t *out = plan_json(b, f, &w, 1, err);
+  json_t *out = plan_json(b, f, &w, s, 1, err);
   if (!out)
     return false;
   json_object_set_new(out, "session", json_string(s->head.name));
@@ -222,6 +258,5 @@ bool verb_session_explain(Brain *b, const Request *r, Answer *a, GError **err)
     json_object_set_new(out, "desktop", json_string(s->desktop));
   if (s->host)
     json_object_set_new(out, "host", json_string(s->host));
-  fix_add_back(b, pool, out);
   return answer_json(a, out);
 }

@@ -74,10 +74,21 @@ void detach_dropped(Brain *b, const char *desktop)
   slots_keep(b, desktop, NULL);
 }
 
+/* The desktop is rid of it, and its person goes on. The claim says why it is not free, and is tried at each look until it is. */
+static void out_not_freed(Brain *b, const Task *task)
+{
+  g_clear_pointer(&EDIT(b, Desktop, DESKTOP, task->object)->error, g_free);
+  brain_event(b, "desktop.gpu-detached", NOUN_DESKTOP, task->object, task->user, NULL);
+}
+
 void plug_failed(Brain *b, const Task *task, const GError *err)
 {
   bool attach = task->kind == TASK_GPU_ATTACH, unplugging = !g_strcmp0(task->step, step_rows[STEP_GPU_UNPLUG].name);
   g_autofree char *why = brain_error_json(err), *desktop = g_strdup(task->object);
+  if (!attach && !g_strcmp0(task->step, step_rows[STEP_GPU_RELEASE].name)) {
+    out_not_freed(b, task);
+    return;
+  }
   brain_event(b, attach ? "desktop.gpu-not-attached" : "desktop.gpu-not-detached", NOUN_DESKTOP, desktop, task->user, why);
   if (attach)
     attach_failed(b, desktop);

@@ -1,5 +1,6 @@
 /* Pools: how many desktops there should be, where the next one goes, and when growth stops. */
 #include "core/brain_parts.h"
+#include "core/licences.h"
 #include "core/placing.h"
 
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static Balance pool_balance(Brain *b, const Pool *pool)
   int coming = n[DESKTOP_DEFINED] + n[DESKTOP_PROVISIONING] + n[DESKTOP_WAIT_READY] + n[DESKTOP_RESETTING];
   int held = n[DESKTOP_ASSIGNED] + n[DESKTOP_USED];
   Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .lost = n[DESKTOP_LOST] };
-  int64_t demand = held + use.waiting + pool->spare;
+  int64_t demand = held + MIN(use.waiting, licences_fit(b, pool)) + pool->spare; /* who waits for a licence needs no desktop yet */
   balance.wanted = (int)MIN(MAX(demand, pool->min), pool->max);
   return balance;
 }
@@ -83,6 +84,13 @@ void pools_wake(Brain *b)
   for (guint i = 0; i < names->len; i++)
     if (GET(b, Pool, POOL, names->pdata[i])->error)
       brain_dirty(b, names->pdata[i]);
+}
+
+void all_pools_dirty(Brain *b)
+{
+  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
+  for (guint i = 0; i < pools->len; i++)
+    brain_dirty(b, pools->pdata[i]);
 }
 
 /* How many were too many, at the least, since there were any: what comes and goes within that time is kept. */
@@ -200,6 +208,8 @@ void pool_due(Brain *b, const char *name)
 
 static bool pool_refs_ok(Brain *b, const Pool *pool, GError **err)
 {
+  if (!licences_ok(b, pool, err))
+    return false;
   for (char **s = pool->storages; s && *s; s++)
     if (!NEED(b, Storage, STORAGE, *s, err))
       return false;

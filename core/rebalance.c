@@ -5,7 +5,7 @@
 #include "core/ledger.h"
 #include "core/placing.h"
 
-enum { LOOKED_MOST = 2000, NAMED_MOST = 8, MOVES_MOST = 1000 };
+enum { LOOKED_MOST = 2000, NAMED_MOST = 8, MOVES_MOST = 1000, STAYS_BYTES = 360 };
 
 /* ── what stays ───────────────────────────────────────────────────────────── */
 
@@ -170,6 +170,42 @@ static void stay_add(Brain *b, const Fleet *f, ClaimId id, GArray *groups, bool 
   g->n++;
 }
 
+static bool is_on_its_way(Brain *b, const Fleet *f, ClaimId id)
+{
+  ClaimTerms terms;
+  g_autofree char *name = claim_find(f, id, NULL, &terms, NULL) && terms.tag ? ledger_desktop(terms.tag) : NULL;
+  const Desktop *d = name ? GET(b, Desktop, DESKTOP, name) : NULL;
+  return d && desktop_is_migrating(b, d);
+}
+
+static void group_tell(GString *text, const Group *g)
+{
+  json_t *name;
+  size_t i;
+  if (text->len > STAYS_BYTES)
+    return;
+  g_string_append(text, text->len ? "; " : "");
+  json_array_foreach(g->desktops, i, name)
+    g_string_append_printf(text, "%s%s", i ? ", " : "", json_string_value(name));
+  g_string_append_printf(text, "%s%s%s", g->n > (int)json_array_size(g->desktops) && i ? ", …" : "", i ? ": " : "", g->text);
+}
+
+GString *stays_text(Brain *b, const Fleet *f, const GArray *claims, int *ret_n)
+{
+  g_autoptr(GArray) groups = groups_new();
+  GString *text = g_string_new(NULL);
+  for (guint i = 0; i < claims->len; i++)
+    if (!is_on_its_way(b, f, g_array_index(claims, ClaimId, i)))
+      stay_add(b, f, g_array_index(claims, ClaimId, i), groups, true);
+  *ret_n = 0;
+  for (guint i = 0; i < groups->len; i++) {
+    const Group *g = &g_array_index(groups, Group, i);
+    *ret_n += g->n;
+    group_tell(text, g);
+  }
+  return text;
+}
+
 /* What no plan moves, of the first claims of all hosts. */
 static void stays_of_all(Brain *b, const Fleet *f, GArray *groups)
 {
@@ -252,11 +288,16 @@ static json_t *free_any(Brain *b, const Fleet *f)
 {
   g_autoptr(GError) refused = NULL;
   g_autoptr(GArray) moves = plan_free_a_host(f, &refused), groups = groups_new();
+  int host = moves && moves->len ? g_array_index(moves, Move, 0).from : plan_empty_host(f);
+  if (!moves && host >= 0) { /* no other one can be emptied without filling it */
+    g_clear_error(&refused);
+    moves = g_array_new(FALSE, FALSE, sizeof(Move));
+  }
   if (refused)
     stays_of_all(b, f, groups);
   json_t *out = rebalance_json("any-host", f, moves, groups, refused);
-  if (moves && moves->len)
-    json_object_set_new(out, "host", json_string(fleet_host_name(f, g_array_index(moves, Move, 0).from)));
+  if (host >= 0)
+    json_object_set_new(out, "host", json_string(fleet_host_name(f, host)));
   return out;
 }
 

@@ -354,6 +354,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Play, play_clear)
 /* Desktops go, what others have of the cards stays. */
 static void fleet_empty(Fleet *f)
 {
+  fleet_shared_clear(f);
   for (int host = 0; host < fleet_hosts(f); host++)
     for (ClaimId id = claim_first(f, host); id.number >= 0;) {
       ClaimTerms terms;

@@ -32,7 +32,7 @@ bool recorded_time(const char *text, int64_t *ret_us);
 typedef struct {
   int64_t from_us, to_us;        /* asked for from … to before; 0: no bound */
   int64_t patience_us;           /* who waits longer is denied */
-  const char *add_hosts;         /* lines of NAME,LIKE, or NULL */
+  const char *add_hosts;         /* lines of NAME,LIKE or NAME,LIKE,CARDS, or NULL */
   const char *without_host;      /* or NULL */
 } RecordedPlan;
 

@@ -65,6 +65,16 @@ static void move_settle(Brain *b, const char *name)
     desktop_settled(b, name);
 }
 
+/* Since the backup its host may have been told to make it, and more than once. */
+static void claims_doubt(Brain *b)
+{
+  enum { MAY_BE_MADE = 2 };
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_VGPU);
+  for (guint i = 0; i < names->len; i++)
+    if (GET(b, Vgpu, VGPU, names->pdata[i])->tries < MAY_BE_MADE)
+      EDIT(b, Vgpu, VGPU, names->pdata[i])->tries = MAY_BE_MADE;
+}
+
 void restored_number(Brain *b)
 {
   const Controller *self = GET(b, Controller, CONTROLLER, "controller");
@@ -81,6 +91,7 @@ void restored_take_up(Brain *b)
     return;
   EDIT(b, Controller, CONTROLLER, "controller")->restored = false; /* in the batch that says what follows */
   brain_event(b, "controller.restored", NOUN_CONTROLLER, "controller", NULL, NULL);
+  claims_doubt(b);
   g_autoptr(GPtrArray) borrowed = state_names(b->state, NOUN_DESKTOP);
   g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
   for (guint i = 0; i < borrowed->len; i++)

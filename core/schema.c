@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "core/error.h"
 #include "core/reftext.h"
 #include "core/text.h"
 
@@ -159,6 +158,24 @@ void json_append_text(GString *out, const char *text)
     }
   }
   g_string_append_c(out, '"');
+}
+
+void json_append_error(GString *out, const GError *err, Lang lang)
+{
+  g_autofree char *text = error_text(err, lang);
+  g_string_append(out, "{\"code\":");
+  json_append_text(out, reason_wire(error_reason(err)));
+  g_string_append(out, ",\"args\":{");
+  for (const char *const *p = error_args(err); p[0]; p += 2) {
+    if (p != error_args(err))
+      g_string_append_c(out, ',');
+    json_append_text(out, p[0]);
+    g_string_append_c(out, ':');
+    json_append_text(out, p[1]);
+  }
+  g_string_append(out, "},\"text\":");
+  json_append_text(out, text);
+  g_string_append_c(out, '}');
 }
 
 static void append_int(GString *out, int64_t value)

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/error.h"
 #include "core/names.h"
 
 /* How a field is held in C, in JSON and in SQL. */
@@ -100,6 +101,8 @@ void object_append_json(const Schema *schema, const Object *object, GString *out
 void object_append_json_without(const Schema *schema, const Object *object, unsigned hidden, GString *out);
 /* Appends text as a JSON string, quoted and escaped. */
 void json_append_text(GString *out, const char *text);
+/* A reason as clients read it: {"code":…,"args":{…},"text":…}. */
+void json_append_error(GString *out, const GError *err, Lang lang);
 
 /* What a caller may give: F_IN fields of a new object, or F_CHANGE fields of one that exists. */
 typedef enum { JSON_CREATE, JSON_CHANGE } JsonUse;

@@ -1,6 +1,8 @@
 /* Sessions: a person's hold on a desktop, from the request to its end. */
 #include "core/brain_parts.h"
+#include "core/licences.h"
 #include "core/placing.h"
+#include "core/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -49,12 +51,14 @@ static TaskKind personalise_task(Brain *b, const Desktop *d, const char *user)
   return N_TASK_KINDS;
 }
 
-/* The grant: session, desktop, task and event in one batch. */
-static void session_assign(Brain *b, const char *name, const char *desktop)
+void session_assign(Brain *b, const char *name, const char *desktop)
 {
   const Pool *pool = GET(b, Pool, POOL, GET(b, Session, SESSION, name)->pool);
   Session *s = session_move(b, name, SESSION_ASSIGN);
   s->assigned = b->now_us;
+  s->ends = pool->lasts_s ? b->now_us + pool->lasts_s * SECOND_US : 0;
+  list_set(&s->licences, (const char *const *)pool->licences); /* as they are now: what is held does not change with the pool */
+  text_set(&s->error, NULL);
   text_set(&s->desktop, desktop);
   const Desktop *seen = GET(b, Desktop, DESKTOP, desktop);
   ref_set(&s->host, seen->host);
@@ -78,8 +82,50 @@ static void session_assign(Brain *b, const char *name, const char *desktop)
   }
 }
 
+/* A person's own desktop is the only one for them: while it cannot be had, nobody waits in line for another. */
+static bool owned_usable(Brain *b, const Desktop *owned, GError **err)
+{
+  if (desktop_is_migrating(b, owned))
+    return error_false(err, REASON_DESKTOP_BUSY, "desktop", owned->head.name, "task", owned->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
+  if (owned->state == DESKTOP_ASSIGNED && !owned->session)
+    return true;
+  return error_false(err, REASON_DESKTOP_AWAY, "desktop", owned->head.name, "state", desktop_state_name(owned->state), "host", owned->host, NULL);
+}
+
+static const Desktop *own_or_none(Brain *b, const char *pool, const char *user, bool *ret_owns)
+{
+  const Desktop *owned = state_owned_desktop(b->state, pool, user);
+  *ret_owns = owned;
+  return owned && owned_usable(b, owned, NULL) ? owned : NULL;
+}
+
+const Session *pool_next_served(Brain *b, const Pool *pool, const Desktop **ret_desktop)
+{
+  const Session *first = state_pool_waiting(b->state, pool->head.name);
+  const Desktop *available = state_pool_available(b->state, pool->head.name);
+  if (pool->kind != POOL_DEDICATED) {
+    *ret_desktop = available;
+    return available ? first : NULL;
+  }
+  g_autoptr(GPtrArray) queue = state_pool_queue(b->state, pool->head.name);
+  for (guint i = 0; i < queue->len; i++) {
+    const Session *s = GET(b, Session, SESSION, queue->pdata[i]);
+    bool owns;
+    const Desktop *own = own_or_none(b, pool->head.name, s->user, &owns);
+    *ret_desktop = owns ? own : available;
+    if (*ret_desktop)
+      return s;
+  }
+  return NULL;
+}
+
 void sessions_serve(Brain *b, const char *pool)
 {
+  const Pool *p = GET(b, Pool, POOL, pool);
+  if (p && p->licences) {
+    licences_serve(b);
+    return;
+  }
   for (;;) {
     const Session *s = state_pool_waiting(b->state, pool);
     const Desktop *d = s ? state_pool_available(b->state, pool) : NULL;
@@ -174,7 +220,7 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
   ended->ended = b->now_us;
   demand_close(b, ended);
   ended->ready = ended->prepared = false;
-  if (reason != END_FAILED && reason != END_HOST_LOST)
+  if (reason != END_FAILED && reason != END_HOST_LOST && reason != END_DENIED)
     g_clear_pointer(&ended->error, g_free); /* what hindered it is over with it */
   text_set(&ended->task, NULL);
   if (!ended->desktop || !GET(b, Desktop, DESKTOP, ended->desktop))
@@ -183,15 +229,6 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
   const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
   if (!g_strcmp0(d->session, name))
     desktop_release(b, desktop);
-}
-
-void session_due(Brain *b, const char *name)
-{
-  const Session *s = GET(b, Session, SESSION, name);
-  if (session_state_is_final(s->state))
-    state_archive(b->state, NOUN_SESSION, name);
-  else
-    session_end(b, name, END_TIMEOUT, NULL);
 }
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */
@@ -214,12 +251,12 @@ static bool refuse_restrained(const Pool *pool, GError **err)
   return error_false(err, REASON_POOL_RESTRAINED, "pool", pool->head.name, "error", text, NULL);
 }
 
-/* A pool that cannot serve now nor soon: why, in numbers, and what would help first. */
-static bool refuse_full(Brain *b, const Pool *pool, GError **err)
+/* A pool that cannot serve one more behind those before now nor soon: why, in numbers, and what would help first. */
+static bool refuse_full(Brain *b, const Pool *pool, int before, GError **err)
 {
   PoolUse use = state_pool_use(b->state, pool->head.name);
   int coming = use.by_state[DESKTOP_PROVISIONING] + use.by_state[DESKTOP_WAIT_READY] + use.by_state[DESKTOP_RESETTING];
-  if (coming > use.waiting)
+  if (coming > before)
     return true; /* one is on its way for this session too */
   int standing = use.total - use.by_state[DESKTOP_RETIRING] - use.by_state[DESKTOP_QUARANTINED];
   g_autofree char *max = g_strdup_printf("%" G_GINT64_FORMAT, pool->max);
@@ -256,16 +293,6 @@ static bool user_usable(Brain *b, const char *name, const Caller *caller, GError
   return true;
 }
 
-/* A person's own desktop is the only one for them: while it cannot be had, nobody waits in line for another. */
-static bool owned_usable(Brain *b, const Desktop *owned, GError **err)
-{
-  if (desktop_is_migrating(b, owned))
-    return error_false(err, REASON_DESKTOP_BUSY, "desktop", owned->head.name, "task", owned->task, "kind", task_kind_name(TASK_MIGRATE), NULL);
-  if (owned->state == DESKTOP_ASSIGNED && !owned->session)
-    return true;
-  return error_false(err, REASON_DESKTOP_AWAY, "desktop", owned->head.name, "state", desktop_state_name(owned->state), "host", owned->host, NULL);
-}
-
 static bool wants_ticket(const Request *r)
 {
   return json_is_true(json_object_get(r->body, "ticket"));
@@ -294,6 +321,12 @@ static char *denied_detail(Brain *b, const char *pool, const GError *why)
   json_auto_t *detail = json_loads(text, 0, NULL);
   json_object_set_new(detail, "vcpus", json_integer(p->vcpus ? p->vcpus : w.template->vcpus));
   json_object_set_new(detail, "memory_mib", json_integer(p->memory_mib ? p->memory_mib : w.template->memory_mib));
+  for (char **l = p->licences; l && *l; l++) {
+    json_t *list = json_object_get(detail, "licences");
+    if (!list)
+      json_object_set_new(detail, "licences", list = json_array());
+    json_array_append_new(list, json_string(*l));
+  }
   if (w.class) {
     json_object_set_new(detail, "gpu_class", json_string(w.class->head.name));
     json_object_set_new(detail, "gpus", json_integer(w.gpus));
@@ -303,24 +336,24 @@ static char *denied_detail(Brain *b, const char *pool, const GError *why)
   return copy;
 }
 
-/* Once a minute for a person and a pool: who asks in a loop must not fill the history. */
-static void denied(Brain *b, const char *pool, const char *user, const GError *why)
+/* Once a minute for a person and a pool: who asks in a loop must not fill the history. Whether it was written. */
+static bool denied_event(Brain *b, const char *pool, const char *user, const GError *why)
 {
   g_autofree char *key = g_strconcat(pool, " ", user, NULL);
   g_hash_table_foreach_remove(b->denials, denial_is_old, &b->now_us);
   if (g_hash_table_contains(b->denials, key))
-    return;
+    return false;
   g_hash_table_insert(b->denials, g_steal_pointer(&key), g_memdup2(&b->now_us, sizeof b->now_us));
   g_autofree char *detail = denied_detail(b, pool, why);
   brain_event(b, "session.denied", NOUN_POOL, pool, user, detail);
-  demand_denied(b, pool, user, why);
+  return true;
 }
 
 /* Which hosts there are, and what of them failed, is for those who may list them. */
-static void tell_person(const Caller *caller, GError **err)
+static void tell_person(GError **err)
 {
   g_autoptr(GError) staff = NULL;
-  if (caller->role != ROLE_USER || !(error_is(*err, REASON_NO_PLACE) || error_is(*err, REASON_POOL_RESTRAINED)))
+  if (!error_is(*err, REASON_NO_PLACE) && !error_is(*err, REASON_POOL_RESTRAINED))
     return;
   staff = g_steal_pointer(err);
   Reason reason = error_is(staff, REASON_NO_PLACE) ? REASON_NO_ROOM : REASON_POOL_STOPPED;
@@ -328,36 +361,109 @@ static void tell_person(const Caller *caller, GError **err)
   error_set(err, reason, "pool", error_arg(staff, "pool"), counts ? "counts" : NULL, counts, NULL);
 }
 
+/* ── deadlines ────────────────────────────────────────────────────────────── */
+
+enum { BY_MOST_DAYS = 30 };
+
+/* *ret_us: 0 = it has none. */
+static bool deadline_read(Brain *b, const Request *r, int64_t *ret_us, GError **err)
+{
+  const json_t *by = json_object_get(r->body, "by");
+  const char *text = json_string_value(by), *limit = NULL;
+  *ret_us = 0;
+  if (!by || json_is_null(by))
+    return true;
+  if (!text || !moment_parse(text, b->now_us, ret_us))
+    limit = "a time from now on such as 90s, 15m, 2h or 7d, or one such as 2026-11-23T14:05:00Z";
+  else if (*ret_us <= b->now_us)
+    limit = "a time to come";
+  else if (*ret_us > b->now_us + BY_MOST_DAYS * 86400 * SECOND_US)
+    limit = "at most 30 days from now";
+  return !limit || error_false(err, REASON_BAD_VALUE, "field", "by", "value", text ? text : "?", "limit", limit, NULL);
+}
+
+/* Why it has no desktop yet. Owned by the caller. */
+static GError *waits_for(Brain *b, const Session *s)
+{
+  const Pool *pool = GET(b, Pool, POOL, s->pool);
+  GError *why = licence_wait(b, s);
+  if (why || !pool || !refuse_full(b, pool, state_pool_use(b->state, s->pool).waiting - 1, &why))
+    return why;
+  g_autoptr(GDateTime) by = g_date_time_new_from_unix_utc(s->by / SECOND_US);
+  g_autofree char *text = g_date_time_format(by, "%Y-%m-%dT%H:%M:%SZ");
+  error_set(&why, REASON_DEADLINE_PASSED, "pool", s->pool, "by", text, NULL);
+  return why;
+}
+
+/* Its deadline has come, and it still waits. */
+static void session_deny(Brain *b, const char *name)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  g_autoptr(GError) why = waits_for(b, s);
+  if (why)
+    denied_event(b, s->pool, s->user, why);
+  if (why)
+    tell_person(&why); /* it is shown to whose session it is */
+  g_autofree char *text = why ? brain_error_json(why) : NULL;
+  text_set(&EDIT(b, Session, SESSION, name)->error, text);
+  session_end(b, name, END_DENIED, NULL);
+}
+
+void session_due(Brain *b, const char *name)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  if (session_state_is_final(s->state))
+    state_archive(b->state, NOUN_SESSION, name);
+  else if (s->state == SESSION_REQUESTED)
+    session_deny(b, name);
+  else
+    session_end(b, name, s->ends && s->ends <= b->now_us ? END_OVER : END_TIMEOUT, NULL);
+}
+
+/* The person's session that is there, asked for again: in line its deadline is the one that was said last. */
+static void session_again(Brain *b, const Request *r, Answer *a, const Session *held, int64_t by_us)
+{
+  g_autofree char *name = g_strdup(held->head.name);
+  if (by_us && held->state == SESSION_REQUESTED)
+    EDIT(b, Session, SESSION, name)->by = by_us;
+  answer_object(b, a, 200, name);
+  answer_ticket(b, r, a, name);
+}
+
 bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
   const Pool *pool = NEED(b, Pool, POOL, request_text(r, "pool"), err);
+  int64_t by_us;
   if (!pool || !user_usable(b, user, &r->caller, err) || !pool_usable(b, pool, &r->caller, user, err) ||
-      (wants_ticket(r) && !ticket_room(b, r, err)))
+      (wants_ticket(r) && !ticket_room(b, r, err)) || !deadline_read(b, r, &by_us, err))
     return false;
   const Session *held = session_of(b, user, pool->head.name);
   if (held) {
-    g_autofree char *name = g_strdup(held->head.name);
-    answer_object(b, a, 200, name);
-    answer_ticket(b, r, a, name);
+    session_again(b, r, a, held, by_us);
     return true;
   }
   const Desktop *owned = pool->kind == POOL_DEDICATED ? state_owned_desktop(b->state, pool->head.name, user) : NULL;
   if (owned && !owned_usable(b, owned, err))
     return false;
-  if (!owned && !state_pool_available(b->state, pool->head.name) && !refuse_full(b, pool, err)) {
-    denied(b, pool->head.name, user, *err);
-    tell_person(&r->caller, err);
+  int before = state_pool_use(b->state, pool->head.name).waiting;
+  bool room = owned || state_pool_available(b->state, pool->head.name) || refuse_full(b, pool, before, err);
+  if (!room || !licences_enough(b, pool, err)) {
+    if (denied_event(b, pool->head.name, user, *err))
+      demand_denied(b, pool->head.name, user, *err);
+    if (r->caller.role == ROLE_USER)
+      tell_person(err);
     return false;
   }
   g_autofree char *name = brain_number(b, 's');
   Session *s = state_add(b->state, NOUN_SESSION, name, b->now_us);
   ref_set(&s->user, user);
   ref_set(&s->pool, pool->head.name);
+  s->by = by_us;
   demand_follow(b, s);
   if (b->options.page_url)
     s->connect = g_strdup_printf("{\"url\":\"%s/#/session/%s\"}", b->options.page_url, name);
-  if (owned)
+  if (owned && !pool->licences)
     session_assign(b, name, owned->head.name);
   else
     sessions_serve(b, pool->head.name);

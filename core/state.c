@@ -29,6 +29,7 @@ struct State {
   GHashTable *pools, *hosts;   /* name → PoolIndex, HostIndex */
   GHashTable *user_sessions, *user_tickets, *user_tokens, *session_relays, *machine_hosts;  /* name → set of names */
   GHashTable *user_receipts;   /* name → GQueue of Slot, the oldest first */
+  Seats *seats;
   GHashTable *host_gpus, *gpu_claims, *desktop_claims;  /* name → set of names */
   GTree *timers;               /* Slot by due_us, then address */
   GPtrArray *unsettled;        /* Slots that left the indexes */
@@ -90,6 +91,7 @@ State *state_new(void)
   for (size_t i = 0; i < G_N_ELEMENTS(groups); i++)
     *groups[i] = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
   state->user_receipts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free); /* their links lie in the slots */
+  state->seats = seats_new();
   state->timers = g_tree_new_full(timer_compare, NULL, NULL, NULL);
   state->unsettled = g_ptr_array_new();
   state->seen = g_hash_table_new(NULL, NULL);
@@ -114,6 +116,7 @@ void state_free(State *state)
   g_hash_table_unref(state->host_gpus);
   g_hash_table_unref(state->gpu_claims);
   g_hash_table_unref(state->desktop_claims);
+  seats_free(state->seats);
   g_ptr_array_unref(state->unsettled);
   if (state->touched) {
     g_hash_table_unref(state->touched->hosts);
@@ -187,6 +190,29 @@ static void queue_change(GQueue *queue, Slot *slot, bool in)
     g_queue_unlink(queue, &slot->link);
 }
 
+static int compare_numbers(const char *a, const char *b)
+{
+  size_t x = strlen(a), y = strlen(b);
+  return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
+}
+
+static bool comes_before(const Object *a, const Object *b)
+{
+  return a->created_us != b->created_us ? a->created_us < b->created_us : compare_numbers(a->name, b->name) < 0;
+}
+
+/* Who came first is first, however often it was changed meanwhile. */
+static void line_change(GQueue *queue, Slot *slot, bool in)
+{
+  GList *behind = queue->tail;
+  while (in && behind && comes_before(slot->object, ((Slot *)behind->data)->object))
+    behind = behind->prev;
+  if (!in)
+    g_queue_unlink(queue, &slot->link);
+  else
+    g_queue_insert_after_link(queue, behind, &slot->link);
+}
+
 static void use_change(HostUse *use, const Desktop *d, int one)
 {
   use->desktops += one;
@@ -226,7 +252,7 @@ static void session_index(State *state, Slot *slot, bool in)
     return;
   PoolIndex *p = pool_index(state, s->pool);
   p->use.waiting += in ? 1 : -1;
-  queue_change(&p->waiting, slot, in);
+  line_change(&p->waiting, slot, in);
 }
 
 static void receipt_index(State *state, Slot *slot, bool in)
@@ -275,6 +301,7 @@ static int64_t object_due_us(State *state, const Object *object)
   case NOUN_HOST:
   case NOUN_GPU:
   case NOUN_GPU_CLASS:
+  case NOUN_LICENCE:
   case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_IMAGE:
@@ -356,6 +383,7 @@ static void slot_index(State *state, Slot *slot, bool in)
     group_change(state->host_gpus, ((const Gpu *)slot->object)->host, slot->object->name, in);
   else if (slot->object->noun == NOUN_VGPU)
     vgpu_index(state, slot, in);
+  seats_change(state->seats, slot->object, in);
   timer_index(state, slot, in);
 }
 
@@ -605,6 +633,21 @@ const Session *state_pool_waiting(State *state, const char *pool)
   return (const Session *)queue_head(&pool_index(state, pool)->waiting);
 }
 
+GPtrArray *state_pool_queue(State *state, const char *pool)
+{
+  settle(state);
+  GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+  for (GList *link = pool_index(state, pool)->waiting.head; link; link = link->next)
+    g_ptr_array_add(names, g_strdup(((Slot *)link->data)->object->name));
+  return names;
+}
+
+Seats *state_seats(State *state)
+{
+  settle(state);
+  return state->seats;
+}
+
 HostUse state_host_use(State *state, const char *host)
 {
   settle(state);
@@ -658,9 +701,7 @@ GPtrArray *state_session_relays(State *state, const char *session)
 
 static int compare_numbered(const void *a, const void *b)
 {
-  const char *x = *(char *const *)a, *y = *(char *const *)b;
-  size_t nx = strlen(x), ny = strlen(y);
-  return nx != ny ? (nx < ny ? -1 : 1) : strcmp(x, y);
+  return compare_numbers(*(char *const *)a, *(char *const *)b);
 }
 
 static GPtrArray *group_names(State *state, GHashTable *groups, const char *group)
@@ -689,6 +730,15 @@ const Desktop *state_owned_desktop(State *state, const char *pool, const char *o
       return d;
   }
   return NULL;
+}
+
+GPtrArray *names_copy(GPtrArray *take_names)
+{
+  GPtrArray *copies = g_ptr_array_new_full(take_names->len, g_free);
+  for (guint i = 0; i < take_names->len; i++)
+    g_ptr_array_add(copies, g_strdup(take_names->pdata[i]));
+  g_ptr_array_unref(take_names);
+  return copies;
 }
 
 Touched *state_touched(State *state)

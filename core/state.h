@@ -3,7 +3,7 @@
  * comes back by state_settle(), which every question to an index calls first: so no index can disagree with the objects. */
 #pragma once
 
-#include "core/model.h"
+#include "core/licence.h"
 
 typedef struct State State;
 
@@ -55,6 +55,10 @@ typedef struct {
 PoolUse state_pool_use(State *state, const char *pool);
 /* The desktop that has been available longest, without an owner, and with no task at work on it; NULL when there is none. */
 const Desktop *state_pool_available(State *state, const char *pool);
+/* Names of the sessions that wait, who came first first: the array owns them. */
+GPtrArray *state_pool_queue(State *state, const char *pool);
+/* Who holds what of licences, borrowed until the next change. */
+Seats *state_seats(State *state);
 /* The session that has waited longest; NULL when none does. */
 const Session *state_pool_waiting(State *state, const char *pool);
 
@@ -89,6 +93,8 @@ typedef struct {
   bool pools, images, storages, classes, gone;  /* one of them changed; gone: a host was removed */
 } Touched;
 Touched *state_touched(State *state);
+/* The same names, each a copy that stays where its object goes; eats the array, owned by the caller. */
+GPtrArray *names_copy(GPtrArray *take_names);
 void touched_clear(Touched *touched);
 
 /* The first object whose time has come: its noun and name (borrowed); false when none is due by now_us. The asker must change

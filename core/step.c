@@ -21,8 +21,9 @@ LIST(recover, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(wake, STEP_FIND_DISK, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
 LIST(heal, STEP_FIND_DISK, STEP_DEFINE);
 /* a guest reads its seed when it boots */
-LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_GPU_MAKE, STEP_START, STEP_READY);
-LIST(power, STEP_GPU_MAKE, STEP_POWER);
+LIST(reseed, STEP_POWER_OFF, STEP_SEED_PERSON, STEP_GPU_MAKE, STEP_DEFINE, STEP_START, STEP_READY);
+/* the definition of one with parts of cards, when it is started: they may be others than at the last start */
+LIST(power, STEP_GPU_MAKE, STEP_DEFINE, STEP_POWER);
 /* the definition follows what runs, so that the next start has the same */
 LIST(gpu_attach, STEP_GPU_MAKE, STEP_DEFINE, STEP_GPU_PLUG);
 LIST(gpu_detach, STEP_GPU_UNPLUG, STEP_DEFINE, STEP_GPU_RELEASE);
@@ -114,6 +115,11 @@ void step_result_free(StepResult *result)
   g_clear_pointer(&result->vgpus, g_ptr_array_unref);
   g_clear_pointer(&result->cards, g_ptr_array_unref);
   g_free(result);
+}
+
+bool vgpu_may_be_made(const Vgpu *claim)
+{
+  return claim->tries > 1 || claim->state != VGPU_CLAIMED;
 }
 
 static void vgpu_done_free(void *done)

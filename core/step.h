@@ -129,6 +129,9 @@ void step_order_free(StepOrder *order);
 /* An empty result that names order. */
 StepResult *step_result_new(const StepOrder *order);
 void step_result_free(StepResult *result);
+/* Whether an earlier order than this claim's own, which is out now, may have made it already: of a task that tried before or died with the controller, or
+ * because it was there. What else is found made in its place is others'. */
+bool vgpu_may_be_made(const Vgpu *claim);
 /* Adds what was done for claim; the address and place may be filled in by the caller. */
 VgpuDone *step_result_add_vgpu(StepResult *result, const Vgpu *claim);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StepOrder, step_order_free)

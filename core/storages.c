@@ -44,16 +44,16 @@ void storage_measured(Brain *b, const char *name, const StepResult *result)
   bool same = storage->total_bytes == result->total_bytes && storage->free_bytes == result->free_bytes && !g_strcmp0(storage->error, why);
   if (same)
     return;
-  Storage *seen = SEE(b, Storage, STORAGE, name);
+  bool other = !result->error && storage->total_bytes != result->total_bytes;
+  Storage *seen = other ? EDIT(b, Storage, STORAGE, name) : SEE(b, Storage, STORAGE, name); /* what it takes of disks may hang on its size */
   text_set(&seen->error, why);
   if (result->error)
     return; /* what was measured before is the best that is known */
-  bool more = result->free_bytes > seen->free_bytes;
+  bool more = result->free_bytes > seen->free_bytes || result->total_bytes > seen->total_bytes;
   seen->total_bytes = result->total_bytes;
   seen->free_bytes = result->free_bytes;
-  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
-  for (guint i = 0; more && i < pools->len; i++)
-    brain_dirty(b, pools->pdata[i]); /* what had no room may have some now */
+  if (more)
+    all_pools_dirty(b); /* what had no room may have some now */
 }
 
 /* Its copy is being written, or will be: the room was there when it was measured. */

@@ -129,6 +129,38 @@ bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret_numbe
   return text && *text != '+' && g_ascii_string_to_signed(text, 10, min, max, ret_number, NULL);
 }
 
+static const char *unit_of(const char *text, int64_t *ret_us)
+{
+  static const struct {
+    const char *unit;
+    int64_t us;
+  } units[] = { { "s", G_USEC_PER_SEC }, { "m", INT64_C(60) * G_USEC_PER_SEC }, { "h", INT64_C(3600) * G_USEC_PER_SEC },
+              { "d", INT64_C(86400) * G_USEC_PER_SEC } };
+  const char *unit = text + strspn(text, "0123456789");
+  for (size_t i = 0; i < G_N_ELEMENTS(units); i++)
+    if (!strcmp(unit, units[i].unit)) {
+      *ret_us = units[i].us;
+      return unit;
+    }
+  return NULL;
+}
+
+bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us)
+{
+  int64_t unit_us, n;
+  const char *unit = unit_of(text, &unit_us);
+  if (unit) {
+    g_autofree char *count = g_strndup(text, (gsize)(unit - text));
+    bool good = number_parse(count, 0, 1000000, &n);
+    *ret_us = good ? now_us + n * unit_us : 0;
+    return good;
+  }
+  g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+  g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(text, utc);
+  *ret_us = date ? g_date_time_to_unix(date) * G_USEC_PER_SEC + g_date_time_get_microsecond(date) : 0;
+  return date;
+}
+
 bool path_holds(const char *outer, const char *inner)
 {
   size_t bytes = strlen(outer);

@@ -32,6 +32,9 @@ bool locale_check(const char *field, const char *text, GError **err);
 /* True where path is absolute and names something below directory (absolute, without a slash at its end) by its text alone: no "..", no "." and no
  * empty part. Where directory has no link in it and path is opened without following any, what is opened is below it. NULL is not. */
 bool path_is_below(const char *directory, const char *path);
+/* A time in text as µs since 1970: "90s", "15m", "2h" or "7d" from now on, or a time of ISO 8601 with a date ("2026-11-23T14:05:00Z"; without a zone it is
+ * UTC). False where it is neither, or the count is beyond a million. */
+bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us);
 /* outer is inner, or somewhere above it: both absolute, in their shortest writing. */
 bool path_holds(const char *outer, const char *inner);
 

@@ -137,6 +137,7 @@ static bool verb_storage_change(Brain *b, const Request *r, Answer *a, GError **
   if (!storage_ok(b, s, err) || !places_may(b, &r->caller, GET(b, Storage, STORAGE, r->name), s, err))
     return verb_drop(NOUN_STORAGE, s);
   verb_keep(b, NOUN_STORAGE, s);
+  all_pools_dirty(b); /* it may take more disks now */
   answer_object(b, a, 200, r->name);
   return true;
 }
@@ -463,6 +464,9 @@ const VerbFn brain_verbs[N_API_VERBS] = {
   [API_GPU_CLASS_ADD] = verb_gpu_class_add,
   [API_GPU_CLASS_CHANGE] = verb_gpu_class_change,
   [API_GPU_CLASS_REMOVE] = verb_gpu_class_remove,
+  [API_LICENCE_ADD] = verb_licence_add,
+  [API_LICENCE_CHANGE] = verb_licence_change,
+  [API_LICENCE_REMOVE] = verb_licence_remove,
   [API_VGPU_RELEASE] = verb_vgpu_release,
   [API_STORAGE_ADD] = verb_storage_add,
   [API_STORAGE_CHANGE] = verb_storage_change,

@@ -1,6 +1,6 @@
 /* Claims on parts of graphics cards: made in the batch of the desktop's task, before a host is touched; let go of by generation; ended when the
  * card no longer has the part. */
-#include "core/brain_parts.h"
+#include "core/gpus.h"
 #include "core/placing.h"
 
 #include <string.h>
@@ -48,6 +48,10 @@ void vgpu_set_state(Brain *b, const char *name, VgpuState state)
   Vgpu *v = EDIT(b, Vgpu, VGPU, name);
   v->state = state;
   v->since = b->now_us;
+  if (state == VGPU_MADE || state == VGPU_ATTACHED)
+    v->tries = MAX(v->tries, 1); /* what its card has for it is ours to free, also one that was missed for a while */
+  if (state == VGPU_RELEASING)
+    g_clear_pointer(&v->error, g_free); /* how the card differed from it is nobody's concern now */
   g_autofree char *kind = g_strconcat("vgpu.", vgpu_state_name(state), NULL);
   brain_event(b, kind, NOUN_VGPU, name, NULL, NULL);
 }
@@ -92,8 +96,7 @@ static Vgpu *claim_new(Brain *b, const Desktop *d, const char *gpu, int64_t slot
   v->clone = d->clone;
   v->since = b->now_us;
   v->start = -1;
-  GpuBackend backend = GET(b, Gpu, GPU, gpu)->backend;
-  if (backend == GPU_MDEV || backend == GPU_MIG) {
+  if (GET(b, Gpu, GPU, gpu)->backend == GPU_MDEV) { /* of the others a function's or card's address is what a guest gets */
     char uuid[GPU_UUID_TEXT_BYTES];
     gpu_part_uuid(b->controller, name, d->clone, uuid);
     text_set(&v->uuid, uuid);
@@ -224,6 +227,21 @@ static bool has_for_step(Brain *b, const Task *task, StepKind step)
   return false;
 }
 
+bool desktop_is_off(const Desktop *d)
+{
+  return d->power == POWER_OFF || d->power == POWER_CRASHED;
+}
+
+/* A guest that was saved goes on with the part that it had, or not at all; one that runs is not switched off by being started. */
+static bool may_refit(Brain *b, const Task *task)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
+  bool person_s = task->kind == TASK_POWER || task->kind == TASK_RESEED;
+  if (!person_s || !d)
+    return !d || d->power != POWER_SAVED;
+  return desktop_is_off(d) && (task->kind == TASK_RESEED || task->verb == VERB_START);
+}
+
 bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
@@ -231,6 +249,8 @@ bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
     return false;
   if (step == STEP_GPU_MAKE)
     return !d->gpus || (task->kind == TASK_POWER && !verb_starts(task->verb));
+  if (step == STEP_DEFINE) /* most tasks need it anyway; a start, since the last one's parts may be others now */
+    return (task->kind == TASK_POWER || task->kind == TASK_RESEED) && (!d->gpus || !may_refit(b, task));
   if (step == STEP_GPU_RELEASE && task->undoing && task->kind == TASK_RECOVER)
     return true; /* its guest may run with them; it is destroyed next, in the right order */
   if (step == STEP_GPU_RELEASE)
@@ -240,44 +260,60 @@ bool gpu_step_is_idle(Brain *b, const Task *task, StepKind step)
   return false;
 }
 
-/* The claim's card can no longer give it: another one is claimed, and this one is let go of. */
-static void refit(Brain *b, const char *name)
+/* Whether its card can no longer give it. What a card that is another way now gave before, a guest may yet run with. */
+static bool must_refit(Brain *b, const Vgpu *v)
 {
-  const Vgpu *v = GET(b, Vgpu, VGPU, name);
-  g_autofree char *desktop = g_strdup(v->desktop);
-  vgpu_set_state(b, name, VGPU_RELEASING);
-  g_autoptr(GError) err = NULL;
-  if (!vgpus_claim(b, desktop, &err))
-    vgpu_set_error(b, name, err);
+  const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  if (v->state == VGPU_RELEASING)
+    return false;
+  return !gpu || gpu->state == GPU_BROKEN || gpu->state == GPU_STATE_GONE || (desktop_is_off(d) && gpu_is_changed(gpu));
 }
 
-static bool may_refit(const Task *task)
+static void claims_fit(Brain *b, const Task *task, StepKind step)
 {
-  return task->kind != TASK_POWER && task->kind != TASK_RESEED; /* the definition is made again in all the others */
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (!plug_step_takes(b, step, task, v))
+      continue;
+    if (must_refit(b, v))
+      vgpu_set_state(b, names->pdata[i], VGPU_RELEASING);
+    else if (v->state == VGPU_ATTACHED && task->attempt)
+      vgpu_set_state(b, names->pdata[i], VGPU_CLAIMED); /* the last try may have made it anew, and its answer is not known */
+  }
+  vgpus_claim(b, task->object, NULL); /* that there is no room is said when those that have a place are made */
+}
+
+/* Durable before the order goes out: whoever comes after a crash knows that it may have been carried out. */
+static void tries_count(Brain *b, const Task *task)
+{
+  enum { TRIES_MOST = 1000000 };
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->state != VGPU_RELEASING && v->tries < TRIES_MOST && plug_step_takes(b, STEP_GPU_MAKE, task, v))
+      EDIT(b, Vgpu, VGPU, names->pdata[i])->tries++;
+  }
 }
 
 void gpu_step_begins(Brain *b, const Task *task, StepKind step)
 {
-  const Desktop *d = GET(b, Desktop, DESKTOP, task->object);
   if (step == STEP_GPU_RELEASE && task->undoing)
     vgpus_let_go(b, task->object, INT64_MAX);
-  if (step != STEP_GPU_MAKE || !d || !may_refit(task))
+  if (step != STEP_GPU_MAKE || !GET(b, Desktop, DESKTOP, task->object))
     return;
-  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-    const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
-    if (!plug_step_takes(b, step, task, v))
-      continue;
-    bool usable = gpu && gpu->state != GPU_BROKEN && gpu->state != GPU_STATE_GONE;
-    if (v->state == VGPU_ATTACHED && task->attempt)
-      vgpu_set_state(b, names->pdata[i], VGPU_CLAIMED); /* the last try may have made it anew, and its answer is not known */
-    if (v->state != VGPU_RELEASING && !usable) {
-      refit(b, names->pdata[i]);
-      break; /* the list is another one now; the next one's turn comes at its own try */
-    }
-  }
-  vgpus_claim(b, task->object, NULL);
+  if (may_refit(b, task))
+    claims_fit(b, task, step);
+  tries_count(b, task);
+}
+
+void vgpu_seen_missing(Brain *b, const char *name)
+{
+  vgpu_set_state(b, name, VGPU_CLAIMED);
+  const Vgpu *v = GET(b, Vgpu, VGPU, name);
+  if (v->tries) /* nobody has it, and nobody is making it: what is found there from now on is others' */
+    EDIT(b, Vgpu, VGPU, name)->tries = 0;
 }
 
 static void vgpu_made(Brain *b, const VgpuDone *done)
@@ -286,6 +322,7 @@ static void vgpu_made(Brain *b, const VgpuDone *done)
   if (v->state == VGPU_CLAIMED || (v->state == VGPU_ATTACHED && done->fresh))
     vgpu_set_state(b, done->vgpu, VGPU_MADE);
   Vgpu *made = EDIT(b, Vgpu, VGPU, done->vgpu);
+  gpu_forgive(b, made->gpu);
   made->since = b->now_us; /* pictures of before say nothing of it */
   made->start = done->start;
   if (done->uuid[0])
@@ -318,22 +355,71 @@ static bool done_has(const StepResult *result, const char *vgpu)
   return false;
 }
 
-/* The card said that this cannot be: the first one that was not made is claimed elsewhere. */
-static void make_failed(Brain *b, const Task *task, const StepResult *result)
+/* An instance is made first, then a function given to it: without one it is there and nobody's. What is another's, or on no card, is not. */
+static bool may_be_half_made(Brain *b, const Vgpu *v, const GError *err)
 {
-  bool elsewhere = error_is(result->error, REASON_GPU_FULL) || error_is(result->error, REASON_GPU_GONE) ||
-                   error_is(result->error, REASON_GPU_NOT_OURS) || error_is(result->error, REASON_GPU_DIRTY);
-  if (!elsewhere || !may_refit(task))
-    return;
-  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+  return gpu && gpu->backend == GPU_MIG && !error_is(err, REASON_GPU_GONE) && !error_is(err, REASON_GPU_NOT_OURS);
+}
+
+/* The card said that this cannot be. */
+static bool is_card_s_no(const GError *err)
+{
+  return error_is(err, REASON_GPU_FULL) || error_is(err, REASON_GPU_GONE) || error_is(err, REASON_GPU_NOT_OURS) ||
+         error_is(err, REASON_GPU_DIRTY);
+}
+
+/* They are made in the order of slots: the first one that was not. One behind it may stand since an earlier try. */
+static const Vgpu *first_not_made(Brain *b, const char *desktop, const StepResult *result)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  const Vgpu *first = NULL;
   for (guint i = 0; i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-    if (v->state == VGPU_RELEASING || done_has(result, names->pdata[i]))
-      continue;
-    vgpu_end(b, names->pdata[i], "vgpu.refused"); /* nothing of it is there: what stands in its place is not to be touched */
-    vgpus_claim(b, task->object, NULL);
-    return;
+    if (v->state != VGPU_RELEASING && !done_has(result, names->pdata[i]) && (!first || v->slot < first->slot))
+      first = v;
   }
+  return first;
+}
+
+/* What was not made is claimed elsewhere. */
+static void make_failed(Brain *b, const Task *task, const StepResult *result)
+{
+  const Vgpu *v = first_not_made(b, task->object, result);
+  bool again = v && error_is(result->error, REASON_GPU_REFUSED) && gpu_refused_again(b, v->gpu, v->type, result->error);
+  if (!v || !may_refit(b, task) || !(again || is_card_s_no(result->error)))
+    return;
+  g_autofree char *name = g_strdup(v->head.name);
+  if (may_be_half_made(b, v, result->error))
+    vgpu_set_state(b, name, VGPU_RELEASING);
+  else
+    vgpu_end(b, name, "vgpu.refused"); /* nothing of it is there: what stands in its place is not to be touched */
+  vgpus_claim(b, task->object, NULL);
+}
+
+void vgpu_not_freed(Brain *b, const char *name, const GError *err)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, name);
+  if (!v || v->state != VGPU_RELEASING || error_class(err) == CLASS_UNREACHABLE)
+    return;
+  g_autofree char *why = brain_error_json(err);
+  if (!v->error)
+    brain_event(b, "vgpu.not-freed", NOUN_VGPU, name, NULL, why);
+  vgpu_set_error(b, name, err);
+}
+
+/* They are freed in the order of slots, and none behind the one that was not. */
+static void release_failed(Brain *b, const char *desktop, const StepResult *result)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  for (int64_t slot = 0; slot < 8; slot++)
+    for (guint i = 0; i < names->len; i++) {
+      const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+      if (v->slot != slot || v->state != VGPU_RELEASING)
+        continue;
+      vgpu_not_freed(b, names->pdata[i], result->error);
+      return;
+    }
 }
 
 void gpu_step_ended(Brain *b, const Task *task, const StepResult *result)
@@ -341,10 +427,40 @@ void gpu_step_ended(Brain *b, const Task *task, const StepResult *result)
   for (guint i = 0; result->vgpus && i < result->vgpus->len; i++)
     vgpu_done(b, result->kind, result->vgpus->pdata[i]);
   const Desktop *d = task ? GET(b, Desktop, DESKTOP, task->object) : NULL;
+  if (result->error && result->kind == STEP_GPU_RELEASE && d)
+    release_failed(b, task->object, result);
   if (result->cards && d)
     gpus_seen(b, d->host, result, false);
   if (result->error && result->kind == STEP_GPU_MAKE && !task->undoing)
     make_failed(b, task, result);
+}
+
+/* The claim for which a saved guest cannot go on, or NULL. */
+static const Vgpu *claim_that_keeps(Brain *b, const char *desktop, const GError *why)
+{
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
+  const Vgpu *first = NULL;
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    const Gpu *gpu = GET(b, Gpu, GPU, v->gpu);
+    if (v->state == VGPU_RELEASING)
+      continue;
+    if (!gpu || gpu->state == GPU_BROKEN || gpu->state == GPU_STATE_GONE || gpu_is_changed(gpu))
+      return v;
+    first = first ? first : v;
+  }
+  return is_card_s_no(why) ? first : NULL;
+}
+
+void vgpus_saved_tell(Brain *b, const char *desktop, GError **err)
+{
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  const Vgpu *v = d && d->power == POWER_SAVED ? claim_that_keeps(b, desktop, *err) : NULL;
+  if (!v)
+    return;
+  g_autoptr(GError) why = g_steal_pointer(err);
+  g_autofree char *domain = desktop_domain_uuid(b->controller, desktop), *detail = error_text(why, LANG_EN);
+  error_set(err, REASON_GPU_SAVED, "desktop", desktop, "type", v->type, "gpu", v->gpu, "host", v->host, "domain", domain, "detail", detail, NULL);
 }
 
 bool vgpus_complete(Brain *b, const char *desktop, GError **err)

@@ -289,7 +289,7 @@ static char *counts_said(const char *text)
 
 char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
 {
-  static const char *const texts[] = { "limit", "action", "what", "move", "wanted", NULL };
+  static const char *const texts[] = { "limit", "action", "what", "move", "wanted", "when", NULL };
   if (!strcmp(name, "word"))
     return finding_word(reason_wire(reason), value);
   if (!strcmp(name, "kind") || !strcmp(name, "by"))

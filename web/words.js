@@ -71,5 +71,7 @@ export const words = {
   "ended.failed": ["The session ended because of an error.", "오류로 세션이 끝났습니다."],
   "ended.host-lost": ["The session ended because its host was lost.", "호스트를 잃어 세션이 끝났습니다."],
   "ended.pool-deleted": ["The session ended because its pool was removed.", "풀이 삭제되어 세션이 끝났습니다."],
+  "ended.denied": ["No desktop could be given to you in time.", "기한 안에 데스크톱을 드릴 수 없었습니다."],
+  "ended.time-over": ["The session ended because its time was over.", "정해진 시간이 지나 세션이 끝났습니다."],
   "ended.cancelled": ["The session was cancelled.", "세션이 취소되었습니다."],
 };

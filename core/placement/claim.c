@@ -64,10 +64,16 @@ static void row_apply(Fleet *f, ClaimRow *r, int sign)
   bucket_move(f, r->host, &s);
 }
 
+void licence_lend(const Fleet *f, const ClaimRow *r, int sign)
+{
+  const DemandClass *c = r->class;
+  for (int i = 0; i < c->n_licences; i++)
+    licence_made((Fleet *)f, c->licences[i].id)->used += sign * c->licences[i].n;
+}
+
 static void row_count(Fleet *f, const ClaimRow *r, int sign)
 {
-  if (r->licence)
-    licence_of(f, r->licence - 1)->used += sign * r->licences;
+  licence_lend(f, r, sign);
   f->n_claims += sign;
   if (!r->group)
     return;
@@ -119,7 +125,7 @@ static void row_fill(ClaimRow *r, DemandClass *c, const Place *p, const ClaimTer
 {
   *r = (ClaimRow){ .host = p->host, .generation = r->generation + 1, .vcpus = c->vcpus, .memory = c->memory, .huge = c->huge, .disk = c->disk,
                    .disk_index = (int8_t)p->disk, .cell = (int8_t)p->cell, .n_parts = (uint8_t)p->n_cards, .group = c->group,
-                   .licence = c->licences ? c->licence : 0, .licences = c->licences, .class = demand_class_ref(c) };
+                   .class = demand_class_ref(c) };
   if (terms) {
     r->ends_us = terms->ends_us;
     r->movable = terms->movable;
@@ -206,12 +212,6 @@ bool place_release(Fleet *f, ClaimId id, GError **err)
   f->free_claim = id.number;
   demand_class_unref(class);
   return true;
-}
-
-void licence_lend(const Fleet *f, const ClaimRow *r, int sign)
-{
-  if (r->licence)
-    licence_of(f, r->licence - 1)->used += sign * r->licences;
 }
 
 bool place_move(Fleet *f, ClaimId id, const Place *place, ClaimId *ret_claim, GError **err)

@@ -37,6 +37,7 @@ static void copy_kinds(Fleet *to, const Fleet *from)
     k->features = copy_set(k->features);
     k->images = copy_set(k->images);
     k->stores = copy_set(k->stores);
+    k->boundless = copy_set(k->boundless);
     k->weight = NULL;
     g_ptr_array_add(to->kinds, k);
     g_hash_table_insert(to->kind_ids, k->text, GUINT_TO_POINTER(i + 1));
@@ -208,7 +209,7 @@ static bool host_from_claims(const Fleet *f, int host, HostState *ret)
 static bool not_over(const HostState *s)
 {
   bool ok = s->vcpus >= 0 && s->memory >= 0 && s->huge >= 0;
-  for (int i = 0; i < DISKS_MOST; i++)
+  for (int i = 0; i < DISKS_OWN; i++)
     ok = ok && s->disk[i] >= 0;
   for (int i = 0; i < s->n_cells; i++)
     ok = ok && s->cells[i].vcpus >= 0 && s->cells[i].memory >= 0 && s->cells[i].huge >= 0;
@@ -249,6 +250,27 @@ static bool check_buckets(const Fleet *f, char **ret_why)
   return (hosts == fleet_hosts(f) && live == f->live_buckets) || differs(ret_why, f, NO_HOST, "a host is in no bucket or in two");
 }
 
+static bool check_licences(const Fleet *f, char **ret_why)
+{
+  GHashTableIter i;
+  gpointer id, value;
+  g_hash_table_iter_init(&i, f->licences);
+  while (g_hash_table_iter_next(&i, &id, &value)) {
+    const Licence *l = value;
+    int64_t used = 0;
+    for (int n = 0; n < claims_len(f); n++) {
+      const ClaimRow *r = claim_at(f, n);
+      for (int k = 0; r->host != NO_HOST && k < r->class->n_licences; k++)
+        used += r->class->licences[k].id == GPOINTER_TO_UINT(id) ? r->class->licences[k].n : 0;
+    }
+    if (used != l->used)
+      return differs(ret_why, f, NO_HOST, "what is used of a licence is not what its claims have");
+    if (used && used > l->total - l->elsewhere)
+      return differs(ret_why, f, NO_HOST, "more of a licence is claimed than there is");
+  }
+  return true;
+}
+
 bool fleet_check(const Fleet *f, char **ret_why)
 {
   FleetSum sum = {};
@@ -263,5 +285,5 @@ bool fleet_check(const Fleet *f, char **ret_why)
   for (int i = 0; i < f->n_shared; i++)
     if (f->shared[i].used < 0 || f->shared[i].used > f->shared[i].capacity)
       return differs(ret_why, f, NO_HOST, "a shared storage is over its capacity");
-  return check_buckets(f, ret_why);
+  return check_licences(f, ret_why) && check_buckets(f, ret_why);
 }

@@ -58,7 +58,7 @@ static void class_needs(DemandClass *c, const GpuWish *w)
       continue;
     c->need[m] = need_of(model, w);
     if (c->need[m].share)
-      c->models |= 1u << m;
+      c->models |= UINT64_C(1) << m;
     if (c->need[m].share && (!c->need_milli || c->need[m].share * w->count < c->need_milli))
       c->need_milli = c->need[m].share * w->count;
   }
@@ -74,12 +74,20 @@ static bool number_ok(const char *field, int64_t value, int64_t most, GError **e
   return error_false(err, REASON_BAD_VALUE, "field", field, "value", text, "limit", limit, NULL);
 }
 
+static bool licences_ok(const Demand *d, GError **err)
+{
+  bool ok = number_ok("licences", d->n_licences, LICENCES_MOST, err);
+  for (int i = 0; ok && i < d->n_licences; i++)
+    ok = number_ok(d->licences[i].name, d->licences[i].n, INT32_MAX, err);
+  return ok;
+}
+
 static bool demand_ok(const Demand *d, GError **err)
 {
   bool ok = number_ok("vcpus", d->vcpus, INT32_MAX, err) && number_ok("memory_mib", d->memory_mib, INT32_MAX, err) &&
             number_ok("disk_mib", d->disk_mib, INT32_MAX, err) && number_ok("page_kib", d->page_kib, INT32_MAX, err) &&
             number_ok("in_cell", d->in_cell, CELLS_MOST, err) && number_ok("gpu.count", d->gpu.count, VGPUS_MOST, err) &&
-            number_ok("gpu.share", d->gpu.share, CARD_WHOLE, err) && number_ok("licences", d->licences, INT32_MAX, err);
+            number_ok("gpu.share", d->gpu.share, CARD_WHOLE, err) && licences_ok(d, err);
 #define X(field, wire, help) ok = ok && number_ok("weight " wire, d->policy.field, WEIGHT_MOST, err);
   POLICY_WEIGHTS(X)
 #undef X
@@ -105,8 +113,9 @@ static char *demand_text(const Demand *d)
   const char *const *lists[] = { g->models, d->labels, d->prefers, d->features, d->hosts, d->stores };
   for (guint i = 0; i < G_N_ELEMENTS(lists); i++)
     append_words(text, lists[i]);
-  g_string_append_printf(text, "|%d|%s|%s|%d|%s|%d", d->stays, d->image ? d->image : "", d->licence ? d->licence : "", d->licences,
-                         d->group ? d->group : "", d->group_rule);
+  g_string_append_printf(text, "|%d|%s|%s|%d", d->stays, d->image ? d->image : "", d->group ? d->group : "", d->group_rule);
+  for (int i = 0; i < d->n_licences; i++)
+    g_string_append_printf(text, "|%s=%d", d->licences[i].name, d->licences[i].n);
 #define X(field, wire, help) g_string_append_printf(text, "|%d", d->policy.field);
   POLICY_WEIGHTS(X)
 #undef X
@@ -146,7 +155,6 @@ static void class_numbers(DemandClass *c, const Demand *d)
   c->in_cell = d->in_cell;
   c->any_store = d->stores != NULL;
   c->stays = d->stays;
-  c->licences = d->licence ? d->licences : 0;
   c->group_rule = d->group ? d->group_rule : GROUP_NONE;
   c->policy = d->policy;
 }
@@ -156,7 +164,11 @@ static void class_words(DemandClass *c, const Demand *d)
   Fleet *f = c->fleet;
   c->disk_kind = d->disk_mib ? word_or_0(f, d->disk_kind) : 0;
   c->image = word_or_0(f, d->image);
-  c->licence = word_or_0(f, d->licence);
+  for (int i = 0; i < d->n_licences; i++)
+    if (d->licences[i].n) {
+      c->licences[c->n_licences].id = words_id(&f->words, d->licences[i].name);
+      c->licences[c->n_licences++].n = d->licences[i].n;
+    }
   c->group = word_or_0(f, d->group);
   c->labels = id_set_new(&f->words, d->labels);
   c->prefers = id_set_new(&f->words, d->prefers);
@@ -231,13 +243,13 @@ DemandClass *class_with_gpu(const DemandClass *c, const char *profile, int share
   }
   DemandClass *copy = class_like(c, c->fleet, text);
   GpuWish wish = { .count = c->count, .profile = profile, .share = share, .apart = c->apart };
-  uint32_t models = c->models;
+  uint64_t models = c->models;
   memset(copy->need, 0, sizeof copy->need);
   copy->models = 0;
   class_needs(copy, &wish);
   copy->models &= models;
   for (int m = 0; m < MODELS_MOST; m++)
-    if (!(copy->models & (1u << m)))
+    if (!(copy->models & (UINT64_C(1) << m)))
       copy->need[m] = (Need){};
   return copy;
 }

@@ -28,6 +28,14 @@ typedef struct {
 ENUM_DECLARE(PolicyName, policy_name, POLICIES, N_POLICIES)
 Policy policy_of(PolicyName name);
 
+enum { LICENCES_MOST = 8 }; /* different counted features of a demand */
+
+/* So many of a counted feature. */
+typedef struct {
+  const char *name;
+  int n;
+} LicenceWish;
+
 /* Which vGPU: the first of profile, framebuffer and share that is set says how much of a card, each count times. */
 typedef struct {
   int count;                       /* 0: none */
@@ -53,8 +61,8 @@ typedef struct {
   const char *const *stores;       /* storages one of which the host must have; NULL: any will do */
   bool stays;                      /* it is on its host already, whatever that one's state is */
   const char *image;               /* to prefer hosts that hold it */
-  const char *licence;             /* a counted feature */
-  int licences;
+  const LicenceWish *licences;     /* counted features, each named once */
+  int n_licences;
   const char *group;
   GroupRule group_rule;
   Policy policy;

@@ -56,7 +56,7 @@ static void stopped_add(GArray *all, Rule rule, const Finding *f, int host, int 
 {
   for (guint i = 0; i < all->len; i++) {
     Stopped *s = &g_array_index(all, Stopped, i);
-    if (s->rule != rule || s->word != f->word)
+    if (s->rule != rule || (s->word != f->word && rule != RULE_DISK)) /* each host may have a storage of its own */
       continue;
     s->n += n;
     s->least_free = MIN(s->least_free, f->free);

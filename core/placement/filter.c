@@ -117,26 +117,42 @@ static bool kind_features(const DemandClass *c, const HostKind *k, Finding *f)
   return has_all(c, &k->features, &c->features, f);
 }
 
+static bool has_one(const IdSet *has, const IdSet *wanted)
+{
+  for (int i = 0; i < wanted->n; i++)
+    if (id_set_has(has, wanted->ids[i]))
+      return true;
+  return false;
+}
+
 static bool kind_stores(const DemandClass *c, const HostKind *k, Finding *f)
 {
-  for (int i = 0; i < c->stores.n; i++)
-    if (id_set_has(&k->stores, c->stores.ids[i]))
-      return true;
+  if (has_one(&k->stores, &c->stores))
+    return true;
   if (c->any_store)
     note_word(f, c->image ? words_text(&c->fleet->words, c->image - 1) : "it");
   return !c->any_store;
 }
 
-static bool disk_kind_is(const DemandClass *c, const HostKind *k, int disk)
+/* A demand that names storages and no kind of disk goes to one of these whose room nobody counts. */
+static bool disk_is_boundless(const DemandClass *c, const HostKind *k)
 {
-  return !c->disk_kind || k->disk_kind[disk] == c->disk_kind - 1;
+  return c->any_store && !c->disk_kind && has_one(&k->boundless, &c->stores);
+}
+
+static bool disk_serves(const DemandClass *c, const HostKind *k, int disk)
+{
+  bool store = !c->any_store || (k->disk_store[disk] && id_set_has(&c->stores, k->disk_store[disk] - 1));
+  return store && (!c->disk_kind || k->disk_kind[disk] == c->disk_kind - 1);
 }
 
 static bool kind_disks(const DemandClass *c, const HostKind *k, Finding *f)
 {
   for (int i = 0; c->disk && i < k->n_disks; i++)
-    if (disk_kind_is(c, k, i))
+    if (disk_serves(c, k, i))
       return true;
+  if (disk_is_boundless(c, k))
+    return true;
   if (c->disk)
     note_word(f, c->disk_kind ? words_text(&c->fleet->words, c->disk_kind - 1) : "any");
   return !c->disk;
@@ -196,7 +212,7 @@ static int64_t disk_free(const DemandClass *c, const HostKind *k, const HostStat
 int state_disk(const DemandClass *c, const HostKind *k, const HostState *s)
 {
   for (int i = 0; c->disk && i < k->n_disks; i++)
-    if (disk_kind_is(c, k, i) && disk_free(c, k, s, i) >= c->disk)
+    if (disk_serves(c, k, i) && disk_free(c, k, s, i) >= c->disk)
       return i;
   return -1;
 }
@@ -209,15 +225,19 @@ bool shared_full(const DemandClass *c, const Place *p)
 
 static bool state_disks(const DemandClass *c, const HostKind *k, const HostState *s, Finding *f)
 {
-  if (!c->disk || state_disk(c, k, s) >= 0)
+  if (!c->disk || state_disk(c, k, s) >= 0 || disk_is_boundless(c, k))
     return true;
-  int64_t most = 0, capacity = 0;
+  int64_t most = INT64_MIN;
+  int roomiest = 0;
   for (int i = 0; i < k->n_disks; i++)
-    if (disk_kind_is(c, k, i) && disk_free(c, k, s, i) >= most) {
+    if (disk_serves(c, k, i) && disk_free(c, k, s, i) > most) {
       most = disk_free(c, k, s, i);
-      capacity = k->shared[i] < 0 ? k->full.disk[i] : c->fleet->shared[k->shared[i]].capacity;
+      roomiest = i;
     }
-  note(f, c->disk, most, capacity);
+  const SharedDisk *shared = k->shared[roomiest] < 0 ? NULL : &c->fleet->shared[k->shared[roomiest]];
+  note(f, c->disk, MAX(0, most), shared ? shared->capacity : k->full.disk[roomiest]);
+  if (f)
+    f->word = words_text(&c->fleet->words, k->disk_store[roomiest] ? k->disk_store[roomiest] - 1 : k->disk_kind[roomiest]);
   return false;
 }
 
@@ -338,12 +358,15 @@ Rule filter_host(const DemandClass *c, int host, Finding *finding)
 
 Rule filter_fleet(const DemandClass *c, Finding *finding)
 {
-  if (!c->licence || !c->licences)
-    return RULE_NONE;
-  const Licence *l = licence_of(c->fleet, c->licence - 1);
-  int64_t total = l ? l->total : 0, used = l ? l->used : 0;
-  note(finding, c->licences, total - used, total);
-  if (finding)
-    finding->word = words_text(&c->fleet->words, c->licence - 1);
-  return used + c->licences <= total ? RULE_NONE : RULE_LICENCE;
+  for (int i = 0; i < c->n_licences; i++) {
+    const Licence *l = licence_of(c->fleet, c->licences[i].id);
+    int64_t total = l ? l->total : 0, free = l ? total - l->elsewhere - l->used : 0;
+    if (c->licences[i].n <= free)
+      continue;
+    note(finding, c->licences[i].n, MAX(0, free), total);
+    if (finding)
+      finding->word = words_text(&c->fleet->words, c->licences[i].id);
+    return RULE_LICENCE;
+  }
+  return RULE_NONE;
 }

@@ -18,6 +18,7 @@ static void kind_free(void *data)
   id_set_done(&k->features);
   id_set_done(&k->images);
   id_set_done(&k->stores);
+  id_set_done(&k->boundless);
   g_free(k);
 }
 
@@ -104,12 +105,21 @@ static int model_find(const Fleet *f, const char *name)
   return -1;
 }
 
+static bool too_many(GError **err, const char *what, int n, int most)
+{
+  g_autofree char *number = g_strdup_printf("the number of %s", what);
+  g_autofree char *value = g_strdup_printf("%d", n), *limit = g_strdup_printf("%d", most);
+  return error_false(err, REASON_TOO_LARGE, "what", number, "value", value, "limit", limit, NULL);
+}
+
 bool fleet_add_model(Fleet *f, const CardModelSpec *spec, GError **err)
 {
   if (model_find(f, spec->name) >= 0)
     return error_false(err, REASON_EXISTS, "kind", "card model", "name", spec->name, NULL);
-  if (f->n_models == MODELS_MOST || spec->n_profiles > PROFILES_MOST)
-    return error_false(err, REASON_TOO_LARGE, "what", "the number of card models or profiles", "value", "33", "limit", "32", NULL);
+  if (f->n_models == MODELS_MOST)
+    return too_many(err, "card models", f->n_models + 1, MODELS_MOST);
+  if (spec->n_profiles > PROFILES_MOST)
+    return too_many(err, "profiles", spec->n_profiles, PROFILES_MOST);
   for (int p = 0; p < spec->n_profiles; p++)
     if (!profile_ok(&spec->profiles[p], err))
       return false;
@@ -133,20 +143,61 @@ bool fleet_add_shared(Fleet *f, const char *name, const char *kind, int64_t capa
   return true;
 }
 
+static SharedDisk *shared_find(const Fleet *f, const char *name)
+{
+  for (int i = 0; i < f->n_shared; i++)
+    if (!strcmp(f->shared[i].name, name))
+      return (SharedDisk *)&f->shared[i];
+  return NULL;
+}
+
+void fleet_shared_take(Fleet *f, const char *name, int64_t mib)
+{
+  SharedDisk *s = shared_find(f, name);
+  g_assert(s);
+  s->used += mib;
+}
+
+void fleet_shared_clear(Fleet *f)
+{
+  for (int i = 0; i < f->n_shared; i++)
+    f->shared[i].used = 0;
+}
+
+bool fleet_store_free(const Fleet *f, int host, const char *store, int64_t *ret_free_mib)
+{
+  const HostState *s = &bucket_of(f, host)->state;
+  const HostKind *k = kind_at(f, s->kind);
+  for (int i = 0; i < k->n_disks; i++) {
+    if (!k->disk_store[i] || strcmp(words_text(&f->words, k->disk_store[i] - 1), store))
+      continue;
+    const SharedDisk *shared = k->shared[i] < 0 ? NULL : &f->shared[k->shared[i]];
+    *ret_free_mib = shared ? shared->capacity - shared->used : s->disk[i];
+    return true;
+  }
+  return false;
+}
+
 Licence *licence_of(const Fleet *f, uint32_t id)
 {
   return g_hash_table_lookup(f->licences, GUINT_TO_POINTER(id));
 }
 
-void fleet_put_licence(Fleet *f, const char *name, int64_t total)
+Licence *licence_made(Fleet *f, uint32_t id)
 {
-  uint32_t id = words_id(&f->words, name);
   Licence *l = licence_of(f, id);
-  if (!l) {
-    l = g_new0(Licence, 1);
-    g_hash_table_insert(f->licences, GUINT_TO_POINTER(id), l);
-  }
+  if (l)
+    return l;
+  l = g_new0(Licence, 1);
+  g_hash_table_insert(f->licences, GUINT_TO_POINTER(id), l);
+  return l;
+}
+
+void fleet_put_licence(Fleet *f, const char *name, int64_t total, int64_t elsewhere)
+{
+  Licence *l = licence_made(f, words_id(&f->words, name));
   l->total = total;
+  l->elsewhere = elsewhere;
 }
 
 /* ── kinds of hosts ───────────────────────────────────────────────────────── */
@@ -157,9 +208,9 @@ static bool numbers_ok(const HostSpec *spec, GError **err)
   ok = ok && spec->vcpus >= 0 && spec->vcpus <= INT32_MAX && spec->memory_mib >= 0 && spec->memory_mib <= INT32_MAX;
   ok = ok && spec->huge_mib >= 0 && spec->huge_mib <= INT32_MAX && spec->page_kib >= 0 && spec->page_kib <= INT32_MAX;
   for (int i = 0; ok && i < spec->n_disks; i++)
-    ok = spec->disks[i].capacity_mib >= 0 && spec->disks[i].capacity_mib <= INT32_MAX;
+    ok = spec->disks[i].capacity_mib >= 0 && spec->disks[i].capacity_mib <= INT32_MAX && (spec->disks[i].shared || i < DISKS_OWN);
   return ok || error_false(err, REASON_TOO_LARGE, "what", "the size of a host", "value", spec->name, "limit",
-                           "16 cards, 8 NUMA cells, 2 storages, 2 million vCPUs, 2 PiB", NULL);
+                           "16 cards, 8 NUMA cells, 8 storages (2 of its own, first), 2 million vCPUs, 2 PiB", NULL);
 }
 
 static bool kind_disks(Fleet *f, HostKind *k, const HostSpec *spec, GError **err)
@@ -168,8 +219,10 @@ static bool kind_disks(Fleet *f, HostKind *k, const HostSpec *spec, GError **err
   for (int i = 0; i < spec->n_disks; i++) {
     const DiskSpec *d = &spec->disks[i];
     k->disk_kind[i] = words_id(&f->words, d->kind);
+    k->disk_store[i] = d->store ? words_id(&f->words, d->store) + 1 : 0;
     k->shared[i] = -1;
-    k->full.disk[i] = d->shared ? 0 : (int32_t)d->capacity_mib;
+    if (!d->shared)
+      k->full.disk[i] = (int32_t)d->capacity_mib;
     for (int j = 0; d->shared && j < f->n_shared; j++)
       if (!strcmp(f->shared[j].name, d->shared))
         k->shared[i] = j;
@@ -177,6 +230,24 @@ static bool kind_disks(Fleet *f, HostKind *k, const HostSpec *spec, GError **err
       return error_false(err, REASON_NOT_FOUND, "kind", "storage", "name", d->shared, NULL);
   }
   return true;
+}
+
+static bool is_counted(const HostSpec *spec, const char *store)
+{
+  for (int i = 0; i < spec->n_disks; i++)
+    if (!g_strcmp0(spec->disks[i].store, store))
+      return true;
+  return false;
+}
+
+static IdSet boundless_stores(Fleet *f, const HostSpec *spec)
+{
+  g_autoptr(GPtrArray) names = g_ptr_array_new();
+  for (const char *const *s = spec->stores; s && *s; s++)
+    if (!is_counted(spec, *s))
+      g_ptr_array_add(names, (char *)*s);
+  g_ptr_array_add(names, NULL);
+  return id_set_new(&f->words, (const char *const *)names->pdata);
 }
 
 int card_spec_compare(const CardSpec *a, const CardSpec *b)
@@ -196,6 +267,23 @@ static int compare_plans(const void *a, const void *b)
   return x->hash != y->hash ? (x->hash > y->hash ? 1 : -1) : x->cell - y->cell;
 }
 
+/* n cards in the order that hosts have theirs in. */
+static void kind_lay_cards(HostKind *k, CardPlan *plan, int n)
+{
+  qsort(plan, n, sizeof *plan, compare_plans);
+  k->full.n_cards = (uint8_t)n;
+  memset(k->full.cards, 0, sizeof k->full.cards);
+  k->models = 0;
+  for (int i = n - 1; i >= 0; i--) {
+    bool ends = i == n - 1 || compare_plans(&plan[i], &plan[i + 1]);
+    k->model[i] = (uint8_t)plan[i].model;
+    k->cell[i] = (uint8_t)plan[i].cell;
+    k->run_end[i] = ends ? (uint8_t)(i + 1) : k->run_end[i + 1];
+    k->models |= UINT64_C(1) << plan[i].model;
+    k->full.cards[i] = (CardState){ CARD_WHOLE, 0, 0 };
+  }
+}
+
 static bool kind_cards(Fleet *f, HostKind *k, const HostSpec *spec, GError **err)
 {
   CardPlan plan[CARDS_MOST] = {};
@@ -207,16 +295,7 @@ static bool kind_cards(Fleet *f, HostKind *k, const HostSpec *spec, GError **err
       return error_false(err, REASON_BAD_VALUE, "field", "the NUMA cell of a card", "value", spec->name, "limit", "one of the host's", NULL);
     plan[i] = (CardPlan){ f->models[m].hash, m, cell };
   }
-  qsort(plan, spec->n_cards, sizeof *plan, compare_plans);
-  k->full.n_cards = (uint8_t)spec->n_cards;
-  for (int i = spec->n_cards - 1; i >= 0; i--) {
-    bool ends = i == spec->n_cards - 1 || compare_plans(&plan[i], &plan[i + 1]);
-    k->model[i] = (uint8_t)plan[i].model;
-    k->cell[i] = (uint8_t)plan[i].cell;
-    k->run_end[i] = ends ? (uint8_t)(i + 1) : k->run_end[i + 1];
-    k->models |= 1u << plan[i].model;
-    k->full.cards[i] = (CardState){ CARD_WHOLE, 0, 0 };
-  }
+  kind_lay_cards(k, plan, spec->n_cards);
   return true;
 }
 
@@ -246,7 +325,8 @@ static char *kind_text(const Fleet *f, const HostKind *k, const HostSpec *spec)
   append_list(text, "images", spec->images);
   append_list(text, "stores", spec->stores);
   for (int i = 0; i < spec->n_disks; i++)
-    g_string_append_printf(text, "|%s %s %d", spec->disks[i].kind, spec->disks[i].shared ? spec->disks[i].shared : "", k->full.disk[i]);
+    g_string_append_printf(text, "|%s %s %s %d", spec->disks[i].kind, spec->disks[i].shared ? spec->disks[i].shared : "",
+                           spec->disks[i].store ? spec->disks[i].store : "", spec->disks[i].shared ? 0 : k->full.disk[i]);
   for (int i = 0; i < spec->n_cards; i++)
     g_string_append_printf(text, "|%s@%d", f->models[k->model[i]].name, k->cell[i]);
   for (int i = 0; i < spec->n_cells; i++)
@@ -274,8 +354,23 @@ static HostKind *kind_new(Fleet *f, const HostSpec *spec, GError **err)
   k->features = id_set_new(&f->words, spec->features);
   k->images = id_set_new(&f->words, spec->images);
   k->stores = id_set_new(&f->words, spec->stores);
+  k->boundless = boundless_stores(f, spec);
   k->text = kind_text(f, k, spec);
   k->hash = hash_text(k->text);
+  return k;
+}
+
+/* Another of that content, but for what its text, which is eaten, tells. */
+static HostKind *kind_dup(const HostKind *old, char *take_text)
+{
+  HostKind *k = g_memdup2(old, sizeof *old);
+  k->state = g_strdup(old->state);
+  k->text = take_text;
+  k->hash = hash_text(k->text);
+  k->weight = NULL;
+  IdSet *sets[] = { &k->labels, &k->features, &k->images, &k->stores, &k->boundless };
+  for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
+    sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
   return k;
 }
 
@@ -341,11 +436,28 @@ bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err)
   return true;
 }
 
-bool fleet_add_like(Fleet *f, const char *name, int like, GError **err)
+/* So many of the cards that the kind has, in their order and from the first again. */
+static uint32_t kind_with_cards(Fleet *f, const HostKind *old, int n)
 {
+  CardPlan plan[CARDS_MOST] = {};
+  HostKind *k = kind_dup(old, g_strdup_printf("%s|%d cards", old->text, n));
+  for (int i = 0; i < n; i++) {
+    int from = i % old->full.n_cards;
+    plan[i] = (CardPlan){ f->models[old->model[from]].hash, old->model[from], (int8_t)old->cell[from] };
+  }
+  kind_lay_cards(k, plan, n);
+  return kind_intern(f, k);
+}
+
+bool fleet_add_like(Fleet *f, const char *name, int like, int n_cards, GError **err)
+{
+  uint32_t kind = *u32_at(f->kind, like);
+  const HostKind *k = kind_at(f, kind);
   if (!name_free(f, name, err))
     return false;
-  host_append(f, name, *u32_at(f->kind, like));
+  if (n_cards > CARDS_MOST || (n_cards > 0 && !k->full.n_cards))
+    return error_false(err, REASON_BAD_VALUE, "field", "cards", "value", name, "limit", "at most 16, and like those of a host that has cards", NULL);
+  host_append(f, name, n_cards < 0 || n_cards == k->full.n_cards ? kind : kind_with_cards(f, k, n_cards));
   return true;
 }
 
@@ -383,15 +495,10 @@ bool fleet_put_host(Fleet *f, int host, const HostSpec *spec, GError **err)
 /* A kind like another but for its state; found again when a host comes back. */
 static uint32_t kind_in_state(Fleet *f, const HostKind *old, const char *state)
 {
-  HostKind *k = g_memdup2(old, sizeof *old);
+  HostKind *k = kind_dup(old, g_strconcat(state, strchr(old->text, '|'), NULL));
+  g_free(k->state);
   k->state = g_strdup(state);
   k->up = !strcmp(state, "up");
-  k->text = g_strconcat(state, strchr(old->text, '|'), NULL);
-  k->hash = hash_text(k->text);
-  k->weight = NULL;
-  IdSet *sets[] = { &k->labels, &k->features, &k->images, &k->stores };
-  for (guint i = 0; i < G_N_ELEMENTS(sets); i++)
-    sets[i]->ids = g_memdup2(sets[i]->ids, sets[i]->n * sizeof(uint32_t));
   return kind_intern(f, k);
 }
 

@@ -11,9 +11,10 @@ enum {
   CARD_WHOLE = 1000,    /* share of a whole card */
   CARDS_MOST = 16,      /* cards of a host */
   CELLS_MOST = 8,       /* NUMA cells of a host */
-  DISKS_MOST = 2,       /* storages of a host that matter here */
+  DISKS_MOST = 8,       /* storages of a host whose room is counted */
+  DISKS_OWN = 2,        /* of these, local ones */
   PROFILES_MOST = 32,   /* profiles of a card model */
-  MODELS_MOST = 32,     /* card models of a fleet */
+  MODELS_MOST = 64,     /* card models of a fleet: bits of a word */
   SLOTS_MOST = 32,      /* memory slots of a card that is cut by position (a MIG card has 8) */
   SHARED_MOST = 64      /* shared storages of a fleet */
 };
@@ -49,7 +50,8 @@ typedef struct {
 typedef struct {
   const char *kind;               /* "ssd": what a demand asks for */
   int64_t capacity_mib;           /* of a local storage; a shared one has its own */
-  const char *shared;             /* name given to fleet_add_shared, or NULL: local */
+  const char *shared;             /* name given to fleet_add_shared, or NULL: local; local ones come first */
+  const char *store;              /* which of the host's stores it is, or NULL: of none of these */
 } DiskSpec;
 
 /* What may be handed out on a host: after overcommit and reserves (capacity_of does that sum). Strings and arrays are borrowed for
@@ -60,7 +62,7 @@ typedef struct {
   int64_t vcpus, memory_mib, huge_mib;  /* memory without huge pages */
   int64_t page_kib;               /* size of its huge pages */
   const char *const *labels, *const *features, *const *images;
-  const char *const *stores;      /* storages it has, by name: for demands that must have one of some */
+  const char *const *stores;      /* storages it has, by name: for demands that must have one of some; what is no disk is never full */
   int n_cells, n_cards, n_disks;
   const CellSpec *cells;
   const CardSpec *cards;
@@ -85,15 +87,22 @@ Fleet *fleet_view(const Fleet *f);
 /* Errors: EXISTS, TOO_LARGE (more than MODELS_MOST, PROFILES_MOST), BAD_VALUE (share, slots or starts that can't be). */
 bool fleet_add_model(Fleet *f, const CardModelSpec *spec, GError **err);
 bool fleet_add_shared(Fleet *f, const char *name, const char *kind, int64_t capacity_mib, GError **err);
+/* What is on a shared storage without being a claim's, as disks stay there when their desktops move: so much more of it is used (less where below 0). */
+void fleet_shared_take(Fleet *f, const char *name, int64_t mib);
+/* Nothing is on any shared storage. */
+void fleet_shared_clear(Fleet *f);
+/* What one of the host's stores has left, below 0 where more was put on it than it has; false: its room is not counted. */
+bool fleet_store_free(const Fleet *f, int host, const char *store, int64_t *ret_free_mib);
 /* A licensed feature of which so many may be in use at once; put again to change the number. */
-void fleet_put_licence(Fleet *f, const char *name, int64_t total);
+void fleet_put_licence(Fleet *f, const char *name, int64_t total, int64_t elsewhere);
 /* Adds a host; *ret_host is its number for as long as the fleet lives. Errors: EXISTS, TOO_LARGE, NOT_FOUND (card model, shared
  * storage), BAD_VALUE (a card's cell). */
 bool fleet_add_host(Fleet *f, const HostSpec *spec, int *ret_host, GError **err);
 /* The same host with other capacities, cards, labels: nobody may have a claim on it. Errors as fleet_add_host. */
 bool fleet_put_host(Fleet *f, int host, const HostSpec *spec, GError **err);
-/* A host of that name that is as another one is with nothing claimed. Errors: EXISTS. */
-bool fleet_add_like(Fleet *f, const char *name, int like, GError **err);
+/* A host of that name that is as another one is with nothing claimed, but with so many of its cards (-1: as many). Errors: EXISTS, BAD_VALUE (more than
+ * CARDS_MOST; that one has none). */
+bool fleet_add_like(Fleet *f, const char *name, int like, int n_cards, GError **err);
 /* The order in which a host counts its cards: by model and cell, whatever order they were given in. */
 int card_spec_compare(const CardSpec *a, const CardSpec *b);
 /* The host's state in one word: "up" takes desktops, anything else says why not. */

@@ -27,7 +27,7 @@ typedef struct {
   uint8_t n_cards, n_cells;
   uint16_t unused;
   int32_t vcpus, memory, huge;
-  int32_t disk[DISKS_MOST];
+  int32_t disk[DISKS_OWN];
   CardState cards[CARDS_MOST];
   CellState cells[CELLS_MOST];
 } HostState;
@@ -40,11 +40,13 @@ typedef struct {
   bool up;
   HostState full;     /* nothing claimed */
   IdSet labels, features, images, stores;
+  IdSet boundless;                  /* of the stores those whose room is not counted */
   int n_disks;
   uint32_t disk_kind[DISKS_MOST];
+  uint32_t disk_store[DISKS_MOST];  /* id + 1; 0: none of the stores */
   int shared[DISKS_MOST];           /* index of a shared storage, -1: local */
   uint8_t model[CARDS_MOST], cell[CARDS_MOST], run_end[CARDS_MOST];
-  uint32_t models;                  /* bit a model */
+  uint64_t models;                  /* bit a model */
   int32_t page_kib;
   int32_t *weight;                  /* of each item of the mix that may go here at all; NULL: not made yet */
 } HostKind;
@@ -83,7 +85,7 @@ typedef struct {
 } SharedDisk;
 
 typedef struct {
-  int64_t total, used;
+  int64_t total, elsewhere, used;   /* elsewhere: held without a claim of the fleet */
 } Licence;
 
 /* A card that a claim holds a part of. */
@@ -99,8 +101,7 @@ typedef struct {
   int8_t disk_index, cell;
   uint8_t n_parts;
   bool movable;
-  uint32_t group, licence;          /* id + 1; 0: none */
-  int32_t licences;
+  uint32_t group;                   /* id + 1; 0: none */
   int32_t host_next, host_before;   /* list of a host's claims; -1 ends it */
   CardPart part;                    /* the only one */
   CardPart *parts;                  /* or more of them, owned */
@@ -208,7 +209,10 @@ void bucket_enter(Fleet *f, int host, const HostState *state);
 /* The cards of a run in order again after one of them changed. */
 void state_sort_cards(HostState *s, const HostKind *k);
 
+/* NULL: nobody said that there is one. */
 Licence *licence_of(const Fleet *f, uint32_t id);
+/* The same, made where there is none: of a total of 0. */
+Licence *licence_made(Fleet *f, uint32_t id);
 /* The fleet ends before the class: it stays a value that nothing can be asked of. */
 void class_orphan(DemandClass *c);
 /* The same class in another fleet that holds all of this one. */
@@ -241,12 +245,16 @@ struct DemandClass {
   int in_cell;        /* + 1: that one; 0: any */
   int count;          /* vGPUs */
   Need need[MODELS_MOST];
-  uint32_t models;    /* that offer it */
+  uint64_t models;    /* that offer it */
   int need_milli;     /* least share of all vGPUs together, for sums */
   IdSet labels, prefers, features, stores;
   bool any_store, stays;
-  uint32_t image, licence, group;   /* id + 1 */
-  int licences;
+  uint32_t image, group;            /* id + 1 */
+  int n_licences;
+  struct {
+    uint32_t id;
+    int32_t n;
+  } licences[LICENCES_MOST];
   GroupRule group_rule;
   GArray *hosts;      /* of int32_t, the only ones allowed; NULL: all */
   int32_t not_host;   /* + 1: not there, while a move is looked for */
@@ -300,7 +308,7 @@ void state_give(const Fleet *f, HostState *s, int number);
 
 /* Ways out for c, which has no place. GArray of Fix, owned by the caller. */
 GArray *fixes_new(const DemandClass *c);
-/* What a claim has of its licence, out of the count (-1) and back (1), while it is in two places. */
+/* What a claim has of its licences, out of the count (-1) and back (1), while it is in two places. */
 void licence_lend(const Fleet *f, const ClaimRow *r, int sign);
 /* A place for an existing claim on any other host. */
 bool claim_find_elsewhere(const Fleet *f, int number, Place *ret_place);

@@ -185,12 +185,32 @@ static bool no_moves(int tried, GError **err)
   return error_false(err, REASON_PLACE_NO_MOVES, "tried", n, NULL);
 }
 
+int plan_empty_host(const Fleet *f)
+{
+  for (int h = 0; h < fleet_hosts(f); h++)
+    if (*i32_at(f->first_claim, h) < 0 && kind_at(f, *u32_at(f->kind, h))->up)
+      return h;
+  return -1;
+}
+
+/* Nothing goes to a host that is empty: one would be free then that was not, and one that was is not, and whoever asks again would have people moved
+ * for ever. */
+static Fleet *without_empty_hosts(const Fleet *f)
+{
+  Fleet *view = fleet_view(f);
+  for (int h = 0; h < fleet_hosts(f); h++)
+    if (*i32_at(f->first_claim, h) < 0 && kind_at(f, *u32_at(f->kind, h))->up)
+      fleet_set_state(view, h, "empty");
+  return view;
+}
+
 GArray *plan_free_a_host(const Fleet *f, GError **err)
 {
-  g_autoptr(GArray) hosts = hosts_to_leave(f);
+  g_autoptr(Fleet) used = without_empty_hosts(f);
+  g_autoptr(GArray) hosts = hosts_to_leave(used);
   guint n = MIN(hosts->len, HOSTS_TRIED);
   for (guint i = 0; i < n; i++) {
-    GArray *moves = plan_leave_host(f, g_array_index(hosts, Leaving, i).host, NULL);
+    GArray *moves = plan_leave_host(used, g_array_index(hosts, Leaving, i).host, NULL);
     if (moves)
       return moves;
   }

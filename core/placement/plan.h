@@ -30,7 +30,9 @@ GArray *plan_leave_host_partly(const Fleet *f, int host, GArray **ret_stays);
 /* Where one claim goes: to the best other host, or with to >= 0 to that one. Errors: PLACE_STALE, PLACE_NOWHERE, or with to >= 0 the rule that
  * stops it there. */
 bool plan_move(const Fleet *f, ClaimId claim, int to, Place *ret_place, GError **err);
-/* The host that is left with the fewest and cheapest moves; NULL with PLACE_NO_MOVES where none can be. */
+/* The first host that takes desktops and has none; -1 = there is no such host. */
+int plan_empty_host(const Fleet *f);
+/* The host that is left with the fewest and cheapest moves, none of them to an empty host; NULL with PLACE_NO_MOVES where none can be. */
 GArray *plan_free_a_host(const Fleet *f, GError **err);
 /* The fewest and cheapest moves after which class has a place (none where it has one). Errors: PLACE_NO_MOVES. */
 GArray *plan_make_room(const Fleet *f, const DemandClass *class, GError **err);

@@ -19,6 +19,8 @@ static const FakeModel models[] = {
   { "t4", GPU_MDEV, "0x030200", "0x10de", "0x1eb8", "nvidia", "NVIDIA Corporation", "TU104GL [Tesla T4]", .capacity = 16, .same_type = true,
     .types = { { "nvidia-230", "GRID T4-1Q", 1 }, { "nvidia-231", "GRID T4-2Q", 2 }, { "nvidia-232", "GRID T4-4Q", 4 },
                { "nvidia-233", "GRID T4-8Q", 8 }, { "nvidia-234", "GRID T4-16Q", 16 } } },
+  { "a40mdev", GPU_MDEV, "0x030200", "0x10de", "0x2235", "nvidia", "NVIDIA Corporation", "GA102GL [A40]", .capacity = 48, .vfs = 8,
+    .same_type = true, .types = { { "nvidia-558", "NVIDIA A40-8Q", 8 }, { "nvidia-559", "NVIDIA A40-12Q", 12 } } },
   { "a40", GPU_VENDOR_VF, "0x030200", "0x10de", "0x2235", "nvidia", "NVIDIA Corporation", "GA102GL [A40]", .capacity = 48, .vfs = 8,
     .same_type = true,
     .types = { { "558", "NVIDIA A40-8Q", 8 }, { "559", "NVIDIA A40-12Q", 12 },
@@ -181,7 +183,7 @@ static void functions_add(const char *dir, const char *card, const FakeModel *mo
     g_autofree char *address = address_after(card, 4 + i), *physical = g_strconcat("../", card, NULL);
     function_add(dir, address, model, group + 1 + i);
     fake_link(dir, physical, FAKE_PCI "/%s/physfn", address);
-    if (model->backend == GPU_SRIOV)
+    if (model->backend == GPU_SRIOV || model->backend == GPU_MDEV)
       continue;
     fake_put(dir, "0", FAKE_PCI "/%s/nvidia/current_vgpu_type", address);
     fake_put(dir, "4294967295", FAKE_PCI "/%s/nvidia/gpu_instance_id", address);

@@ -6,7 +6,10 @@
  * DIR/sys                 as the host's                 DIR/mdev/UUID           "ADDRESS TYPE"
  * DIR/mig/ADDRESS         GPU instances, one a line     DIR/held/DEVICE         a running guest has it
  * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so
+ * DIR/sys/…/ADDRESS/unwanted  a driver for guests does not take the function
+ * DIR/no-NAME             there is no such module: modprobe fails
  * DIR/modules/NAME        modprobe loaded it            DIR/xen                 it is dom0's: see fake_cards_xen()
+ * DIR/smi-silent          "failed WHY": so ends the list of cards, else an address that is not in it
  * DIR/smi-fails           what nvidia-smi mig -lgi says, and fails
  * DIR/xen-can             virt_caps of xl info          DIR/xen-no-store        xenstore-ls is not installed */
 #pragma once
@@ -14,7 +17,8 @@
 #include "drivers/exec/exec.h"
 #include "drivers/gpu/gpu.h"
 
-/* Models: mdpy, mbochs, t4 (mediated devices: shared count, shared memory, one type a card), a40 (vendor functions, one type a card),
+/* Models: mdpy, mbochs, t4 (mediated devices: shared count, shared memory, one type a card), a40mdev (the
+ * last on virtual functions, one a function), a40 (vendor functions, one type a card),
  * rtx6000ada (the same), l40s (mixed sizes), flex170 and alderlake (SR-IOV, the second the host's own screen), a100 (MIG), w6800 (whole, with its
  * sound), console (whole, the host's own screen). */
 bool fake_cards_add(const char *dir, const char *address, const char *model, GError **err);
@@ -46,7 +50,7 @@ int fake_cards_modprobe(const char *dir, const char *module);
 char *fake_cards_store(const char *dir);
 /* nvidia-smi mig …: what it prints, and its exit status. Owned by the caller. */
 char *fake_cards_smi(const char *dir, const char *const *argv, int *ret_status);
-/* Lines "smi gpu …" of the cards in MIG mode, as the reading command would add them. Owned by the caller. */
+/* Lines "smi …" of NVIDIA's cards, none where there is no such card and so no nvidia-smi, as the reading command would add them. Owned by the caller. */
 char *fake_cards_smi_lines(const char *dir);
 
 /* The way to the files of that directory, for gpu.h. */

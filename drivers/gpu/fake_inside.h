@@ -39,5 +39,7 @@ void fake_link(const char *dir, const char *to, const char *format, ...) G_GNUC_
 GStrv fake_functions(const char *dir, const char *card);
 /* Writes every function's list of creatable types anew. */
 void fake_creatable(const char *dir, const char *card);
-/* How many more of a type a card of mediated devices has. */
-int fake_mdev_free(const char *dir, const char *card, const FakeModel *model, const FakeType *type);
+/* The card of a virtual function; else the function itself. Owned by the caller. */
+char *fake_card_of(const char *dir, const char *function);
+/* How many more of a type a card, or a function, of mediated devices has. */
+int fake_mdev_free(const char *dir, const char *parent, const FakeModel *model, const FakeType *type);

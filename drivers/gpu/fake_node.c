@@ -82,8 +82,10 @@ static char *function_xml(const char *dir, const char *address)
     g_string_append(xml, "</capability>");
   }
   functions_add(dir, address, xml);
-  if (model)
-    types_add(dir, address, model, xml);
+  g_autofree char *card = fake_card_of(dir, address);
+  const FakeModel *parts = fake_model_of(dir, card);
+  if (parts && !parts->vfs == !physical)
+    types_add(dir, address, parts, xml);
   group_add(dir, address, xml);
   g_string_append(xml, "<numa node='0'/></capability></device>");
   return g_string_free(xml, FALSE);

@@ -30,6 +30,24 @@ static void used_add(Used *used, const FakeModel *model, const char *id)
   used->type = type;
 }
 
+char *fake_card_of(const char *dir, const char *function)
+{
+  g_autofree char *link = g_build_filename(dir, FAKE_PCI, function, "physfn", NULL), *to = g_file_read_link(link, NULL);
+  return to ? g_path_get_basename(to) : g_strdup(function);
+}
+
+/* A function has one at most. */
+static bool has_mdev(const char *dir, const char *function)
+{
+  g_auto(GStrv) all = fake_names(dir, "mdev");
+  bool found = false;
+  for (char **uuid = all; *uuid && !found; uuid++) {
+    g_autofree char *line = fake_get(dir, "mdev/%s", *uuid);
+    found = g_str_has_prefix(line, function);
+  }
+  return found;
+}
+
 static Used mdevs_used(const char *dir, const char *card, const FakeModel *model)
 {
   g_auto(GStrv) all = fake_names(dir, "mdev");
@@ -37,7 +55,8 @@ static Used mdevs_used(const char *dir, const char *card, const FakeModel *model
   for (char **uuid = all; *uuid; uuid++) {
     g_autofree char *line = fake_get(dir, "mdev/%s", *uuid);
     g_auto(GStrv) words = g_strsplit(line, " ", 2);
-    if (g_strv_length(words) == 2 && !strcmp(words[0], card))
+    g_autofree char *owner = g_strv_length(words) == 2 ? fake_card_of(dir, words[0]) : NULL;
+    if (!g_strcmp0(owner, card))
       used_add(&used, model, words[1]);
   }
   return used;
@@ -60,9 +79,11 @@ static int room_for(const FakeModel *model, Used used, const FakeType *type)
   return other ? 0 : (model->capacity - used.size) / type->size;
 }
 
-int fake_mdev_free(const char *dir, const char *card, const FakeModel *model, const FakeType *type)
+int fake_mdev_free(const char *dir, const char *parent, const FakeModel *model, const FakeType *type)
 {
-  return room_for(model, mdevs_used(dir, card, model), type);
+  g_autofree char *card = fake_card_of(dir, parent);
+  int room = room_for(model, mdevs_used(dir, card, model), type);
+  return strcmp(card, parent) ? room > 0 && !has_mdev(dir, parent) : room;
 }
 
 /* ── mediated devices ───────────────────────────────────────────────────── */
@@ -75,8 +96,9 @@ bool fake_cards_mdev_create(const char *dir, const char *host, const char *paren
     address[14] = '.';
     memmove(address, address + 4, 13);
   }
-  const FakeModel *model = fake_model_of(dir, address);
-  if (!model || model->backend != GPU_MDEV)
+  g_autofree char *card = fake_card_of(dir, address);
+  const FakeModel *model = fake_model_of(dir, card);
+  if (!model || model->backend != GPU_MDEV || (model->vfs && !strcmp(card, address)))
     return error_false(err, REASON_NOT_FOUND, "kind", "device", "name", parent, NULL);
   if (fake_has(dir, "mdev/%s", uuid))
     return error_false(err, REASON_EXISTS, "kind", "mediated device", "name", uuid, NULL);
@@ -225,18 +247,19 @@ static int write_reset(const char *dir, const char *function, const char *text)
 static const struct { const char *driver, *module; } pass_rows[] = { { "vfio-pci", "vfio-pci" }, { "pciback", "xen-pciback" } };
 #define SLOTS "sys/bus/pci/drivers/pciback/slots"
 
-static bool is_loaded(const char *dir, const char *driver)
+/* The function's own driver is; another that nobody loaded is not there. */
+static bool is_loaded(const char *dir, const char *driver, const char *first)
 {
   for (size_t i = 0; i < G_N_ELEMENTS(pass_rows); i++)
     if (!strcmp(pass_rows[i].driver, driver))
       return fake_has(dir, "modules/%s", pass_rows[i].module);
-  return true;
+  return !strcmp(driver, first);
 }
 
 int fake_cards_modprobe(const char *dir, const char *module)
 {
   for (size_t i = 0; i < G_N_ELEMENTS(pass_rows); i++) {
-    if (strcmp(pass_rows[i].module, module) != 0)
+    if (strcmp(pass_rows[i].module, module) != 0 || fake_has(dir, "no-%s", module))
       continue;
     fake_put(dir, "", "modules/%s", module);
     fake_put(dir, "", "sys/bus/pci/drivers/%s/slots", pass_rows[i].driver);
@@ -283,7 +306,9 @@ static int probe(const char *dir, const char *function)
   g_autofree char *to = g_strconcat("../../drivers/", driver, NULL);
   if (!*first)
     return ENODEV;
-  if (fake_has(dir, FAKE_PCI "/%s/driver", function) || !is_loaded(dir, driver))
+  if (fake_has(dir, FAKE_PCI "/%s/driver", function) || !is_loaded(dir, driver, first))
+    return 0;
+  if (strcmp(driver, first) && fake_has(dir, FAKE_PCI "/%s/unwanted", function))
     return 0;
   if (!strcmp(driver, "pciback"))
     slot_add(dir, function);
@@ -498,11 +523,20 @@ char *fake_cards_smi(const char *dir, const char *const *argv, int *ret_status)
 char *fake_cards_smi_lines(const char *dir)
 {
   g_auto(GStrv) all = fake_names(dir, FAKE_PCI);
+  g_autofree char *silent = fake_get(dir, "smi-silent");
   GString *lines = g_string_new(NULL);
+  bool any = false;
   for (char **name = all; *name; name++) {
     const FakeModel *model = fake_model_of(dir, *name);
-    if (model && !strcmp(model->vendor, "0x10de"))
+    g_autofree char *link = g_build_filename(dir, FAKE_PCI, *name, "driver", NULL), *driver = g_file_read_link(link, NULL);
+    bool nvidia = model && !strcmp(model->vendor, "0x10de");
+    any |= nvidia;
+    if (nvidia && driver && g_str_has_suffix(driver, "/nvidia") && strcmp(silent, *name))
       g_string_append_printf(lines, "smi gpu 0000%s, %s, %s\n", *name, model->backend == GPU_MIG ? "Enabled" : "[N/A]", "1650923004321");
   }
+  if (any && g_str_has_prefix(silent, "failed "))
+    g_string_printf(lines, "smi %s\n", silent);
+  else if (any)
+    g_string_prepend(lines, "smi ran\n");
   return g_string_free(lines, FALSE);
 }

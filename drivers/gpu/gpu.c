@@ -38,9 +38,19 @@ GpuCard *gpu_card_of(const GpuView *view, const ViewFunction *function, GpuBacke
   card->numa_node = function->numa_node;
   card->iommu_group = function->iommu_group;
   card->console = function->boot_vga == 1;
+  for (guint i = 0; i < view->functions->len && !card->unread; i++) {
+    const ViewFunction *each = view->functions->pdata[i];
+    if (each == function || !strcmp(each->physical, function->address))
+      card->unread = g_strdup(each->wrong);
+  }
   if (view->xen_told && !view->xen_directio)
     card->broken = g_strdup("Xen has no IOMMU to keep a card in: enable it in firmware, and look at iommu= on Xen's command line");
   return card;
+}
+
+bool gpu_unread(const GpuHost *host, const char *words, GError **err)
+{
+  return !words || error_false(err, REASON_GPU_FACTS, "host", host->host, "detail", words, NULL);
 }
 
 bool gpu_refused(const GpuHost *host, const char *what, GError *why, GError **err)
@@ -68,6 +78,11 @@ bool gpu_gone(const GpuHost *host, const char *card, GError **err)
 bool gpu_not_ours(const GpuHost *host, const char *what, const char *detail, GError **err)
 {
   return error_false(err, REASON_GPU_NOT_OURS, "host", host->host, "what", what, "detail", detail, NULL);
+}
+
+bool gpu_made_before(const GpuHost *host, const GpuOrder *order, const char *what, GError **err)
+{
+  return order->again || gpu_not_ours(host, what, "others made it since the card was looked at", err);
 }
 
 char *gpu_file(const char *address, const char *name)
@@ -122,25 +137,53 @@ static int by_address(const void *a, const void *b)
   return strcmp((*(GpuCard *const *)a)->address, (*(GpuCard *const *)b)->address);
 }
 
-bool gpu_discover(const GpuHost *host, GPtrArray **ret_cards, GError **err)
+/* One of which so little was understood that no back end knows it is still there. */
+static void unread_add(const GpuView *view, GPtrArray *cards)
 {
-  g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *function = view->functions->pdata[i];
+    if (function->wrong && !*function->physical && !taken(cards, function->address))
+      g_ptr_array_add(cards, gpu_card_of(view, function, GPU_WHOLE));
+  }
+}
+
+/* A card in MIG mode looks like another kind of card to whoever does not know of the mode; mediated devices do not depend on it. */
+static void untold_mark(const GpuView *view, const GPtrArray *cards)
+{
+  for (guint i = 0; i < cards->len; i++) {
+    GpuCard *card = cards->pdata[i];
+    if (!card->unread && card->backend != GPU_MDEV)
+      card->unread = gpu_view_untold(view, card->address);
+  }
+}
+
+/* only: the others need not be looked at as closely; NULL = all are. */
+static bool cards_find(const GpuHost *host, const char *only, GPtrArray *cards, GError **err)
+{
   g_autoptr(GpuView) view = NULL;
   if (!gpu_view_read(host, &view, err))
     return false;
+  view->only = only;
   for (int i = 0; i < N_GPU_BACKENDS; i++)
     if (!look_with(host, view, gpu_drivers[order_of_looks[i]], cards, err))
       return false;
+  unread_add(view, cards);
+  untold_mark(view, cards);
+  return true;
+}
+
+bool gpu_discover(const GpuHost *host, GPtrArray **ret_cards, GError **err)
+{
+  g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  if (!cards_find(host, NULL, cards, err))
+    return false;
   g_ptr_array_sort(cards, by_address);
   *ret_cards = g_steal_pointer(&cards);
   return true;
 }
 
-bool gpu_look(const GpuHost *host, const char *address, GpuCard **ret_card, GError **err)
+static bool card_take(const GpuHost *host, GPtrArray *cards, const char *address, GpuCard **ret_card, GError **err)
 {
-  g_autoptr(GPtrArray) cards = NULL;
-  if (!gpu_discover(host, &cards, err))
-    return false;
   for (guint i = 0; i < cards->len; i++) {
     GpuCard *card = cards->pdata[i];
     if (strcmp(card->address, address))
@@ -150,6 +193,31 @@ bool gpu_look(const GpuHost *host, const char *address, GpuCard **ret_card, GErr
     return true;
   }
   return gpu_gone(host, address, err);
+}
+
+bool gpu_look(const GpuHost *host, const char *address, GpuCard **ret_card, GError **err)
+{
+  g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  return cards_find(host, address, cards, err) && card_take(host, cards, address, ret_card, err);
+}
+
+bool gpu_look_part(const GpuHost *host, const GpuOrder *order, GpuCard **ret_card, GError **err)
+{
+  g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)gpu_card_free);
+  g_autoptr(GpuCard) card = NULL;
+  g_autoptr(GpuView) view = NULL;
+  bool mig = order->backend == GPU_MIG;
+  if (!gpu_view_read(host, &view, err))
+    return false;
+  g_autofree char *untold = mig ? gpu_view_untold(view, order->card) : NULL;
+  const ViewFunction *function = order->address ? gpu_view_find(view, order->address) : NULL;
+  view->only = order->card;
+  if (!gpu_unread(host, untold, err) || !gpu_view_told(host, gpu_view_find(view, order->card), err) || !gpu_view_told(host, function, err) ||
+      !look_with(host, view, gpu_drivers[order->backend], cards, err) || !card_take(host, cards, order->card, &card, err) ||
+      !gpu_unread(host, mig ? card->unread : NULL, err))
+    return false;
+  *ret_card = g_steal_pointer(&card);
+  return true;
 }
 
 static bool can(const GpuHost *host, const GpuOrder *order, GError **err)
@@ -165,10 +233,8 @@ static bool can(const GpuHost *host, const GpuOrder *order, GError **err)
          error_false(err, REASON_GPU_NEEDS_EXEC, "what", driver->title, "host", host->host, NULL);
 }
 
-/* A mediated device says in its UUID whose it is; a function has no mark, but a guest that runs with it does. */
-static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **err)
+bool gpu_nobody_elses(const GpuHost *host, const GpuOrder *order, const char *address, GError **err)
 {
-  const char *address = order->backend == GPU_MDEV ? NULL : order->backend == GPU_WHOLE ? order->card : order->address;
   g_autoptr(GPtrArray) domains = NULL;
   if (!address || !order->domain)
     return true;
@@ -182,6 +248,14 @@ static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **er
       return gpu_not_ours(host, address, domain->name, err);
   }
   return true;
+}
+
+/* A mediated device says in its UUID whose it is; a function has no mark, but a guest that runs with it does. Of a GPU instance the function that
+ * it has decides, which is not always the order's. */
+static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **err)
+{
+  bool asked = order->backend != GPU_MDEV && order->backend != GPU_MIG;
+  return !asked || gpu_nobody_elses(host, order, order->backend == GPU_WHOLE ? order->card : order->address, err);
 }
 
 /* What a card gives is read before it is asked for, and what one asks for changes what another has read: one at a time. Cards whose names

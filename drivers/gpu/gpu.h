@@ -9,7 +9,8 @@
  * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls.
  *
  * Idempotent. make of a part that is there as ordered, and release of one that is gone, succeed. A verb that finds something else in the
- * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part. A function or
+ * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part. What has no mark
+ * and is there as ordered is ours only where the order says that it was made before (again); else others made it since the last look. A function or
  * card that another domain runs with is that domain's, whatever the order says: a store that is older than the host knows no better.
  *
  * Errors, any verb: those of the hypervisor's, GPU_NEEDS_EXEC (files of the host are out of reach), GPU_REFUSED (the host's own words),
@@ -42,6 +43,7 @@ typedef struct {
   const char *domain;       /* UUID of the one it is for; NULL = nobody asks whose a function is */
   const char *address;      /* the function that was claimed; NULL for mdev and MIG without one */
   int start;                /* place on the card; -1 = any */
+  bool again;               /* an earlier order of this claim may have made it */
   bool force;               /* give the card away though the host's own screen is on it (whole cards) */
 } GpuOrder;
 
@@ -53,11 +55,16 @@ typedef struct {
   int start;
 } GpuHandle;
 
-/* Every card of the host, with types and parts as they are now. GpuCard *; the array owns them. */
+/* Every card of the host, with types and parts as they are now. GpuCard *; the array owns them. One that the host does not tell all of is unread, and the
+ * others are looked at as ever. */
 bool gpu_discover(const GpuHost *host, GPtrArray **ret_cards, GError **err);
-/* One card, read again. GPU_GONE. */
+/* One card, read again; it may be unread. GPU_GONE. */
 bool gpu_look(const GpuHost *host, const char *card, GpuCard **ret_card, GError **err);
-/* Makes the part that was claimed, or finds it made. GPU_FULL (the card says that no more of the type fits: the order was made of an old
+/* The order's card with its parts, as the order's back end alone sees it; for a mediated device an Exec is not needed. Nothing else of the host, and nothing that
+ * its files do not take, stands in the way: GPU_FACTS where the card or the order's function is not understood, or nvidia-smi does not tell of a MIG card;
+ * GPU_GONE where there is no such card of that kind any more. */
+bool gpu_look_part(const GpuHost *host, const GpuOrder *order, GpuCard **ret_card, GError **err);
+/* Makes the part that was claimed, or finds it made by an earlier order of the same claim. GPU_FULL (the card says that no more of the type fits: the order was made of an old
  * picture), GPU_DIRTY (the function's reset is not confirmed). */
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
 /* Ends the part of this order's generation, resets what a reset is for, and reads that it is gone. GPU_IN_USE while a guest has it. */

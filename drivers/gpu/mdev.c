@@ -28,15 +28,30 @@ static void description_read(const char *text, GpuType *type)
     type->width = type->height = 0;
 }
 
+/* Mediated devices are made on the card, or, with the NVIDIA drivers before 17 for Ampere and newer, each on a virtual function of it
+ * (https://docs.nvidia.com/vgpu/15.0/grid-vgpu-user-guide/, "Creating an NVIDIA vGPU that supports SR-IOV"). */
+static bool is_of(const ViewFunction *function, const char *card)
+{
+  return function && (!strcmp(function->address, card) || !strcmp(function->physical, card));
+}
+
+static GpuType *type_ensure(GpuCard *card, const ViewType *from)
+{
+  GpuType *type = gpu_card_type(card, from->id);
+  if (type)
+    return type;
+  type = gpu_card_add_type(card, from->id);
+  type->title = g_strdup(from->title);
+  if (from->description)
+    description_read(from->description, type);
+  return type;
+}
+
 static void types_add(GpuCard *card, const ViewFunction *function)
 {
   for (guint i = 0; i < function->types->len; i++) {
     const ViewType *from = function->types->pdata[i];
-    GpuType *type = gpu_card_add_type(card, from->id);
-    type->title = g_strdup(from->title);
-    type->free = from->free;
-    if (from->description)
-      description_read(from->description, type);
+    type_ensure(card, from)->free += from->free;
   }
 }
 
@@ -44,7 +59,7 @@ static void parts_add(const GpuHost *host, GpuCard *card, const GpuView *view)
 {
   for (guint i = 0; i < view->mdevs->len; i++) {
     const ViewMdev *mdev = view->mdevs->pdata[i];
-    if (strcmp(mdev->parent, card->address))
+    if (!is_of(gpu_view_find(view, mdev->parent), card->address))
       continue;
     GpuPart *part = gpu_card_add_part(card, mdev->type);
     g_strlcpy(part->uuid, mdev->uuid, sizeof part->uuid);
@@ -53,17 +68,29 @@ static void parts_add(const GpuHost *host, GpuCard *card, const GpuView *view)
   }
 }
 
-static bool mdev_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
+bool mdev_is_on(const GpuView *view, const char *card)
 {
   for (guint i = 0; i < view->functions->len; i++) {
     const ViewFunction *function = view->functions->pdata[i];
-    if (!function->types->len)
+    if (function->types->len && is_of(function, card))
+      return true;
+  }
+  return false;
+}
+
+static bool mdev_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *physical = view->functions->pdata[i];
+    if (*physical->physical || !mdev_is_on(view, physical->address))
       continue;
-    GpuCard *card = gpu_card_of(view, function, GPU_MDEV);
+    GpuCard *card = gpu_card_of(view, physical, GPU_MDEV);
     /* time-sliced NVIDIA mdevs: one size at a time, unless the free numbers say otherwise
      * (https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/, "same vGPU type on a GPU") */
-    card->same_type_only = function->vendor_id == 0x10de;
-    types_add(card, function);
+    card->same_type_only = physical->vendor_id == 0x10de;
+    for (guint j = 0; j < view->functions->len; j++)
+      if (is_of(view->functions->pdata[j], physical->address))
+        types_add(card, view->functions->pdata[j]);
     parts_add(host, card, view);
     g_ptr_array_add(cards, card);
   }
@@ -81,31 +108,41 @@ static const ViewMdev *mdev_find(const GpuView *view, const char *uuid)
 }
 
 /* The mediated device of the order, where there is one; false: something else has its UUID. */
-static bool mdev_check(const GpuHost *host, const GpuOrder *order, const ViewMdev *mdev, GError **err)
+static bool mdev_check(const GpuHost *host, const GpuOrder *order, const GpuView *view, const ViewMdev *mdev, GError **err)
 {
-  if (!mdev || (!strcmp(mdev->parent, order->card) && !strcmp(mdev->type, order->type)))
+  if (!mdev || (is_of(gpu_view_find(view, mdev->parent), order->card) && !strcmp(mdev->type, order->type)))
     return true;
   g_autofree char *detail = g_strdup_printf("it is a %s of card %s, and %s of %s was claimed", mdev->type, mdev->parent,
                                             order->type, order->card);
   return gpu_not_ours(host, mdev->uuid, detail, err);
 }
 
-static bool type_check(const GpuHost *host, const GpuOrder *order, const ViewFunction *card, GError **err)
+/* Where it can be made now: the card, or the first of its functions that has room for it. */
+static bool parent_find(const GpuHost *host, const GpuOrder *order, const GpuView *view, const ViewFunction **ret_parent, GError **err)
 {
-  for (guint i = 0; i < card->types->len; i++) {
-    const ViewType *type = card->types->pdata[i];
-    if (!strcmp(type->id, order->type))
-      return type->free > 0 || gpu_full(host, order, "the card says that none is free", err);
+  bool offered = false;
+  for (guint i = 0; i < view->functions->len; i++) {
+    const ViewFunction *function = view->functions->pdata[i];
+    for (guint k = 0; is_of(function, order->card) && k < function->types->len; k++) {
+      const ViewType *type = function->types->pdata[k];
+      if (strcmp(type->id, order->type))
+        continue;
+      offered = true;
+      *ret_parent = function;
+      if (type->free > 0)
+        return true;
+    }
   }
-  return gpu_full(host, order, "the card does not offer that type", err);
+  return gpu_full(host, order, offered ? "the card says that none is free" : "the card does not offer that type", err);
 }
 
-static bool mdev_new(const GpuHost *host, const GpuOrder *order, const ViewFunction *card, const char *uuid, GError **err)
+static bool mdev_new(const GpuHost *host, const GpuOrder *order, const GpuView *view, const char *uuid, GError **err)
 {
+  const ViewFunction *parent = NULL;
   GError *why = NULL;
-  if (!type_check(host, order, card, err))
+  if (!parent_find(host, order, view, &parent, err))
     return false;
-  if (hypervisor_mdev_create(host->hypervisor, card->node, order->type, uuid, &why))
+  if (hypervisor_mdev_create(host->hypervisor, parent->node, order->type, uuid, &why))
     return true;
   if (error_is(why, REASON_EXISTS)) {  /* a try of ours that was late: nobody else makes that UUID */
     g_error_free(why);
@@ -123,10 +160,11 @@ static bool mdev_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret
   if (!gpu_view_read(&without_files, &view, err))
     return false;
   const ViewMdev *made = mdev_find(view, ret_handle->uuid);
-  const ViewFunction *card = gpu_view_find(view, order->card);
+  if (!gpu_view_told(host, gpu_view_find(view, order->card), err))
+    return false;
   if (made)
-    return mdev_check(host, order, made, err);
-  return card && card->types->len ? mdev_new(host, order, card, ret_handle->uuid, err) : gpu_gone(host, order->card, err);
+    return mdev_check(host, order, view, made, err);
+  return mdev_is_on(view, order->card) ? mdev_new(host, order, view, ret_handle->uuid, err) : gpu_gone(host, order->card, err);
 }
 
 static bool mdev_release(const GpuHost *host, const GpuOrder *order, GError **err)
@@ -137,7 +175,8 @@ static bool mdev_release(const GpuHost *host, const GpuOrder *order, GError **er
   GpuHost without_files = *host;
   without_files.exec = NULL;
   gpu_part_uuid(host->controller, order->claim, order->generation, uuid);
-  if (!gpu_view_read(&without_files, &view, err) || !mdev_check(host, order, mdev_find(view, uuid), err))
+  if (!gpu_view_read(&without_files, &view, err) || !gpu_view_told(host, gpu_view_find(view, order->card), err) ||
+      !mdev_check(host, order, view, mdev_find(view, uuid), err))
     return false;
   if (!mdev_find(view, uuid) || hypervisor_mdev_destroy(host->hypervisor, uuid, &why))
     return true;

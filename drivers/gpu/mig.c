@@ -99,24 +99,27 @@ static void parts_add(GpuCard *card, const GpuView *view, const Mig *mig)
   }
 }
 
+/* Where one does not answer, no other is asked in the same look: each would take as long. */
 static bool mig_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
 {
+  g_autoptr(GError) why = NULL;
   for (guint i = 0; i < view->functions->len; i++) {
     const ViewFunction *function = view->functions->pdata[i];
     g_auto(Mig) mig = { 0 };
-    g_autoptr(GError) why = NULL;
-    if (!function->mig || *function->physical)
+    if (!function->mig || *function->physical || (view->only && strcmp(view->only, function->address)))
       continue;
     GpuCard *card = gpu_card_of(view, function, GPU_MIG);
     g_ptr_array_add(cards, card);
-    if (mig_read(host, card->address, &mig, &why)) {
+    if (!error_is(why, REASON_TIMEOUT))
+      g_clear_error(&why);
+    if (!why && mig_read(host, card->address, &mig, &why)) {
       types_add(card, &mig);
       parts_add(card, view, &mig);
-    } else if (error_is(why, REASON_HOST_UNREACHABLE) || error_is(why, REASON_TIMEOUT)) {
+    } else if (error_is(why, REASON_HOST_UNREACHABLE)) {
       g_propagate_error(err, g_steal_pointer(&why));
       return false;
-    } else
-      card->broken = error_text(why, LANG_EN);
+    } else if (!card->unread)
+      card->unread = error_text(why, LANG_EN);
   }
   return true;
 }
@@ -141,6 +144,11 @@ static const MigInstance *instance_at(const Mig *mig, const char *profile, int s
   return NULL;
 }
 
+typedef struct {
+  int id;
+  bool made;  /* by this order */
+} Instance;
+
 static bool start_is_free(const MigProfile *profile, int start)
 {
   for (guint i = 0; i < profile->starts->len; i++)
@@ -149,15 +157,16 @@ static bool start_is_free(const MigProfile *profile, int start)
   return false;
 }
 
-/* Finds or makes the instance of the order's profile at its place; *ret_instance is its id. */
-static bool instance_ensure(const GpuHost *host, const GpuOrder *order, Mig *mig, int *ret_instance, GError **err)
+/* Finds or makes the instance of the order's profile at its place. */
+static bool instance_ensure(const GpuHost *host, const GpuOrder *order, Mig *mig, Instance *ret, GError **err)
 {
   const MigInstance *there = instance_at(mig, order->type, order->start);
   const MigProfile *profile = profile_find(mig, order->type);
   GError *why = NULL;
   if (there) {
-    *ret_instance = there->id;
-    return true;
+    g_autofree char *name = g_strdup_printf("GPU instance %d of %s", there->id, order->card);
+    *ret = (Instance){ there->id, false };
+    return gpu_made_before(host, order, name, err);
   }
   if (!profile || !profile->free || !start_is_free(profile, order->start))
     return gpu_full(host, order, profile ? "the place is not free" : "the card has no such profile", err);
@@ -168,7 +177,7 @@ static bool instance_ensure(const GpuHost *host, const GpuOrder *order, Mig *mig
   if (!instances_read(host, order->card, &mig->instances, err))
     return false;
   there = instance_at(mig, order->type, order->start);
-  *ret_instance = there ? there->id : -1;
+  *ret = (Instance){ there ? there->id : -1, true };
   return there || error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", "make a GPU instance",
                               "detail", "it said done, and it is not there", NULL);
 }
@@ -233,6 +242,8 @@ static bool function_set(const GpuHost *host, const GpuOrder *order, int instanc
   if (order->address && strcmp(function->address, order->address))
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
   g_strlcpy(handle->address, function->address, sizeof handle->address);
+  if (!gpu_nobody_elses(host, order, function->address, err))
+    return false;
   return has || (vendor_vf_set(host, function->address, creatable_number(function, order->type), err) &&
                  instance_confirm(host, function->address, instance, err));
 }
@@ -241,41 +252,102 @@ static bool mig_card(const GpuHost *host, const GpuOrder *order, GpuView **ret_v
 {
   if (!gpu_view_read(host, ret_view, err))
     return false;
+  g_autofree char *untold = gpu_view_untold(*ret_view, order->card);
+  if (!gpu_unread(host, untold, err))
+    return false;
   const ViewFunction *card = gpu_view_find(*ret_view, order->card);
+  if (!gpu_view_told(host, card, err) || !gpu_view_told(host, order->address ? gpu_view_find(*ret_view, order->address) : NULL, err))
+    return false;
   return card && card->mig ? mig_read(host, order->card, mig, err) : gpu_gone(host, order->card, err);
+}
+
+/* The function first, then the instance below it. */
+static bool instance_end(const GpuHost *host, const char *card, const ViewFunction *function, int id, GError **err)
+{
+  GError *why = NULL;
+  if (function && (!pci_unused(host, function->address, NULL, err) || !vendor_vf_set(host, function->address, 0, err) ||
+                   !pci_reset(host, function->address, err)))
+    return false;
+  g_autofree char *text = g_strdup_printf("%d", id);
+  const char *argv[] = { "nvidia-smi", "mig", "-dgi", "-gi", text, "-i", card, NULL };
+  return exec_run(host->exec, argv, SMI_TIMEOUT_S, NULL, &why) || gpu_refused(host, "end a GPU instance", why, err);
+}
+
+/* One whose function is not the order's is somebody else's by now. */
+static bool instance_undo(const GpuHost *host, const GpuOrder *order, int id, GError **err)
+{
+  g_autoptr(GpuView) view = NULL;
+  if (!gpu_view_read(host, &view, err))
+    return false;
+  const ViewFunction *function = function_on(view, order->card, id);
+  bool anothers = function && order->address && strcmp(function->address, order->address);
+  return anothers || instance_end(host, order->card, function, id, err);
+}
+
+/* The order failed at the function, and tells why. Where its claim goes elsewhere then, nobody comes back for an instance, whichever try made it: as
+ * long as it may be there, that is what is told, and the order comes again. */
+static bool function_failed(const GpuHost *host, const GpuOrder *order, const Instance *instance, GError *why, GError **err)
+{
+  g_autoptr(GError) stays = NULL;
+  bool elsewhere = error_is(why, REASON_GPU_FULL) || error_is(why, REASON_GPU_NOT_OURS);
+  if ((!instance->made && !elsewhere) || instance_undo(host, order, instance->id, &stays) || !elsewhere) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  g_error_free(why);
+  g_propagate_error(err, g_steal_pointer(&stays));
+  return false;
+}
+
+static bool has_functions(const GpuView *view, const char *card)
+{
+  for (guint i = 0; i < view->functions->len; i++)
+    if (vendor_vf_of(view->functions->pdata[i], card))
+      return true;
+  return false;
 }
 
 static bool mig_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
   g_auto(Mig) mig = { 0 };
-  int instance = -1;
+  Instance instance = { -1, false };
   if (order->start < 0)
     return error_false(err, REASON_BAD_VALUE, "field", "start", "value", "-1", "limit", "the place that was claimed", NULL);
-  return mig_card(host, order, &view, &mig, err) && instance_ensure(host, order, &mig, &instance, err) &&
-         function_set(host, order, instance, ret_handle, err);
+  if (!mig_card(host, order, &view, &mig, err))
+    return false;
+  if (!has_functions(view, order->card))
+    return gpu_full(host, order, "it has no virtual functions: enable them with sriov-manage", err);
+  if (!instance_ensure(host, order, &mig, &instance, err))
+    return false;
+  GError *why = NULL;
+  return function_set(host, order, instance.id, ret_handle, &why) || function_failed(host, order, &instance, why, err);
 }
 
-/* The function first, then the instance below it. */
+/* The instance has no function any more; the function may still hold what its guest left, unless it is another's by now. */
+static bool function_clean(const GpuHost *host, const GpuOrder *order, const GpuView *view, GError **err)
+{
+  const ViewFunction *function = order->address ? gpu_view_find(view, order->address) : NULL;
+  return !function || function->vgpu_type > 0 || (pci_unused(host, order->address, NULL, err) && pci_reset(host, order->address, err));
+}
+
 static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
   g_auto(Mig) mig = { 0 };
-  GError *why = NULL;
   if (!mig_card(host, order, &view, &mig, err))
     return false;
   const MigInstance *there = instance_at(&mig, order->type, order->start);
+  const ViewFunction *function = there ? function_on(view, order->card, there->id) : NULL;
+  if (!function && !function_clean(host, order, view, err))
+    return false;
   if (!there)
-    return !order->address || pci_reset(host, order->address, err);
-  const ViewFunction *function = function_on(view, order->card, there->id);
+    return true;
   if (function && order->address && strcmp(function->address, order->address))
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
-  if (function && (!pci_unused(host, function->address, NULL, err) || !vendor_vf_set(host, function->address, 0, err) ||
-                   !pci_reset(host, function->address, err)))
+  if (function && !gpu_nobody_elses(host, order, function->address, err))
     return false;
-  g_autofree char *id = g_strdup_printf("%d", there->id);
-  const char *argv[] = { "nvidia-smi", "mig", "-dgi", "-gi", id, "-i", order->card, NULL };
-  return exec_run(host->exec, argv, SMI_TIMEOUT_S, NULL, &why) || gpu_refused(host, "end a GPU instance", why, err);
+  return instance_end(host, order->card, function, there->id, err);
 }
 
 const GpuDriver gpu_mig = {

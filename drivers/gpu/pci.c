@@ -107,6 +107,14 @@ static bool driver_read(const GpuHost *host, const char *address, char **ret_dri
   return false;
 }
 
+bool pci_ask_passed(const GpuHost *host, const char *address, bool *ret_passed, GError **err)
+{
+  g_autofree char *driver = NULL;
+  bool ok = driver_read(host, address, &driver, err);
+  *ret_passed = ok && !g_strcmp0(driver, pci_pass(host)->driver);
+  return ok;
+}
+
 static bool probe(const GpuHost *host, const char *address, GError **err)
 {
   GError *why = NULL;
@@ -133,24 +141,6 @@ static bool driver_load(const GpuHost *host, const PciPass *pass, GError **err)
   return false;
 }
 
-bool pci_bind(const GpuHost *host, const char *address, GError **err)
-{
-  const PciPass *pass = pci_pass(host);
-  g_autofree char *had = NULL, *has = NULL;
-  if (!driver_read(host, address, &had, err))
-    return false;
-  if (!g_strcmp0(had, pass->driver))
-    return true;
-  if (!driver_load(host, pass, err) || !pci_write(host, address, "driver_override", pass->driver, err) ||
-      (had && !pci_write(host, address, "driver/unbind", address, err)) || !probe(host, address, err) ||
-      !driver_read(host, address, &has, err))
-    return false;
-  g_autofree char *what = g_strdup_printf("give %s to driver %s", address, pass->driver);
-  g_autofree char *detail = g_strdup_printf("%s has it", has ? has : "no driver");
-  return !g_strcmp0(has, pass->driver) ||
-         error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
-}
-
 /* pciback remembers every function it ever had, and would take this one again at the next chance. */
 static bool slot_forget(const GpuHost *host, const PciPass *pass, const char *address, GError **err)
 {
@@ -165,16 +155,89 @@ static bool slot_forget(const GpuHost *host, const PciPass *pass, const char *ad
          write_failed(host, address, "remove_slot", why, err);
 }
 
-bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err)
+/* Whether the host is told to give it to guests alone. */
+static bool override_read(const GpuHost *host, const char *address, bool *ret_kept, GError **err)
+{
+  g_autofree char *path = gpu_file(address, "driver_override"), *text = NULL;
+  GError *why = NULL;
+  *ret_kept = false;
+  if (exec_read(host->exec, path, &text, &why)) {
+    *ret_kept = !strcmp(g_strstrip(text), pci_pass(host)->driver);
+    return true;
+  }
+  if (!error_is(why, REASON_NOT_FOUND)) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  g_error_free(why);
+  return true;
+}
+
+/* had: its driver until now; NULL = it had none, and has none again. */
+static bool give_back(const GpuHost *host, const char *address, const char *had, GError **err)
 {
   const PciPass *pass = pci_pass(host);
   g_autofree char *has = NULL;
-  if (!driver_read(host, address, &has, err))
+  bool kept = false;
+  if (!override_read(host, address, &kept, err) || (kept && !pci_write(host, address, "driver_override", "\n", err)) ||
+      !driver_read(host, address, &has, err))
     return false;
-  if (g_strcmp0(has, pass->driver))
-    return true;
-  return pci_write(host, address, "driver_override", "\n", err) && slot_forget(host, pass, address, err) &&
-         pci_write(host, address, "driver/unbind", address, err) && (!again || probe(host, address, err));
+  bool passed = !g_strcmp0(has, pass->driver);
+  if (passed && (!slot_forget(host, pass, address, err) || !pci_write(host, address, "driver/unbind", address, err)))
+    return false;
+  return !had || (has && !passed) || probe(host, address, err);
+}
+
+static bool bind_one(const GpuHost *host, const char *address, const char *had, GError **err)
+{
+  const PciPass *pass = pci_pass(host);
+  g_autofree char *has = NULL;
+  if (!pci_write(host, address, "driver_override", pass->driver, err) || (had && !pci_write(host, address, "driver/unbind", address, err)) ||
+      !probe(host, address, err) || !driver_read(host, address, &has, err))
+    return false;
+  g_autofree char *what = g_strdup_printf("give %s to driver %s", address, pass->driver);
+  g_autofree char *detail = g_strdup_printf("%s has it", has ? has : "no driver");
+  return !g_strcmp0(has, pass->driver) ||
+         error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
+}
+
+/* Whose they are now; "" = nobody's. */
+static bool owners_read(const GpuHost *host, const GPtrArray *addresses, GPtrArray *had, GError **err)
+{
+  for (guint i = 0; i < addresses->len; i++) {
+    char *driver = NULL;
+    if (!driver_read(host, addresses->pdata[i], &driver, err))
+      return false;
+    g_ptr_array_add(had, driver ? driver : g_strdup(""));
+  }
+  return true;
+}
+
+bool pci_bind(const GpuHost *host, const GPtrArray *addresses, GError **err)
+{
+  const PciPass *pass = pci_pass(host);
+  g_autoptr(GPtrArray) had = g_ptr_array_new_with_free_func(g_free);
+  guint n = 0;
+  bool bound = owners_read(host, addresses, had, err), loaded = false;
+  for (; bound && n < addresses->len; n++) {
+    const char *driver = had->pdata[n];
+    if (!strcmp(driver, pass->driver))
+      continue;
+    loaded = loaded || driver_load(host, pass, err);
+    bound = loaded && bind_one(host, addresses->pdata[n], *driver ? driver : NULL, err);
+  }
+  while (!bound && loaded && n-- > 0) {
+    const char *driver = had->pdata[n];
+    g_autoptr(GError) ignored = NULL; /* why it failed is told, whatever the way back says */
+    if (strcmp(driver, pass->driver))
+      give_back(host, addresses->pdata[n], *driver ? driver : NULL, &ignored);
+  }
+  return bound;
+}
+
+bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err)
+{
+  return give_back(host, address, again ? "any" : NULL, err);
 }
 
 bool pci_reset(const GpuHost *host, const char *address, GError **err)

@@ -20,12 +20,15 @@ typedef struct {
 const PciPass *pci_pass(const GpuHost *host);
 /* Whether it is given away, to whoever it may be. */
 bool pci_is_passed(const GpuHost *host, const ViewFunction *function);
+/* The same of any function, by its file now. */
+bool pci_ask_passed(const GpuHost *host, const char *address, bool *ret_passed, GError **err);
 
 /* GPU_IN_USE where a domain that runs, whoever owns it, has the function; the domain is named. own: UUID of one that may, as whose is known; NULL. */
 bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err);
-/* Gives the function to the driver for guests, whose module is loaded if need be, and reads that it has it. Ok where it has it already. */
-bool pci_bind(const GpuHost *host, const char *address, GError **err);
-/* Takes it from that driver and lets the host choose again; again false: it stays without a driver. */
+/* Gives functions (char *) to the driver for guests, whose module is loaded if need be, and reads that it has them. Those that it has already stay so. Where one
+ * fails, all that this call took are the first driver's again. */
+bool pci_bind(const GpuHost *host, const GPtrArray *addresses, GError **err);
+/* Takes it from that driver and lets the host choose again; again false: it stays without a driver. Whatever has it, it is not kept for guests any more. */
 bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err);
 /* Function-level reset; GPU_DIRTY where the function has none or it failed. */
 bool pci_reset(const GpuHost *host, const char *address, GError **err);

@@ -29,7 +29,7 @@ static bool sriov_discover(const GpuHost *host, const GpuView *view, GPtrArray *
 {
   for (guint i = 0; i < view->functions->len; i++) {
     const ViewFunction *physical = view->functions->pdata[i];
-    if (*physical->physical || physical->vfs <= 0)
+    if (*physical->physical || physical->vfs <= 0 || mdev_is_on(view, physical->address))
       continue;
     g_autoptr(GpuCard) card = gpu_card_of(view, physical, GPU_SRIOV);
     GpuType *type = gpu_card_add_type(card, type_id);
@@ -62,12 +62,16 @@ static bool sriov_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
   const ViewFunction *function = function_of(host, view, order);
   if (!gpu_view_find(view, order->card))
     return gpu_gone(host, order->card, err);
+  if (strcmp(order->type, type_id))
+    return gpu_full(host, order, "the card does not offer that type", err);
   if (!function)
     return gpu_full(host, order, order->address ? "the function is not there" : "no function is free", err);
-  if (!pci_unused(host, function->address, order->domain, err))
+  if (!gpu_view_told(host, function, err) || !pci_unused(host, function->address, order->domain, err) ||
+      (pci_is_passed(host, function) && !gpu_made_before(host, order, function->address, err)))
     return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
-  return pci_bind(host, function->address, err);
+  void *only[] = { ret_handle->address };
+  return pci_bind(host, &(const GPtrArray){ only, 1 }, err);
 }
 
 /* It stays bound, and so in use, until it is reset. */
@@ -79,12 +83,15 @@ static bool sriov_release(const GpuHost *host, const GpuOrder *order, GError **e
   if (!gpu_view_read(host, &view, err))
     return false;
   const ViewFunction *function = gpu_view_find(view, order->address);
+  if (!gpu_view_told(host, function, err))
+    return false;
   if (!function)
     return true;
   if (!is_function_of(function, order->card))
     return gpu_not_ours(host, order->address, "it is no such function of that card", err);
-  return !pci_is_passed(host, function) || (pci_unused(host, order->address, NULL, err) && pci_reset(host, order->address, err) &&
-                                            pci_unbind(host, order->address, false, err));
+  if (pci_is_passed(host, function) && (!pci_unused(host, order->address, NULL, err) || !pci_reset(host, order->address, err)))
+    return false;
+  return pci_unbind(host, order->address, false, err);
 }
 
 const GpuDriver gpu_sriov = {

@@ -23,12 +23,10 @@ static const ViewType *creatable_find(const ViewFunction *function, const char *
 
 static GpuType *type_ensure(GpuCard *card, const ViewType *from)
 {
-  for (guint i = 0; i < card->types->len; i++) {
-    GpuType *type = card->types->pdata[i];
-    if (!strcmp(type->id, from->id))
-      return type;
-  }
-  GpuType *type = gpu_card_add_type(card, from->id);
+  GpuType *type = gpu_card_type(card, from->id);
+  if (type)
+    return type;
+  type = gpu_card_add_type(card, from->id);
   type->title = g_strdup(from->title);
   type->framebuffer_mib = nvidia_framebuffer_mib(from->title);
   return type;
@@ -118,9 +116,11 @@ static bool vendor_vf_make(const GpuHost *host, const GpuOrder *order, GpuHandle
     return gpu_gone(host, order->card, err);
   if (!function)
     return gpu_full(host, order, order->address ? "the function is not there" : "no function could become one", err);
+  if (!gpu_view_told(host, function, err))
+    return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
   if (function->vgpu_type == wanted)
-    return true;
+    return gpu_made_before(host, order, function->address, err);
   if (function->vgpu_type > 0)
     return gpu_not_ours(host, function->address, "it has another type", err);
   return creatable_find(function, order->type) ? vendor_vf_set(host, function->address, wanted, err)
@@ -136,6 +136,8 @@ static bool vendor_vf_release(const GpuHost *host, const GpuOrder *order, GError
   if (!gpu_view_read(host, &view, err))
     return false;
   const ViewFunction *function = gpu_view_find(view, order->address);
+  if (!gpu_view_told(host, function, err))
+    return false;
   if (!function)
     return true;
   if (!vendor_vf_of(function, order->card))

@@ -22,6 +22,8 @@ static void function_free(void *data)
   g_free(function->driver);
   g_free(function->serial);
   g_free(function->override);
+  g_free(function->wrong);
+  g_free(function->smi_said);
   g_strfreev(function->group);
   g_ptr_array_unref(function->types);
   g_clear_pointer(&function->creatable, g_ptr_array_unref);
@@ -49,6 +51,7 @@ void gpu_view_free(GpuView *view)
     return;
   g_ptr_array_unref(view->functions);
   g_ptr_array_unref(view->mdevs);
+  g_free(view->smi_failed);
   g_free(view);
 }
 
@@ -84,6 +87,21 @@ ViewType *view_type_add(GPtrArray *types, const char *id, const char *title)
   type->free = -1;
   g_ptr_array_add(types, type);
   return type;
+}
+
+enum { WRONG_CHARACTERS = 120 };
+
+void view_wrong(ViewFunction *function, const char *what, const char *text)
+{
+  g_autofree char *visible = text_dup_visible(text, WRONG_CHARACTERS);
+  if (!function->wrong)
+    function->wrong = g_strdup_printf("%s \"%s\"", what, visible);
+}
+
+bool view_is_far(const char *address)
+{
+  size_t length = strlen(address), more = length - MIN(length, GPU_ADDRESS_BYTES - 1);
+  return more && more <= 4 && *address != '0' && strspn(address, "0123456789abcdef") == more + 4 && gpu_address_check(address + more);
 }
 
 GPtrArray *view_types_new(void)
@@ -127,9 +145,21 @@ static const char files_script[] =
   "  fi\n"
   "done\n"
   "if command -v nvidia-smi >/dev/null 2>&1; then\n"
-  "  nvidia-smi --query-gpu=pci.bus_id,mig.mode.current,serial --format=csv,noheader 2>/dev/null | while read -r v; do\n"
-  "    printf 'smi gpu %.200s\\n' \"$v\"\n"
-  "  done\n"
+  "  q='--query-gpu=pci.bus_id,mig.mode.current,serial --format=csv,noheader'\n"
+  "  if t=$(nvidia-smi $q 2>&1); then\n"
+  "    echo 'smi ran'\n"
+  "    printf '%s\\n' \"$t\" | while read -r v; do printf 'smi gpu %.200s\\n' \"$v\"; done\n"
+  "  else\n"
+  "    s=$?\n"
+  "    printf '%s\\n' \"$t\" | { read -r v; printf 'smi failed status %s: %.200s\\n' \"$s\" \"$v\"; }\n"
+  "    w=; command -v timeout >/dev/null 2>&1 && w='timeout 5'\n"
+  "    for d in *; do\n"
+  "      [ ! -e \"$d/physfn\" ] && read -r v 2>/dev/null < \"$d/vendor\" && [ \"$v\" = 0x10de ] || continue\n"
+  "      case $(readlink \"$d/driver\") in */nvidia) ;; *) continue ;; esac\n"
+  "      { t=$($w nvidia-smi -i \"$d\" $q 2>/dev/null) && printf '%s\\n' \"$t\" | while read -r v; do printf 'smi gpu %.200s\\n' \"$v\"; done; } &\n"
+  "    done\n"
+  "    wait\n"
+  "  fi\n"
   "fi\n"
   "read -r t 2>/dev/null < \"${SARANG_ROOT}/sys/hypervisor/type\" || exit 0\n"
   "if [ \"$t\" = xen ] && command -v xl >/dev/null 2>&1; then\n"
@@ -141,7 +171,7 @@ enum { FILES_TIMEOUT_S = 20 };
 
 static bool facts_wrong(const char *host, const char *what, const char *text, GError **err)
 {
-  g_autofree char *detail = g_strdup_printf("%s \"%.100s\"", what, text);
+  g_autofree char *visible = text_dup_visible(text, WRONG_CHARACTERS), *detail = g_strdup_printf("%s \"%s\"", what, visible);
   return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
 }
 
@@ -220,8 +250,10 @@ static bool group_take(ViewFunction *f, const char *v) { return int_take(v, 0, &
 
 static bool physical_take(ViewFunction *f, const char *v)
 {
+  if (!gpu_address_check(v))
+    return false;
   g_strlcpy(f->physical, v, sizeof f->physical);
-  return gpu_address_check(v);
+  return true;
 }
 
 static const struct { const char *key; bool (*take)(ViewFunction *function, const char *value); } key_rows[] = {
@@ -233,8 +265,14 @@ static const struct { const char *key; bool (*take)(ViewFunction *function, cons
   { "iommu_group", group_take }, { "creatable", creatable_take },
 };
 
+/* What stands in place of a mode: "[Unknown Error]", "[GPU requires reset]", "[GPU is lost]". */
+static bool mode_is_told(const char *mode)
+{
+  return !strstr(mode, "rror") && !strstr(mode, "reset") && !strstr(mode, "lost");
+}
+
 /* "00000000:41:00.0, Enabled, 1650923004321": nvidia-smi has domains of eight digits. */
-static void smi_take(GpuView *view, const char *value)
+static void smi_card_take(GpuView *view, const char *value)
 {
   g_auto(GStrv) fields = g_strsplit(value, ", ", -1);
   if (g_strv_length(fields) != 3 || strlen(fields[0]) != 16)
@@ -244,8 +282,25 @@ static void smi_take(GpuView *view, const char *value)
   if (!function)
     return;
   function->mig = !strcmp(fields[1], "Enabled");
+  function->listed = mode_is_told(fields[1]);
+  if (!function->listed)
+    text_take(&function->smi_said, fields[1]);
   if (!function->serial && fields[2][0] != '[')
     text_take(&function->serial, fields[2]);
+}
+
+/* "ran", "gpu CARD" or "failed WHY". */
+static bool smi_take(GpuView *view, const char *what, const char *value)
+{
+  if (!strcmp(what, "gpu"))
+    smi_card_take(view, value);
+  else if (!strcmp(what, "failed"))
+    text_take(&view->smi_failed, value);
+  else if (!strcmp(what, "ran"))
+    view->smi_ran = true;
+  else
+    return false;
+  return true;
 }
 
 /* "pv hvm hvm_directio pv_directio hap": https://xenbits.xen.org/docs/4.17-testing/man/xl.1.html (xl info, virt_caps) */
@@ -263,27 +318,82 @@ static bool line_take(GpuView *view, const char *line)
     xen_take(view, n == 3 ? words[2] : "");
     return true;
   }
-  if (n >= 2 && !strcmp(words[0], "smi")) {
-    smi_take(view, n == 3 ? words[2] : "");
-    return true;
-  }
+  if (n >= 2 && !strcmp(words[0], "smi"))
+    return smi_take(view, words[1], n == 3 ? words[2] : "");
   if (n < 2 || !gpu_address_check(words[0]))
-    return false;
+    return n >= 2 && view_is_far(words[0]);
   ViewFunction *function = view_ensure(view, words[0]);
-  for (size_t i = 0; i < G_N_ELEMENTS(key_rows); i++)
-    if (!strcmp(key_rows[i].key, words[1]))
-      return key_rows[i].take(function, n == 3 ? g_strstrip(words[2]) : "");
-  return false;
+  bool taken = false;
+  for (size_t i = 0; i < G_N_ELEMENTS(key_rows) && !taken; i++)
+    taken = !strcmp(key_rows[i].key, words[1]) && key_rows[i].take(function, n == 3 ? g_strstrip(words[2]) : "");
+  if (!taken)
+    view_wrong(function, "its files say", line);
+  return true;
+}
+
+/* Asked as they come, so that nobody reads a million. */
+static bool few(const GpuView *view, const char *host, GError **err)
+{
+  if (view->functions->len <= VIEW_CARDS_MAX + VIEW_FUNCTIONS_MAX && view->mdevs->len <= VIEW_MDEVS_MAX)
+    return true;
+  g_autofree char *detail = g_strdup_printf("more than %d functions, or more than %d mediated devices", VIEW_CARDS_MAX + VIEW_FUNCTIONS_MAX,
+                                            VIEW_MDEVS_MAX);
+  return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
+}
+
+bool gpu_view_few(const GpuView *view, const char *host, GError **err)
+{
+  int cards = 0, functions = 0;
+  for (guint i = 0; i < view->functions->len; i++)
+    *(*((ViewFunction *)view->functions->pdata[i])->physical ? &functions : &cards) += 1;
+  if (cards <= VIEW_CARDS_MAX && functions <= VIEW_FUNCTIONS_MAX)
+    return true;
+  g_autofree char *detail = g_strdup_printf("%d cards (%d may be) with %d functions (%d may be)", cards, VIEW_CARDS_MAX, functions,
+                                            VIEW_FUNCTIONS_MAX);
+  return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
+}
+
+/* A function that has a list has a type, be it 0. As long as it does not say which, nobody knows whether somebody has it. */
+static void types_need(const GpuView *view)
+{
+  for (guint i = 0; i < view->functions->len; i++) {
+    ViewFunction *function = view->functions->pdata[i];
+    if (function->creatable && *function->physical && function->vgpu_type < 0)
+      view_wrong(function, "it has types, and its nvidia/current_vgpu_type cannot be read:", function->address);
+  }
 }
 
 bool gpu_view_files(GpuView *view, const char *host, const char *text, GError **err)
 {
   g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-  for (char **line = lines; *line; line++)
+  for (char **line = lines; *line; line++) {
     if (**line && !line_take(view, *line))
       return facts_wrong(host, "its files say", *line, err);
+    if (!few(view, host, err))
+      return false;
+  }
+  types_need(view);
   view->has_files = true;
   return true;
+}
+
+bool gpu_view_told(const GpuHost *host, const ViewFunction *function, GError **err)
+{
+  return !function || gpu_unread(host, function->wrong, err);
+}
+
+enum { NVIDIA_ID = 0x10de };
+
+char *gpu_view_untold(const GpuView *view, const char *card)
+{
+  const ViewFunction *f = gpu_view_find(view, card);
+  bool asked = f && f->vendor_id == NVIDIA_ID && !*f->physical && !g_strcmp0(f->driver, "nvidia");
+  if (!asked || f->listed || !(view->smi_ran || view->smi_failed))
+    return NULL;
+  if (f->smi_said)
+    return g_strdup_printf("nvidia-smi says \"%s\" in place of the MIG mode of card %s", f->smi_said, card);
+  return view->smi_failed ? g_strdup_printf("nvidia-smi could not tell of card %s: \"%s\"", card, view->smi_failed)
+                          : g_strdup_printf("nvidia-smi does not tell of card %s, which its driver has", card);
 }
 
 static bool files_read(const GpuHost *host, GpuView *view, GError **err)
@@ -306,10 +416,10 @@ bool gpu_view_read(const GpuHost *host, GpuView **ret_view, GError **err)
     return false;
   for (guint i = 0; i < devices->len; i++) {
     const HostDevice *device = devices->pdata[i];
-    if (!gpu_view_node(view, host->host, device->xml, err))
+    if (!gpu_view_node(view, host->host, device->xml, err) || !few(view, host->host, err))
       return false;
   }
-  if (host->exec && !files_read(host, view, err))
+  if ((host->exec && !files_read(host, view, err)) || !gpu_view_few(view, host->host, err))
     return false;
   g_ptr_array_sort(view->functions, by_address);
   *ret_view = g_steal_pointer(&view);

@@ -155,25 +155,37 @@ static bool capabilities_read(ViewFunction *function, xmlNode *pci)
   return true;
 }
 
-static bool pci_read(GpuView *view, xmlNode *device, xmlNode *pci)
+static bool facts_read(ViewFunction *function, xmlNode *pci)
 {
-  char address[GPU_ADDRESS_BYTES];
-  if (!address_in(pci, address))
-    return false;
-  ViewFunction *function = view_ensure(view, address);
   int class = number_in(child(pci, "class"), 0xffffff), vendor = number_at(child(pci, "vendor"), "id", 0xffff);
   int product = number_at(child(pci, "product"), "id", 0xffff);
   if (class < 0 || vendor < 0 || product < 0)
     return false;
-  function->node = text_of(child(device, "name"));
   function->class = (uint32_t)class;
   function->vendor_id = (uint16_t)vendor;
   function->device_id = (uint16_t)product;
   function->vendor = text_of(child(pci, "vendor"));
   function->model = text_of(child(pci, "product"));
-  function->driver = text_of(child(child(device, "driver"), "name"));
   function->numa_node = number_at(child(pci, "numa"), "node", 0xffff);
   return capabilities_read(function, pci);
+}
+
+static bool is_far(xmlNode *pci)
+{
+  return number_in(child(pci, "domain"), G_MAXINT) > 0xffff;
+}
+
+static bool pci_read(GpuView *view, xmlNode *device, xmlNode *pci)
+{
+  char address[GPU_ADDRESS_BYTES];
+  if (!address_in(pci, address))
+    return is_far(pci);
+  ViewFunction *function = view_ensure(view, address);
+  function->node = text_of(child(device, "name"));
+  function->driver = text_of(child(child(device, "driver"), "name"));
+  if (!facts_read(function, pci))
+    view_wrong(function, "libvirt's node device is not understood:", function->node ? function->node : address);
+  return true;
 }
 
 /* Its parent is a node device's name; a mediated device of something that is no PCI function is none of a card. */
@@ -182,10 +194,14 @@ static bool mdev_read(GpuView *view, xmlNode *device, xmlNode *capability)
   g_autofree char *uuid = text_of(child(capability, "uuid")), *parent = text_of(child(device, "parent"));
   g_autofree char *type = attribute(child(capability, "type"), "id");
   char address[GPU_ADDRESS_BYTES];
-  if (!uuid || !g_uuid_string_is_valid(uuid) || !type || !parent)
+  if (!parent)
     return false;
   if (!gpu_address_of_node(parent, address))
     return true;
+  if (!uuid || !g_uuid_string_is_valid(uuid) || !type) {
+    view_wrong(view_ensure(view, address), "a mediated device of it is not understood:", uuid ? uuid : "no UUID");
+    return true;
+  }
   ViewMdev *mdev = g_new0(ViewMdev, 1);
   g_autofree char *lower = g_ascii_strdown(uuid, -1);
   g_strlcpy(mdev->uuid, lower, sizeof mdev->uuid);

@@ -12,7 +12,7 @@ static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *
   for (guint i = 0; i < view->functions->len; i++) {
     const ViewFunction *function = view->functions->pdata[i];
     bool display = function->class >> 16 == 0x03 || function->class >> 16 == 0x12;
-    if (!display || *function->physical)
+    if (!display || *function->physical || (mdev_is_on(view, function->address) && pci_pass(host)->groups))
       continue;
     GpuCard *card = gpu_card_of(view, function, GPU_WHOLE);
     GpuType *type = gpu_card_add_type(card, type_id);
@@ -127,12 +127,36 @@ static bool members_unused(const GpuHost *host, const char *card, const GPtrArra
   return true;
 }
 
+/* What is given away already, the card or what goes with it, others gave, unless an earlier order did. */
+static bool members_free(const GpuHost *host, const GpuOrder *order, const GPtrArray *members, GError **err)
+{
+  for (guint i = 0; i < members->len; i++) {
+    bool passed = false;
+    if (!pci_ask_passed(host, members->pdata[i], &passed, err) || (passed && !gpu_made_before(host, order, members->pdata[i], err)))
+      return false;
+  }
+  return true;
+}
+
+/* A claim says which card it is on (whole:1002:73a3): another may be in its place since. */
+static bool is_meant(const ViewFunction *card, const char *type)
+{
+  g_autofree char *name = g_strdup_printf("%s:%04x:%04x", type_id, card->vendor_id, card->device_id);
+  return !strcmp(type, name) || !strcmp(type, type_id);
+}
+
 static const ViewFunction *card_find(const GpuHost *host, const GpuOrder *order, const GpuView *view, GError **err)
 {
   const ViewFunction *card = gpu_view_find(view, order->card);
-  if (!card || *card->physical)
+  if (!card || *card->physical) {
     gpu_gone(host, order->card, err);
-  return card && !*card->physical ? card : NULL;
+    return NULL;
+  }
+  if (!gpu_view_told(host, card, err))
+    return NULL;
+  if (!is_meant(card, order->type))
+    gpu_gone(host, order->card, err);
+  return is_meant(card, order->type) ? card : NULL;
 }
 
 static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
@@ -144,15 +168,17 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     return false;
   if (card->boot_vga == 1 && !order->force)
     return error_false(err, REASON_GPU_CONSOLE_CARD, "host", host->host, "card", order->card, NULL);
+  if (mdev_is_on(view, order->card) && pci_pass(host)->groups)
+    return gpu_full(host, order, "mediated devices are made on it", err);
   if (card->vfs > 0)
     for (guint i = 0; i < view->functions->len; i++)
       if (!strcmp(((ViewFunction *)view->functions->pdata[i])->physical, order->card))
         return gpu_full(host, order, "it has virtual functions: set sriov_numvfs to 0 first", err);
-  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, order->domain, err))
+  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, order->domain, err) ||
+      !members_free(host, order, members, err))
     return false;
-  for (guint i = 0; i < members->len; i++)
-    if (!pci_bind(host, members->pdata[i], err))
-      return false;
+  if (!pci_bind(host, members, err))
+    return false;
   g_strlcpy(ret_handle->address, order->card, sizeof ret_handle->address);
   return true;
 }
@@ -166,6 +192,10 @@ static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **e
     return false;
   const ViewFunction *card = gpu_view_find(view, order->card);
   if (!card)
+    return true;
+  if (!gpu_view_told(host, card, err))
+    return false;
+  if (!is_meant(card, order->type))
     return true;
   if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, NULL, err) ||
       (pci_is_passed(host, card) && !pci_reset(host, order->card, err)))

@@ -90,7 +90,8 @@ static bool check_needed(const ApiRow *row, json_t *body, GError **err)
 /* What a member is that is no text. Passwords and paths are refused by their own words, fields of numbers and lists by their schema. */
 static const char *limit_of(const char *member, const Field *field, const json_t *value)
 {
-  static const char *const numbers = "days clone slot count", *const answers = "force ticket apply", *const others = "password old_password path";
+  static const char *const numbers = "days clone slot count", *const answers = "force ticket apply migrate";
+  static const char *const others = "password old_password path";
   bool text = field ? field->type == FIELD_TEXT || field->type == FIELD_REF : !list_has(others, member);
   if (json_is_null(value))
     return NULL;

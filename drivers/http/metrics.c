@@ -54,6 +54,9 @@ static GPtrArray *all(const Metrics *m, Noun noun) { return published_list(m->pu
 static const struct { Noun noun; const char *label, *field, *name, *help; } rows[] = {
   { NOUN_STORAGE, "storage", "total_bytes", "sarang_storage_size_bytes", "Size of a storage; 0 = not measured yet." },
   { NOUN_STORAGE, "storage", "free_bytes", "sarang_storage_free_bytes", "Free in it, as measured last." },
+  { NOUN_LICENCE, "licence", "total", "sarang_licence_seats", "Seats of a licence." },
+  { NOUN_LICENCE, "licence", "held", "sarang_licence_held_seats", "Of these, seats that sessions hold." },
+  { NOUN_LICENCE, "licence", "waiting", "sarang_licence_waiting_sessions", "Sessions in line in pools that want some of it." },
   { NOUN_POOL, "pool", "min", "sarang_pool_min_desktops", "Desktops of a pool that always exist." },
   { NOUN_POOL, "pool", "spare", "sarang_pool_spare_desktops", "Desktops to be kept available beyond those in use." },
   { NOUN_POOL, "pool", "max", "sarang_pool_max_desktops", "Desktops it may have at most." },
@@ -157,6 +160,9 @@ static void add_hosts(const Metrics *m)
   }
   add_capacity(m, "vcpus", "Virtual CPUs", hosts, vcpus);
   add_capacity(m, "memory_bytes", "Bytes of memory", hosts, memory);
+  family(m, "sarang_host_cards_unseen", "gauge", "1 where a host's graphics cards cannot be looked at: what is told of them is as of before.");
+  for (guint i = 0; i < hosts->len; i++)
+    SAMPLE(m, "sarang_host_cards_unseen", ((const Host *)hosts->pdata[i])->cards_error != NULL, "host", ((const Object *)hosts->pdata[i])->name);
 }
 
 /* ── cards and their parts ────────────────────────────────────────────────── */

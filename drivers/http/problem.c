@@ -43,23 +43,6 @@ static void append_member(GString *out, const char *name, const char *value)
   json_append_text(out, value);
 }
 
-static void append_reason(GString *out, const GError *err, const char *text)
-{
-  g_string_append(out, ",\"reasons\":[{\"code\":");
-  json_append_text(out, reason_wire(error_reason(err)));
-  g_string_append(out, ",\"args\":{");
-  for (const char *const *p = error_args(err); p[0]; p += 2) {
-    if (p != error_args(err))
-      g_string_append_c(out, ',');
-    json_append_text(out, p[0]);
-    g_string_append_c(out, ':');
-    json_append_text(out, p[1]);
-  }
-  g_string_append_c(out, '}');
-  append_member(out, "text", text);
-  g_string_append(out, "}]");
-}
-
 GString *problem_new(const GError *err, Lang lang)
 {
   g_autofree char *text = error_text(err, lang), *fix = error_fix(err, lang);
@@ -71,7 +54,9 @@ GString *problem_new(const GError *err, Lang lang)
   g_string_append_printf(out, ",\"status\":%d", status);
   append_member(out, "detail", text);
   append_member(out, "code", wire);
-  append_reason(out, err, text);
+  g_string_append(out, ",\"reasons\":[");
+  json_append_error(out, err, lang);
+  g_string_append_c(out, ']');
   if (fix)
     append_member(out, "fix", fix);
   else

@@ -145,6 +145,13 @@ bool hypervisor_uri_names_host(const char *text)
   return row && row->where != URI_LOCAL;
 }
 
+const char *hypervisor_migrate_uri(const char *said, const char *own)
+{
+  if (said)
+    return said;
+  return own && hypervisor_uri_names_host(own) ? own : NULL;
+}
+
 char *hypervisor_console_address(const char *text, const char *told, GError **err)
 {
   GuestAddressBits bits;

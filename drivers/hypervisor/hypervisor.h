@@ -187,6 +187,9 @@ bool hypervisor_uri_is_private(const char *uri);
 /* Whether it says by which name or address the host is reached from elsewhere; fake hosts reach each other by theirs. Of URIs that
  * hypervisor_uri_check() takes. Pure. */
 bool hypervisor_uri_names_host(const char *uri);
+/* At which URI other hosts reach a host's libvirtd: the one that was said for it, else its own where that names a host. Either may be NULL.
+ * Borrowed; NULL = nobody said. */
+const char *hypervisor_migrate_uri(const char *said, const char *own);
 
 /* The IP address at which the screens of that host's guests listen, and where a gateway reaches them: told where that is not NULL; else this
  * machine's own loopback for a host that is this machine, and the address in uri for one elsewhere. Never what the host says of itself: it would

@@ -34,7 +34,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GpuHost, gpu_host_close)
 static GpuOrder gpu_order(const Vgpu *v, const Gpu *gpu, const char *domain)
 {
   return (GpuOrder){ .card = gpu->address, .backend = gpu->backend, .type = v->type, .claim = v->head.name, .generation = v->clone, .domain = domain,
-                     .address = v->address, .start = v->start, .force = gpu->give_console };
+                     .address = v->address, .start = v->start, .again = vgpu_may_be_made(v), .force = gpu->give_console };
 }
 
 static void card_drop(void *card) { gpu_card_free(card); }
@@ -53,17 +53,33 @@ static void look_again(StepRun *run, const GpuHost *host)
   }
 }
 
-static bool is_there(const GpuHost *host, const Vgpu *v, const Gpu *gpu)
+static bool part_is_of(const GpuPart *part, const Vgpu *v)
+{
+  return part->uuid[0] ? !g_strcmp0(part->uuid, v->uuid) : !g_strcmp0(part->address, v->address);
+}
+
+/* Whoever made it: what a claim has no address of yet goes by its place on the card, or is all of it. */
+static bool part_is_in_place_of(const GpuPart *part, const Vgpu *v, const Gpu *gpu)
+{
+  return gpu->backend == GPU_WHOLE || part_is_of(part, v) || (v->start >= 0 && part->start == v->start);
+}
+
+/* A card that is gone has it no more; of one that cannot be looked at it is not known. A mediated device is libvirt's to tell alone. */
+static bool part_look(const GpuHost *host, const Vgpu *v, const Gpu *gpu, bool *ret_there, GError **err)
 {
   g_autoptr(GpuCard) card = NULL;
-  if (!gpu_look(host, gpu->address, &card, NULL))
+  g_autoptr(GError) why = NULL;
+  GpuHost near = *host;
+  const GpuOrder order = gpu_order(v, gpu, NULL);
+  near.exec = gpu->backend == GPU_MDEV ? NULL : host->exec;
+  *ret_there = false;
+  if (!gpu_look_part(&near, &order, &card, &why) && !error_is(why, REASON_GPU_GONE)) {
+    g_propagate_error(err, g_steal_pointer(&why));
     return false;
-  for (guint i = 0; i < card->parts->len; i++) {
-    const GpuPart *part = card->parts->pdata[i];
-    if (part->uuid[0] ? !g_strcmp0(part->uuid, v->uuid) : !g_strcmp0(part->address, v->address))
-      return true;
   }
-  return false;
+  for (guint i = 0; card && i < card->parts->len && !*ret_there; i++)
+    *ret_there = part_is_of(card->parts->pdata[i], v);
+  return true;
 }
 
 static bool make_clean(const GpuHost *host, const GpuOrder *order, GpuHandle *handle, GError **err)
@@ -82,7 +98,9 @@ static bool make_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu
 {
   if (!gpu)
     return error_false(err, REASON_GPU_GONE, "host", host->host, "card", v->gpu, NULL);
-  bool fresh = v->state != VGPU_ATTACHED || !is_there(host, v, gpu);
+  bool there = false;
+  if (v->state == VGPU_ATTACHED && !part_look(host, v, gpu, &there, err))
+    return false;
   g_autofree char *domain = desktop_domain_uuid(host->controller, v->desktop);
   GpuOrder order = gpu_order(v, gpu, domain);
   GpuHandle handle = { .start = v->start };
@@ -92,7 +110,7 @@ static bool make_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu
   g_strlcpy(done->uuid, handle.uuid, sizeof done->uuid);
   g_strlcpy(done->address, handle.address, sizeof done->address);
   done->start = handle.start;
-  done->fresh = fresh;
+  done->fresh = !there;
   return true;
 }
 
@@ -113,13 +131,37 @@ static bool nothing_left(GError *why)
   return error_is(why, REASON_GPU_GONE) || error_is(why, REASON_GPU_NOT_OURS);
 }
 
+/* Its host was never told to make it, or the card was seen without it since: what is in its place, made by whomever, is not freed for it. One that
+ * shows nothing may still be dirty; of one that cannot be looked at nothing is known. */
+static bool place_look(const GpuHost *host, const Vgpu *v, const Gpu *gpu, bool *ret_others, GError **err)
+{
+  g_autoptr(GpuCard) card = NULL;
+  *ret_others = false;
+  if (v->tries || gpu->backend == GPU_MDEV)
+    return true;
+  if (!gpu_look(host, gpu->address, &card, err))
+    return false;
+  const char *unknown = card->unread ? card->unread : card->broken;
+  if (unknown) /* what it has may not be shown */
+    return error_false(err, REASON_GPU_FACTS, "host", host->host, "detail", unknown, NULL);
+  for (guint i = 0; i < card->parts->len && !*ret_others; i++)
+    *ret_others = part_is_in_place_of(card->parts->pdata[i], v, gpu);
+  return true;
+}
+
+static bool claim_release(const GpuHost *host, const Vgpu *v, const Gpu *gpu, GError **err)
+{
+  g_autofree char *domain = v->desktop ? desktop_domain_uuid(host->controller, v->desktop) : NULL;
+  GpuOrder order = gpu_order(v, gpu, domain);
+  bool others;
+  return place_look(host, v, gpu, &others, err) && (others || gpu_release(host, &order, err));
+}
+
 static bool release_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu *gpu, GError **err)
 {
   g_autoptr(GError) why = NULL;
   bool orphan = !v->head.name[0];
-  g_autofree char *domain = v->desktop ? desktop_domain_uuid(host->controller, v->desktop) : NULL;
-  GpuOrder order = gpu ? gpu_order(v, gpu, domain) : (GpuOrder){ 0 };
-  bool freed = orphan ? hypervisor_mdev_destroy(host->hypervisor, v->uuid, &why) : !gpu || gpu_release(host, &order, &why);
+  bool freed = orphan ? hypervisor_mdev_destroy(host->hypervisor, v->uuid, &why) : !gpu || claim_release(host, v, gpu, &why);
   if (!freed && (orphan || !nothing_left(why))) {
     g_propagate_error(err, g_steal_pointer(&why));
     return false;

@@ -27,7 +27,7 @@ static bool runs_twice(const StepRun *run, GError **err)
   return error_false(err, REASON_RUNS_TWICE, "desktop", desktop_of(run), "host", run->order->host->head.name, NULL);
 }
 
-bool run_aim(StepRun *run, GError **err)
+bool run_leave(StepRun *run, GError **err)
 {
   g_autofree char *uuid = step_uuid(run->order);
   g_autoptr(DomainFacts) facts = NULL;
@@ -35,16 +35,12 @@ bool run_aim(StepRun *run, GError **err)
     return false;
   if (is_active(facts))
     return runs_twice(run, err);
-  return (!facts || hypervisor_undefine(run->hypervisor, uuid, err)) && run_find_disk(run, err);
+  return !facts || hypervisor_undefine(run->hypervisor, uuid, err);
 }
 
-/* *ret_uri: how this host reaches the other one; borrowed. */
-static bool way_to(const StepRun *run, const char **ret_uri, GError **err)
+bool run_aim(StepRun *run, GError **err)
 {
-  const Host *to = run->order->other;
-  const char *uri = to && to->migrate_uri ? to->migrate_uri : to && to->uri && hypervisor_uri_names_host(to->uri) ? to->uri : NULL;
-  *ret_uri = uri;
-  return uri || error_false(err, REASON_MOVE_UNKNOWN_WAY, "host", to ? to->head.name : "", NULL);
+  return run_leave(run, err) && run_find_disk(run, err);
 }
 
 bool run_migrate(StepRun *run, GError **err)
@@ -52,8 +48,10 @@ bool run_migrate(StepRun *run, GError **err)
   const StepOrder *o = run->order;
   g_autofree char *uuid = step_uuid(o), *listen = NULL;
   g_autoptr(DomainFacts) facts = NULL;
-  const char *uri;
-  if (!way_to(run, &uri, err) || !(listen = hypervisor_console_address(o->other->uri, o->other->console_address, err)) ||
+  const char *uri = o->other ? hypervisor_migrate_uri(o->other->migrate_uri, o->other->uri) : NULL;
+  if (!uri)
+    return error_false(err, REASON_MOVE_UNKNOWN_WAY, "host", o->other ? o->other->head.name : "", NULL);
+  if (!(listen = hypervisor_console_address(o->other->uri, o->other->console_address, err)) ||
       !look(run, uuid, &facts, err))
     return false;
   if (!facts)
@@ -86,17 +84,6 @@ bool run_arrive(StepRun *run, GError **err)
   if (!power_state_parse(domain_state_name(facts->state), &run->result->power))
     run->result->power = POWER_UNKNOWN;
   return true;
-}
-
-bool run_leave(StepRun *run, GError **err)
-{
-  g_autofree char *uuid = step_uuid(run->order);
-  g_autoptr(DomainFacts) facts = NULL;
-  if (!look(run, uuid, &facts, err))
-    return false;
-  if (is_active(facts))
-    return runs_twice(run, err);
-  return !facts || hypervisor_undefine(run->hypervisor, uuid, err);
 }
 
 bool run_stay(StepRun *run, GError **err)

@@ -17,7 +17,7 @@ static const char controller[] = "11111111-2222-4333-8444-555555555555";
 static const char desktop[] = "aaaaaaaa-0000-4000-8000-000000000001";
 static const char *uri;
 
-enum { UP_WITHIN_S = 240, UNPLUG_S = 60, STAYS_S = 20 };
+enum { UP_WITHIN_S = 240, UNPLUG_S = 60, STAYS_S = 20, FOREIGN_S = 20 };
 
 #define assert_ok(call) \
   do { \
@@ -238,9 +238,13 @@ static bool is_there(Stand *stand, const char *address, const char *uuid, bool m
   return false;
 }
 
+/* libvirtd learns by udev, a moment after mdevctl is done, of what others made. */
 static void foreign_stays(Stand *stand)
 {
   g_autoptr(GError) err = NULL;
+  int64_t until_us = g_get_monotonic_time() + FOREIGN_S * G_USEC_PER_SEC;
+  while (!is_there(stand, "0000:00:09.0", foreign, false) && g_get_monotonic_time() < until_us)
+    g_usleep(100 * 1000);
   assert_true(is_there(stand, "0000:00:09.0", foreign, false));
   assert_false(hypervisor_mdev_destroy(stand->hypervisor, foreign, &err));
   assert_true(error_is(err, REASON_GPU_NOT_OURS));

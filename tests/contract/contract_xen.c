@@ -168,8 +168,10 @@ static void card_is_discovered_and_free(void **state)
 static void card_is_made_twice_and_released_twice(void **state)
 {
   GpuHandle handle;
+  GpuOrder twice = order;
   for (int i = 0; i < 2; i++) {
-    assert_ok(gpu_make(&((Stand *)*state)->host, &order, &handle, E));
+    twice.again = i > 0;
+    assert_ok(gpu_make(&((Stand *)*state)->host, &twice, &handle, E));
     assert_string_equal(handle.address, CARD);
     card_is(*state, false);
   }

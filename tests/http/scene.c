@@ -13,7 +13,7 @@ CONFIG_DEFINE(SceneConfig, scene_config, HTTP_OPTIONS)
 static const char *const names[N_NOUNS] = {
   [NOUN_HOST] = "h1", [NOUN_STORAGE] = "st1", [NOUN_IMAGE] = "base@1", [NOUN_TEMPLATE] = "linux@1", [NOUN_POOL] = "office",
   [NOUN_USER] = "alice", [NOUN_TOKEN] = "k-90", [NOUN_DESKTOP] = "d-1", [NOUN_SESSION] = "s-1", [NOUN_TASK] = "t-1",
-  [NOUN_GPU] = "g-1", [NOUN_GPU_CLASS] = "cad-4g", [NOUN_VGPU] = "v-1",
+  [NOUN_GPU] = "g-1", [NOUN_GPU_CLASS] = "cad-4g", [NOUN_LICENCE] = "cad", [NOUN_VGPU] = "v-1",
 };
 
 const char *scene_object(Noun noun) { return names[noun] ? names[noun] : ""; }
@@ -26,6 +26,7 @@ static void put_objects(Runtime *r)
   fake_put(r, make(NOUN_HOST));
   fake_put(r, make(NOUN_GPU));
   fake_put(r, make(NOUN_GPU_CLASS));
+  fake_put(r, make(NOUN_LICENCE));
   fake_put(r, make(NOUN_VGPU));
   fake_put(r, make(NOUN_STORAGE));
   fake_put(r, make(NOUN_IMAGE));

@@ -268,6 +268,25 @@ static void what_the_brain_refuses_is_passed_on(void **state)
   }
 }
 
+/* Each argument of a verb that is a word for yes: sent as the command line sends it. */
+static void what_is_answered_by_yes_or_no_reaches_the_brain(void **state)
+{
+  static const struct {
+    const char *target, *body;
+    int status;
+  } rows[] = {
+    { "/api/v1/hosts/h1/drain", "{\"migrate\":true}", 200 },
+    { "/api/v1/hosts/h1/drain", "{\"migrate\":\"true\"}", 400 },
+    { "/api/v1/rebalance", "{\"apply\":true}", 200 },
+    { "/api/v1/rebalance", "{\"apply\":\"yes\"}", 400 },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(Response) r = client_ask(scene->local, "POST", rows[i].target, NULL, NULL, rows[i].body);
+    if (r->status != rows[i].status)
+      fail_msg("%s %s: %d", rows[i].target, rows[i].body, r->status);
+  }
+}
+
 static void the_brain_gets_key_generation_and_caller(void **state)
 {
   g_autoptr(Response) r = client_ask(scene->gateway, "POST", "/api/v1/desktops/d-1/start", scene->alice,
@@ -562,6 +581,7 @@ int main(void)
     cmocka_unit_test(refusals_are_told_in_the_language_asked_for),
     cmocka_unit_test(refusals_within_objects_are_told_in_it_too),
     cmocka_unit_test(what_the_brain_refuses_is_passed_on),
+    cmocka_unit_test(what_is_answered_by_yes_or_no_reaches_the_brain),
     cmocka_unit_test(the_brain_gets_key_generation_and_caller),
     cmocka_unit_test(the_state_is_told),
     cmocka_unit_test(the_state_counts_states_and_gateways),

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Graphics cards from the first look to the last claim, as a person sees it: the shipped daemon, a fake host with the vendors' rules."""
+import json
 import signal
 
 from clilab import Place
@@ -86,6 +87,37 @@ def a_desktop_whose_card_is_gone_is_not_shown_as_well():
                    "no desktop without its GPU is available")
         status = sarang.ok("status").out
         assert cards(sarang)[0]["name"] in status and "gone" in status, status
+
+
+@test
+def a_card_that_nvidia_smi_does_not_tell_of_stops_no_other():
+    """One that fell off the bus is not judged and gets nothing new; what is off on the others starts, and new ones are found."""
+    dead, whole = "0000:41:00.0", "0000:61:00.0"
+    words = f"failed status 15: Unable to determine the device handle for GPU {dead}: GPU is lost."
+    with Place() as sarang:
+        sarang.furnish(spare=0, uri=f"&gpus={sarang.folder}/cards")
+        sarang.command_host(f"card {dead} a40")
+        sarang.command_host(f"card {whole} w6800")
+        eventually(lambda: [c["state"] for c in cards(sarang)] == ["ready", "ready"], 40, "the cards are found")
+        for name, accepts in (("vf", "nvidia-558"), ("wh", "whole:1002:73a3")):
+            sarang.ok(f"gpu-class add {name} --accepts {accepts}")
+            sarang.ok(f"pool create {name} --template linux-cli --image linux --gpu-class {name} --min 1 --max 1")
+        eventually(lambda: len(claims(sarang)) == 2, 40, "two desktops run with a part each")
+        (sarang.folder / "cards/smi-silent").write_text(words + "\n", encoding="utf-8")
+        sarang.command_host(f"card {CARD} mdpy")
+        eventually(lambda: {c["address"]: c["state"] for c in cards(sarang)} == {dead: "unseen", whole: "ready", CARD: "ready"}, 40, "it alone is unseen")
+        card = [c for c in cards(sarang) if c["state"] == "unseen"][0]
+        assert "GPU is lost" in json.dumps(card["error"]) and "GPU is lost" in sarang.ok(f"gpu show {card['name']}").out, card
+        assert sarang.ok("host show h1 -o json").json()["cards_error"] is None
+        sarang.ok("pool change vf --min 2 --max 2")
+        for claim in claims(sarang):  # neither needs nvidia-smi: what a function's type is its file says
+            sarang.ok(f"desktop maintain {claim['desktop']}")
+            sarang.ok(f"desktop destroy {claim['desktop']} --wait=40")
+            sarang.ok(f"desktop start {claim['desktop']} --wait=40")
+        assert len(claims(sarang)) == 2 and len([v for v in sarang.ok("vgpu list -o json").json() if v["gpu"] == card["name"]]) == 1
+        (sarang.folder / "cards/smi-silent").unlink()
+        sarang.command_host("card 0000:82:00.0 mdpy")
+        eventually(lambda: len(claims(sarang)) == 4 and not [c for c in cards(sarang) if c["state"] != "ready" or c["error"]], 40, "it is used again")
 
 
 @test

@@ -57,6 +57,7 @@ def what_is_counted_is_what_the_lists_say():
         assert value(samples, "sarang_gpu_parts", gpu=card["name"]) == 3
         assert value(samples, "sarang_gpu_foreign_parts", gpu=card["name"]) == 1
         assert value(samples, "sarang_gpu_differs", gpu=card["name"]) == 0
+        assert value(samples, "sarang_host_cards_unseen", host="h1") == 0
         for kind in card["types"]:
             assert value(samples, "sarang_gpu_type_free", gpu=card["name"], type=kind["id"]) == kind["free"]
         for v in claims(sarang):

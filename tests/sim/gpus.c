@@ -1,219 +1,167 @@
-/* Graphics cards of the simulated hosts, with the vendors' rules: parts take units, a card may take one type at a time, functions have places, what
- * can be made changes with every part, a reboot takes all parts with it, cards fall off and come back empty, and others make and remove parts
- * behind our back. For whom a part was made is known here and nowhere else. */
-#include "tests/sim/sim.h"
+/* What drivers do on the simulated cards, call by call as drivers/gpu does: each call may be refused or be the last one before the way to the host is cut,
+ * and others may come between two of them. A function that has a type already, or a driver for guests, looks the same whoever gave it that. */
+#include "tests/sim/gpu_inside.h"
 
 #include <string.h>
 
-enum { UNITS = 4, FUNCTIONS = 4, LOST_SHOWN_S = 150 };
+enum { CALLS_MOST = 12, REFUSED = 20, RESET_FAILS = 120, TOOL_MUTE = 20, OTHERS_COME = 20 };
 
+/* One claim's part, made or released. again: it is not known whether an earlier try made it. */
 typedef struct {
-  const char *id;
-  int size;
-} SimType;
+  Sim *s;
+  SimCard *card;
+  const Vgpu *v;
+  bool again;
+  char address[GPU_ADDRESS_BYTES];
+} Deed;
 
-static const SimType mdev_types[] = { { "m-1", 1 }, { "m-2", 2 } };
-static const SimType function_types[] = { { "f-1", 1 }, { "f-2", 2 } };
-static const SimType whole_types[] = { { "whole", UNITS } };
-
-static const SimType *types_of(const SimCard *card, int *ret_n)
+static bool refuse(const Deed *d, Reason reason, const char *detail, GError **err)
 {
-  bool mdev = card->backend == GPU_MDEV, whole = card->backend == GPU_WHOLE;
-  *ret_n = whole ? 1 : 2;
-  return mdev ? mdev_types : whole ? whole_types : function_types;
+  const Vgpu *v = d->v;
+  return error_false(err, reason, "what", v->head.name, "card", v->gpu, "host", v->host, "type", v->type, "detail", detail, NULL);
 }
 
-static const SimType *type_of(const SimCard *card, const char *id)
+/* ── calls to the host ────────────────────────────────────────────────────── */
+
+static bool call(const Deed *d, GError **err)
 {
-  int n;
-  const SimType *types = types_of(card, &n);
-  for (int i = 0; i < n; i++)
-    if (!g_strcmp0(types[i].id, id))
-      return &types[i];
-  return NULL;
+  if (d->s->calls_left-- > 0)
+    return true;
+  return refuse(d, chance(d->s, 500) ? REASON_HOST_UNREACHABLE : REASON_TIMEOUT, "the way to the host is cut", err);
 }
 
-static void part_free(void *part)
+static bool change(const Deed *d, const char *what, GError **err)
 {
-  g_free(((SimPart *)part)->claim);
-  g_free(part);
+  return call(d, err) && (!fault(d->s, REFUSED) || refuse(d, REASON_GPU_REFUSED, what, err));
 }
 
-static void card_new(Sim *s, int host, int bus, GpuBackend backend)
+/* The vendor's tool may say nothing, and then nothing is known. */
+static bool view_read(const Deed *d, GError **err)
 {
-  SimCard *card = g_new0(SimCard, 1);
-  card->host = host;
-  card->backend = backend;
-  g_snprintf(card->address, sizeof card->address, "0000:%02x:00.0", bus);
-  card->same_type_only = backend != GPU_WHOLE && chance(s, 400);
-  card->parts = g_ptr_array_new_with_free_func(part_free);
-  g_ptr_array_add(s->cards, card);
+  return call(d, err) && (d->card->backend == GPU_MDEV || !fault(d->s, TOOL_MUTE) || refuse(d, REASON_GPU_FACTS, "nvidia-smi says nothing", err));
 }
 
-void gpus_furnish(Sim *s)
+/* Another domain that runs with the function, or NULL: it has no mark, but who runs with it has it. */
+static const SimDomain *another_with(const Deed *d, const char *address)
 {
-  static const GpuBackend backends[] = { GPU_MDEV, GPU_VENDOR_VF, GPU_WHOLE };
-  s->cards = g_ptr_array_new();
-  for (int host = 0; s->has_gpus && host < HOSTS; host++)
-    for (int bus = 0; bus < 2; bus++)
-      card_new(s, host, 8 + bus, bus ? backends[chance_below(s, 3)] : backends[chance_below(s, 2)]);
-}
-
-/* ── one card ─────────────────────────────────────────────────────────────── */
-
-static SimCard *card_at(Sim *s, int host, const char *address)
-{
-  for (guint i = 0; i < s->cards->len; i++) {
-    SimCard *card = s->cards->pdata[i];
-    if (card->host == host && !g_strcmp0(card->address, address))
-      return card;
+  for (guint i = 0; i < d->s->domains->len; i++) {
+    const SimDomain *each = d->s->domains->pdata[i];
+    bool runs = each->power == POWER_ON || each->power == POWER_SUSPENDED;
+    bool has = runs && each->gpus && g_strv_contains((const char *const *)each->gpus, address);
+    if (has && each->host == d->card->host && g_strcmp0(each->desktop, d->v->desktop))
+      return each;
   }
   return NULL;
 }
 
-static int units_used(const SimCard *card)
+static bool others_run_with(const Deed *d, const char *address)
 {
-  int used = 0;
-  for (guint i = 0; i < card->parts->len; i++)
-    used += type_of(card, ((SimPart *)card->parts->pdata[i])->type)->size;
-  return used;
+  const SimPart *p = part_at(d->card, "", address);
+  return p && !p->claim && p->runs;
 }
 
-static bool place_free(const SimCard *card, int start, int size)
+static bool not_anothers(const Deed *d, const char *address, GError **err)
 {
-  for (guint i = 0; i < card->parts->len; i++) {
-    const SimPart *p = card->parts->pdata[i];
-    int other = type_of(card, p->type)->size;
-    if (start < p->start + other && p->start < start + size)
-      return false;
-  }
+  if (!call(d, err))
+    return false;
+  const SimDomain *another = another_with(d, address);
+  if (another)
+    return refuse(d, REASON_GPU_NOT_OURS, world_domain_is_unknown(d->s, another) ? GPU_HELD_UNKNOWN : "", err);
+  return !others_run_with(d, address) || refuse(d, REASON_GPU_NOT_OURS, "a guest of others", err);
+}
+
+static bool nobody_elses(const Deed *d, GError **err)
+{
+  bool asked = d->card->backend != GPU_MDEV && d->card->backend != GPU_MIG;
+  return !asked || not_anothers(d, d->address, err);
+}
+
+static bool is_unused(const Deed *d, const SimPart *p, GError **err)
+{
+  return call(d, err) && (!user_of(d->s, d->card->host, p) || refuse(d, REASON_GPU_IN_USE, "", err)) &&
+         (!others_run_with(d, p->address) || refuse(d, REASON_GPU_IN_USE, "a guest of others", err));
+}
+
+static bool reset(const Deed *d, const char *address, GError **err)
+{
+  SimFunction *f = function_at(d->card, address);
+  if (!call(d, err))
+    return false;
+  if (!d->s->quiet && f->unwell_us <= d->s->now_us && fault(d->s, RESET_FAILS))
+    f->unwell_us = chance(d->s, 500) ? d->s->now_us + haste_ms(d->s, 20000, 300000) : d->s->now_us + 1;
+  if (!d->s->quiet && (d->card->broken || f->unwell_us > d->s->now_us))
+    return refuse(d, REASON_GPU_DIRTY, "Inappropriate ioctl for device", err);
+  g_clear_pointer(&f->used_by, g_free);
   return true;
 }
 
-static bool type_allowed(const SimCard *card, const SimType *type)
+/* ── whose it is ──────────────────────────────────────────────────────────── */
+
+bool is_forgotten(Sim *s, const SimPart *part, const char *desktop)
 {
-  const SimPart *first = card->parts->len ? card->parts->pdata[0] : NULL;
-  return !card->same_type_only || !first || !strcmp(first->type, type->id);
+  const Controller *self = STORED(s, Controller, CONTROLLER, "controller");
+  if (!self || !self->doubtful || part->uuid[0] || !part->claim)
+    return false;
+  const Vgpu *known = STORED(s, Vgpu, VGPU, part->claim);
+  return !known || !g_strcmp0(known->desktop, desktop);
 }
 
-/* How many more of type it would take; functions have places, aligned to their size. */
-static int room_for(const SimCard *card, const SimType *type)
+static void part_own(SimPart *p, const Vgpu *v)
 {
-  if (!type_allowed(card, type))
-    return 0;
-  if (card->backend != GPU_VENDOR_VF)
-    return (UNITS - units_used(card)) / type->size;
-  int n = 0;
-  for (int start = 0; start < UNITS; start += type->size)
-    n += place_free(card, start, type->size);
-  return n;
+  g_free(p->claim);
+  p->claim = g_strdup(v->head.name);
+  p->clone = v->clone;
+  p->runs = false;
 }
 
-static void function_address(const SimCard *card, int function, char ret_address[GPU_ADDRESS_BYTES])
+void part_take(Sim *s, SimPart *p, const Vgpu *v, bool in_doubt)
 {
-  g_strlcpy(ret_address, card->address, GPU_ADDRESS_BYTES);
-  ret_address[11] = (char)('1' + function);
+  if (!in_doubt)
+    broken(s, "what is foreign is never touched", "%s %s%s, which others made, is taken by %s of %s", p->type, p->uuid, p->address, v->head.name, v->desktop);
+  tell(s, "  %s %s that others made is lost to %s, which nobody knew to be made or not", p->type, p->address, v->head.name);
+  s->doubts++;
+  part_own(p, v);
 }
 
-static SimPart *part_at(const SimCard *card, const char *uuid, const char *address)
+static int64_t tries_of(Sim *s, const Vgpu *v)
 {
-  for (guint i = 0; i < card->parts->len; i++) {
-    SimPart *p = card->parts->pdata[i];
-    if (p->uuid[0] ? !g_strcmp0(p->uuid, uuid) : !g_strcmp0(p->address, address))
-      return p;
-  }
-  return NULL;
+  return GPOINTER_TO_INT(g_hash_table_lookup(s->tried, v->head.name));
 }
 
-/* The domain that runs with it, or NULL. */
-static SimDomain *user_of(Sim *s, int host, const SimPart *part)
+static void tries_add(Sim *s, const Vgpu *v, int n)
 {
-  const char *key = part->uuid[0] ? part->uuid : part->address;
-  for (guint i = 0; i < s->domains->len; i++) {
-    SimDomain *d = s->domains->pdata[i];
-    bool runs = d->power == POWER_ON || d->power == POWER_SUSPENDED;
-    if (d->host == host && runs && d->gpus && g_strv_contains((const char *const *)d->gpus, key))
-      return d;
-  }
-  return NULL;
+  g_hash_table_insert(s->tried, g_strdup(v->head.name), GINT_TO_POINTER(tries_of(s, v) + n));
 }
 
-/* ── what is seen ─────────────────────────────────────────────────────────── */
-
-static void add_types(const SimCard *card, GpuCard *seen)
+void gpus_ordered(Sim *s, const StepOrder *o)
 {
-  int n;
-  const SimType *types = types_of(card, &n);
-  for (int i = 0; i < n; i++) {
-    GpuType *type = gpu_card_add_type(seen, types[i].id);
-    type->max = UNITS / types[i].size;
-    type->free = room_for(card, &types[i]);
-    if (card->backend != GPU_VENDOR_VF)
-      continue;
-    type->size = types[i].size;
-    for (int start = 0; start < UNITS && type_allowed(card, &types[i]); start += type->size)
-      if (place_free(card, start, type->size))
-        g_array_append_val(type->starts, start);
+  for (guint i = 0; o->kind == STEP_GPU_MAKE && i < o->vgpus->len; i++)
+    tries_add(s, o->vgpus->pdata[i], 1);
+}
+
+void gpus_dropped(Sim *s)
+{
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_VGPU]);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = STORED(s, Vgpu, VGPU, names->pdata[i]);
+    if (v->tries)
+      tries_add(s, v, 1);
   }
 }
 
-static void add_idle_functions(const SimCard *card, GpuCard *seen)
+/* What is there already counts as made. */
+static bool adopt(const Deed *d, SimPart *p)
 {
-  for (int f = 0; card->backend == GPU_VENDOR_VF && f < FUNCTIONS; f++) {
-    char address[GPU_ADDRESS_BYTES];
-    function_address(card, f, address);
-    if (!part_at(card, "", address))
-      gpu_card_add_function(seen, address);
-  }
+  const Vgpu *v = d->v;
+  if (!g_strcmp0(p->claim, v->head.name))
+    return true;
+  if (!p->claim)
+    part_take(d->s, p, v, tries_of(d->s, v) > 1);
+  else if (!is_forgotten(d->s, p, v->desktop))
+    broken(d->s, "no vGPU is doubled", "%s %s of %s is made for %s of %s as it is", p->type, p->address, p->claim, v->head.name, v->desktop);
+  part_own(p, v);
+  return true;
 }
-
-static GpuCard *card_seen(const SimCard *card, const char *controller)
-{
-  GpuCard *seen = gpu_card_new(card->address, card->backend);
-  seen->vendor_id = 0x10de;
-  seen->device_id = 0x2235;
-  seen->model = g_strdup("S40");
-  seen->same_type_only = card->same_type_only;
-  seen->broken = card->broken ? g_strdup("Xid 79") : NULL;
-  add_types(card, seen);
-  add_idle_functions(card, seen);
-  for (guint i = 0; i < card->parts->len; i++) {
-    const SimPart *p = card->parts->pdata[i];
-    GpuPart *part = gpu_card_add_part(seen, p->type);
-    g_strlcpy(part->uuid, p->uuid, sizeof part->uuid);
-    g_strlcpy(part->address, p->address, sizeof part->address);
-    part->start = p->start;
-    part->marked = p->uuid[0] && gpu_uuid_is_ours(controller, p->uuid);
-  }
-  return seen;
-}
-
-static void card_drop(void *card) { gpu_card_free(card); }
-
-/* address NULL: all of the host. */
-static void look(Sim *s, const StepOrder *o, StepResult *r, const char *address)
-{
-  int host = host_index(o->host->head.name);
-  if (!r->cards)
-    r->cards = g_ptr_array_new_with_free_func(card_drop);
-  r->looked_us = s->now_us;
-  for (guint i = 0; i < s->cards->len; i++) {
-    const SimCard *card = s->cards->pdata[i];
-    if (card->host == host && !card->gone && (!address || !strcmp(card->address, address)))
-      g_ptr_array_add(r->cards, card_seen(card, o->controller));
-  }
-}
-
-/* ── what is done ─────────────────────────────────────────────────────────── */
-
-static GError *refuse_gpu_why(Reason reason, const Vgpu *v, const char *detail)
-{
-  GError *err = NULL;
-  error_set(&err, reason, "what", v->head.name, "card", v->gpu, "host", v->host, "type", v->type, "detail", detail, NULL);
-  return err;
-}
-
-static GError *refuse_gpu(Reason reason, const Vgpu *v) { return refuse_gpu_why(reason, v, ""); }
 
 /* One claim, one part, wherever one looks. */
 static void check_alone(Sim *s, const Vgpu *v)
@@ -226,550 +174,393 @@ static void check_alone(Sim *s, const Vgpu *v)
   }
 }
 
-static SimPart *part_add(SimCard *card, const char *type, const char *uuid, const char *address, int start)
+static SimPart *part_new(const Deed *d, const char *uuid, const char *address, int start)
 {
-  SimPart *p = g_new0(SimPart, 1);
-  g_strlcpy(p->type, type, sizeof p->type);
-  g_strlcpy(p->uuid, uuid ? uuid : "", sizeof p->uuid);
-  g_strlcpy(p->address, address ? address : "", sizeof p->address);
-  p->start = start;
-  g_ptr_array_add(card->parts, p);
+  check_alone(d->s, d->v);
+  SimPart *p = part_add(d->s, d->card, d->v->type, uuid, address, start);
+  part_own(p, d->v);
   return p;
 }
 
-/* Another domain that runs with the function, or NULL: it has no mark, but who runs with it has it. */
-static const SimDomain *another_with(Sim *s, const SimCard *card, const SimPart *part, const Vgpu *v)
+static void part_end(const Deed *d, SimPart *p)
 {
-  for (guint i = 0; !part->uuid[0] && i < s->domains->len; i++) {
-    const SimDomain *d = s->domains->pdata[i];
-    bool runs = d->power == POWER_ON || d->power == POWER_SUSPENDED;
-    bool has = runs && d->gpus && g_strv_contains((const char *const *)d->gpus, part->address);
-    if (has && d->host == card->host && g_strcmp0(d->desktop, v->desktop))
-      return d;
-  }
-  return NULL;
+  const Vgpu *v = d->v;
+  if (!p->claim)
+    part_take(d->s, p, v, v->head.name[0] && tries_of(d->s, v) > 0);
+  if (v->head.name[0] && !is_forgotten(d->s, p, v->desktop) && (strcmp(p->claim, v->head.name) || p->clone != v->clone))
+    broken(d->s, "a release frees what it names, and nobody else's", "%s of generation %d frees %s of %d", v->head.name, (int)v->clone, p->claim,
+           (int)p->clone);
+  d->s->gpu_steps++;
+  g_ptr_array_remove(d->card->parts, p);
 }
 
-/* Made after the backup that was put back, on what has no mark: nobody can tell for which claim, of the same desktop or of one that is not known. */
-static bool is_forgotten(Sim *s, const SimPart *part, const char *desktop)
+/* ── mediated devices ─────────────────────────────────────────────────────── */
+
+static bool mdev_make(Deed *d, GError **err)
 {
-  const Controller *self = STORED(s, Controller, CONTROLLER, "controller");
-  if (!self || !self->doubtful || part->uuid[0] || !part->claim)
+  if (!view_read(d, err))
     return false;
-  const Vgpu *known = STORED(s, Vgpu, VGPU, part->claim);
-  return !known || !g_strcmp0(known->desktop, desktop);
+  if (part_at(d->card, d->v->uuid, NULL))
+    return true;
+  if (!has_room(d->card, type_of(d->card, d->v->type)))
+    return refuse(d, REASON_GPU_FULL, "", err);
+  if (!change(d, "make a mediated device", err))
+    return false;
+  part_new(d, d->v->uuid, NULL, -1);
+  return true;
 }
 
-static GError *make_one(Sim *s, SimCard *card, const Vgpu *v, bool *ret_fresh)
+static bool mdev_release(Deed *d, GError **err)
 {
-  *ret_fresh = false;
-  const SimType *type = card ? type_of(card, v->type) : NULL;
-  if (!type || card->gone || card->broken)
-    return refuse_gpu(REASON_GPU_GONE, v);
-  SimPart *there = part_at(card, v->uuid, v->address);
-  const SimDomain *another = there ? another_with(s, card, there, v) : NULL;
-  if (another)
-    return refuse_gpu_why(REASON_GPU_NOT_OURS, v, world_domain_is_unknown(s, another) ? GPU_HELD_UNKNOWN : "");
-  if (there && !g_strcmp0(there->claim, v->head.name))
-    return NULL;
-  if (there && is_forgotten(s, there, v->desktop) && !strcmp(there->type, v->type)) { /* as it is already, it counts as made */
-    g_free(there->claim);
-    there->claim = g_strdup(v->head.name);
-    there->clone = v->clone;
-    return NULL;
+  if (!view_read(d, err))
+    return false;
+  SimPart *p = part_at(d->card, d->v->uuid, NULL);
+  if (!p)
+    return true;
+  if (user_of(d->s, d->card->host, p))
+    return refuse(d, REASON_GPU_IN_USE, "", err);
+  if (!change(d, "end a mediated device", err))
+    return false;
+  part_end(d, p);
+  return true;
+}
+
+/* ── functions that get a type ────────────────────────────────────────────── */
+
+static bool found_made(const Deed *d, SimPart *p, GError **err)
+{
+  return d->again ? adopt(d, p) : refuse(d, REASON_GPU_NOT_OURS, "it is made already", err);
+}
+
+static bool vendor_make(Deed *d, GError **err)
+{
+  const SimType *type = type_of(d->card, d->v->type);
+  if (!view_read(d, err))
+    return false;
+  SimPart *p = part_at(d->card, "", d->address);
+  if (p)
+    return strcmp(p->type, type->id) ? refuse(d, REASON_GPU_NOT_OURS, "it has another type", err) : found_made(d, p, err);
+  if (!has_room(d->card, type))
+    return refuse(d, REASON_GPU_FULL, "the card's list does not have it now", err);
+  if (fault(d->s, OTHERS_COME))
+    others_act(d->s, d->card);
+  if (!change(d, "write a type", err))
+    return false;
+  if (part_at(d->card, "", d->address))
+    return refuse(d, REASON_GPU_IN_USE, "Device or resource busy", err);
+  if (!has_room(d->card, type))
+    return refuse(d, REASON_GPU_REFUSED, "Invalid argument", err);
+  part_new(d, NULL, d->address, place_for(d->card, type));
+  return call(d, err);
+}
+
+static bool vendor_release(Deed *d, GError **err)
+{
+  if (!view_read(d, err))
+    return false;
+  SimPart *p = part_at(d->card, "", d->address);
+  if (p && strcmp(p->type, d->v->type))
+    return refuse(d, REASON_GPU_NOT_OURS, "it has another type", err);
+  if (p && (!is_unused(d, p, err) || !change(d, "write type 0", err)))
+    return false;
+  if (p)
+    part_end(d, p);
+  return call(d, err) && reset(d, d->address, err);
+}
+
+/* ── functions and cards as they are ──────────────────────────────────────── */
+
+static bool plain_make(Deed *d, GError **err)
+{
+  if (!view_read(d, err))
+    return false;
+  SimPart *p = part_at(d->card, "", d->address);
+  if (p)
+    return is_unused(d, p, NULL) || user_of(d->s, d->card->host, p) ? found_made(d, p, err) : refuse(d, REASON_GPU_IN_USE, "", err);
+  if (!change(d, "write driver_override", err) || !change(d, "write driver/unbind", err) || !change(d, "write drivers_probe", err))
+    return false;
+  part_new(d, NULL, d->address, -1);
+  return call(d, err);
+}
+
+static bool plain_release(Deed *d, GError **err)
+{
+  if (!view_read(d, err))
+    return false;
+  SimPart *p = part_at(d->card, "", d->address);
+  if (!p)
+    return true;
+  if (!is_unused(d, p, err) || !reset(d, d->address, err) || !change(d, "write driver/unbind", err))
+    return false;
+  part_end(d, p);
+  return true;
+}
+
+/* ── GPU instances ────────────────────────────────────────────────────────── */
+
+/* What nvidia-smi tells of the card. */
+static bool smi_read(const Deed *d, GError **err)
+{
+  return view_read(d, err) && call(d, err) && call(d, err) && call(d, err);
+}
+
+static bool instance_make(Deed *d, SimPart **ret_instance, bool *ret_made, GError **err)
+{
+  const Vgpu *v = d->v;
+  *ret_instance = instance_at(d->card, v->type, (int)v->start);
+  *ret_made = false;
+  if (*ret_instance)
+    return found_made(d, *ret_instance, err);
+  if (!place_free(d->card, (int)v->start, type_of(d->card, v->type)->size))
+    return refuse(d, REASON_GPU_FULL, "the place is not free", err);
+  if (!change(d, "make a GPU instance", err))
+    return false;
+  *ret_instance = part_new(d, NULL, NULL, (int)v->start);
+  *ret_made = true;
+  return call(d, err);
+}
+
+/* The card's own choice: any instance of the profile that has no function yet. */
+static SimPart *instance_paired(const Deed *d)
+{
+  g_autoptr(GPtrArray) bare = g_ptr_array_new();
+  for (guint i = 0; i < d->card->parts->len; i++) {
+    SimPart *p = d->card->parts->pdata[i];
+    if (!p->address[0] && !strcmp(p->type, d->v->type))
+      g_ptr_array_add(bare, p);
   }
-  if (there)
-    return refuse_gpu(REASON_GPU_NOT_OURS, v);
-  bool fits = room_for(card, type) > 0 && (card->backend != GPU_VENDOR_VF || (v->start >= 0 && place_free(card, v->start, type->size)));
-  if (!fits)
-    return refuse_gpu(REASON_GPU_FULL, v);
-  check_alone(s, v);
-  SimPart *made = part_add(card, v->type, v->uuid, v->address, v->start);
-  made->claim = g_strdup(v->head.name);
-  made->clone = v->clone;
-  *ret_fresh = true;
-  s->gpu_steps++;
-  return NULL;
+  return bare->len ? bare->pdata[chance_below(d->s, bare->len)] : NULL;
+}
+
+static bool function_take(const Deed *d, SimPart *p, GError **err)
+{
+  bool own = p->function_claim && !strcmp(p->function_claim, d->v->head.name) && strcmp(p->claim ? p->claim : "", d->v->head.name);
+  if (!own && !change(d, "write type 0", err))
+    return false;
+  g_autofree char *address = g_strdup(p->address);
+  p->address[0] = '\0';
+  g_clear_pointer(&p->function_claim, g_free);
+  d->s->gpu_steps++;
+  return call(d, err) && reset(d, address, err);
+}
+
+static bool function_is_of(const Deed *d, const SimPart *instance) { return !d->v->address || !strcmp(instance->address, d->v->address); }
+
+static bool function_give(Deed *d, const SimPart *instance, GError **err)
+{
+  if (instance->address[0]) { /* of a try before */
+    g_strlcpy(d->address, instance->address, sizeof d->address);
+    return function_is_of(d, instance) ? not_anothers(d, d->address, err) : refuse(d, REASON_GPU_NOT_OURS, "another function has it", err);
+  }
+  bool any = d->v->address ? !part_at(d->card, "", d->v->address) : function_idle(d->card, d->address);
+  if (!any)
+    return refuse(d, REASON_GPU_FULL, "no virtual function could become one", err);
+  if (!not_anothers(d, d->address, err) || !change(d, "write a type", err))
+    return false;
+  SimPart *paired = instance_paired(d);
+  g_strlcpy(paired->address, d->address, sizeof paired->address);
+  paired->function_claim = g_strdup(d->v->head.name);
+  d->s->gpu_steps++;
+  if (paired == instance)
+    return call(d, err) && call(d, err);
+  d->s->calls_left = INT64_MAX; /* a way that is cut right here leaves the function there: docs/testing.md */
+  return function_take(d, paired, err) && refuse(d, REASON_GPU_REFUSED, "its driver took another instance", err);
+}
+
+static bool instance_end(Deed *d, SimPart *p, GError **err)
+{
+  if (p->address[0] && (!is_unused(d, p, err) || !function_take(d, p, err)))
+    return false;
+  if (!change(d, "end a GPU instance", err))
+    return false;
+  part_end(d, p);
+  return true;
+}
+
+/* The order failed at the function: its instance goes, and as long as it does not, that is told where the claim would go elsewhere. */
+static bool function_failed(Deed *d, SimPart *instance, bool made, GError *why, GError **err)
+{
+  g_autoptr(GError) stays = NULL;
+  bool elsewhere = error_is(why, REASON_GPU_FULL) || error_is(why, REASON_GPU_NOT_OURS);
+  bool anothers = instance->address[0] && !function_is_of(d, instance);
+  bool gone = (made || elsewhere) && view_read(d, &stays) && (anothers || instance_end(d, instance, &stays));
+  bool tells_why = !elsewhere || gone;
+  g_propagate_error(err, tells_why ? why : g_steal_pointer(&stays));
+  if (!tells_why)
+    g_error_free(why);
+  return false;
+}
+
+static bool mig_make(Deed *d, GError **err)
+{
+  SimPart *instance;
+  GError *why = NULL;
+  bool made;
+  if (!smi_read(d, err))
+    return false;
+  if (!d->card->n_functions)
+    return refuse(d, REASON_GPU_FULL, "it has no virtual functions", err);
+  if (!instance_make(d, &instance, &made, err))
+    return false;
+  return (view_read(d, &why) && function_give(d, instance, &why)) || function_failed(d, instance, made, why, err);
+}
+
+static bool mig_release(Deed *d, GError **err)
+{
+  if (!smi_read(d, err))
+    return false;
+  SimPart *p = instance_at(d->card, d->v->type, (int)d->v->start);
+  bool has = p && p->address[0], dirty = !has && d->v->address && !part_at(d->card, "", d->v->address);
+  if (dirty && (!call(d, err) || !reset(d, d->v->address, err)))
+    return false;
+  if (has && !function_is_of(d, p))
+    return refuse(d, REASON_GPU_NOT_OURS, "another function has that GPU instance", err);
+  return !p || ((!has || not_anothers(d, p->address, err)) && instance_end(d, p, err));
+}
+
+/* ── steps ────────────────────────────────────────────────────────────────── */
+
+typedef bool (*DeedFn)(Deed *d, GError **err);
+
+static const struct { DeedFn make, release; } deeds[N_GPU_BACKENDS] = {
+  [GPU_MDEV] = { mdev_make, mdev_release }, [GPU_VENDOR_VF] = { vendor_make, vendor_release }, [GPU_SRIOV] = { plain_make, plain_release },
+  [GPU_MIG] = { mig_make, mig_release }, [GPU_WHOLE] = { plain_make, plain_release },
+};
+
+static Deed deed_of(Sim *s, const StepOrder *o, guint i)
+{
+  const Vgpu *v = o->vgpus->pdata[i];
+  const Gpu *gpu = o->gpus->pdata[i];
+  SimCard *card = gpu ? card_at(s, host_index(o->host->head.name), gpu->address) : NULL;
+  Deed d = { s, card && !card->gone ? card : NULL, v, vgpu_may_be_made(v), "" };
+  g_strlcpy(d.address, v->address ? v->address : "", sizeof d.address);
+  return d;
+}
+
+/* A look that the tool leaves without an answer tells nothing of the card. */
+static void look_again(Sim *s, const StepOrder *o, StepResult *r)
+{
+  for (guint i = 0; i < o->gpus->len; i++) {
+    const Gpu *gpu = o->gpus->pdata[i];
+    if (gpu && s->calls_left-- > 0 && !fault(s, TOOL_MUTE))
+      look(s, o, r, gpu->address);
+  }
+}
+
+static bool make_one(Deed *d, StepResult *r, GError **err)
+{
+  if (!d->card || !type_of(d->card, d->v->type) || d->card->broken)
+    return refuse(d, REASON_GPU_GONE, "", err);
+  const SimPart *there = part_at(d->card, d->v->uuid, d->v->address);
+  bool fresh = d->v->state != VGPU_ATTACHED || !there;
+  if (!nobody_elses(d, err) || !deeds[d->card->backend].make(d, err))
+    return false;
+  VgpuDone *done = step_result_add_vgpu(r, d->v);
+  const SimPart *made = part_at(d->card, d->v->uuid, d->address);
+  if (!made || g_strcmp0(made->claim, d->v->head.name))
+    broken(d->s, "no vGPU is taken from others", "%s of %s is made at %s, which is %s", d->v->head.name, d->v->desktop, d->address,
+           made ? made->claim : "nothing");
+  g_strlcpy(done->address, d->address, sizeof done->address);
+  done->start = d->card->backend == GPU_VENDOR_VF ? (int)d->v->start : made->start;
+  done->fresh = fresh;
+  return true;
 }
 
 static GError *do_make(Sim *s, const StepOrder *o, StepResult *r)
 {
   GError *err = NULL;
   for (guint i = 0; i < o->vgpus->len && !err; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    const Gpu *gpu = o->gpus->pdata[i];
-    bool fresh;
-    err = make_one(s, gpu ? card_at(s, host_index(v->host), gpu->address) : NULL, v, &fresh);
-    if (!err)
-      step_result_add_vgpu(r, v)->fresh = fresh;
-    if (gpu)
-      look(s, o, r, gpu->address);
+    Deed d = deed_of(s, o, i);
+    make_one(&d, r, &err);
   }
+  look_again(s, o, r);
   return err;
 }
 
-void gpus_sweep(Sim *s)
+static bool part_starts_at(const SimCard *card, int start)
 {
-  for (guint i = 0; i < s->cards->len; i++) {
-    const SimCard *card = s->cards->pdata[i];
-    for (guint k = card->parts->len; k-- > 0;)
-      if (s->hosts[card->host].health == SIM_UP && is_forgotten(s, card->parts->pdata[k], NULL) && !user_of(s, card->host, card->parts->pdata[k]))
-        g_ptr_array_remove_index(card->parts, k);
-  }
+  for (guint i = 0; start >= 0 && i < card->parts->len; i++)
+    if (((SimPart *)card->parts->pdata[i])->start == start)
+      return true;
+  return false;
 }
 
-static GError *release_one(Sim *s, SimCard *card, const Vgpu *v)
+/* Its host was never told to make it: what is in its place is not freed for it, whoever made it. */
+static bool others_have_its_place(const Deed *d)
 {
-  SimPart *p = card ? part_at(card, v->uuid, v->address) : NULL;
-  if (!p || (v->head.name[0] && strcmp(p->type, v->type)))
-    return NULL;
-  if (!p->uuid[0] && !p->claim)
-    return NULL; /* a function has no mark, but a guest that is not ours runs with it: GPU_NOT_OURS, and so nothing of ours is there */
-  if (another_with(s, card, p, v))
-    return NULL; /* GPU_NOT_OURS: nothing of the claim is there */
-  if (user_of(s, card->host, p))
-    return refuse_gpu(REASON_GPU_IN_USE, v);
-  if (!p->claim)
-    broken(s, "what is foreign is never touched", "%s on %s is released as %s", p->uuid[0] ? p->uuid : p->address, card->address, v->head.name);
-  if (v->head.name[0] && !is_forgotten(s, p, v->desktop) && (strcmp(p->claim, v->head.name) || p->clone != v->clone))
-    broken(s, "a release frees what it names, and nobody else's", "%s of generation %d frees %s of %d", v->head.name, (int)v->clone, p->claim,
-           (int)p->clone);
-  s->gpu_steps++;
-  g_ptr_array_remove(card->parts, p);
-  return NULL;
+  if (d->v->tries || d->card->backend == GPU_MDEV || d->s->calls_left-- <= 0)
+    return false;
+  return d->card->backend == GPU_WHOLE ? d->card->parts->len > 0 : part_at(d->card, "", d->v->address) || part_starts_at(d->card, (int)d->v->start);
+}
+
+/* A card that is gone took its parts with it, and what is not ours now was freed by others: either way nothing of the claim is left. */
+static bool release_one(Deed *d, StepResult *r, GError **err)
+{
+  g_autoptr(GError) why = NULL;
+  bool freed = !d->card || !type_of(d->card, d->v->type) || others_have_its_place(d) || (nobody_elses(d, &why) && deeds[d->card->backend].release(d, &why));
+  if (!freed && (!d->v->head.name[0] || !error_is(why, REASON_GPU_NOT_OURS))) {
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+  }
+  step_result_add_vgpu(r, d->v);
+  return true;
 }
 
 static GError *do_release(Sim *s, const StepOrder *o, StepResult *r)
 {
   GError *err = NULL;
   for (guint i = 0; i < o->vgpus->len && !err; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    const Gpu *gpu = o->gpus->pdata[i];
-    err = release_one(s, gpu ? card_at(s, host_index(o->host->head.name), gpu->address) : NULL, v);
-    if (!err)
-      step_result_add_vgpu(r, v);
-    if (gpu)
-      look(s, o, r, gpu->address);
+    Deed d = deed_of(s, o, i);
+    release_one(&d, r, &err);
   }
+  look_again(s, o, r);
+  return err;
+}
+
+static GError *do_discover(Sim *s, const StepOrder *o, StepResult *r)
+{
+  GError *err = NULL;
+  s->gpu_looks++;
+  if (fault(s, TOOL_MUTE))
+    error_set(&err, REASON_GPU_FACTS, "host", o->host->head.name, "detail", "nvidia-smi says nothing", NULL);
+  else
+    look(s, o, r, NULL);
   return err;
 }
 
 GError *gpus_do(Sim *s, const StepOrder *o, StepResult *r)
 {
-  if (o->kind == STEP_GPU_DISCOVER) {
-    s->gpu_looks++;
-    look(s, o, r, NULL);
-    return NULL;
-  }
+  s->calls_left = s->cut || fault(s, 50) ? chance_below(s, CALLS_MOST) : INT64_MAX;
+  if (o->kind == STEP_GPU_DISCOVER)
+    return do_discover(s, o, r);
   return o->kind == STEP_GPU_MAKE ? do_make(s, o, r) : do_release(s, o, r);
 }
 
-/* ── domains and their parts ──────────────────────────────────────────────── */
-
-void gpus_define(SimDomain *d, const StepOrder *o)
-{
-  g_strfreev(d->next_gpus);
-  d->next_gpus = g_new0(char *, o->vgpus->len + 1);
-  for (guint i = 0; i < o->vgpus->len; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    d->next_gpus[i] = g_strdup(v->uuid ? v->uuid : v->address);
-  }
-}
-
-static SimPart *part_of_host(Sim *s, int host, const char *key)
-{
-  for (guint i = 0; i < s->cards->len; i++) {
-    const SimCard *card = s->cards->pdata[i];
-    SimPart *p = card->host == host && !card->gone ? part_at(card, key, key) : NULL;
-    if (p)
-      return p;
-  }
-  return NULL;
-}
-
-bool gpus_runs_without(const StepOrder *o)
-{
-  for (guint i = 0; i < o->vgpus->len; i++)
-    if (((Vgpu *)o->vgpus->pdata[i])->state == VGPU_MADE)
-      return true;
-  return false;
-}
-
-/* Why libvirt would not start the domain with this part, or NULL. */
-static const char *why_held(Sim *s, const SimDomain *d, const SimPart *p)
-{
-  if (!p)
-    return "no such device";
-  if (!p->uuid[0] && !p->claim)
-    return "device in use"; /* the guest of others runs with that function */
-  const SimDomain *user = user_of(s, d->host, p);
-  if (!user || user == d)
-    return NULL;
-  return world_domain_is_unknown(s, user) ? GPU_HELD_UNKNOWN : "device in use";
-}
-
-static void key_remove(char ***keys, const char *key)
-{
-  g_autoptr(GPtrArray) left = g_ptr_array_new();
-  g_auto(GStrv) old = *keys;
-  for (char **each = old; *each; each++)
-    if (strcmp(*each, key))
-      g_ptr_array_add(left, g_strdup(*each));
-  g_ptr_array_add(left, NULL);
-  *keys = (char **)g_memdup2(left->pdata, left->len * sizeof(char *));
-}
-
-static void key_add(char ***keys, const char *key)
-{
-  guint n = *keys ? g_strv_length(*keys) : 0;
-  *keys = g_renew(char *, *keys, n + 2);
-  (*keys)[n] = g_strdup(key);
-  (*keys)[n + 1] = NULL;
-}
-
-/* Into a guest that runs; while it comes in, the call may fail although it does. */
-static GError *plug_one(Sim *s, SimDomain *d, const Vgpu *v, const char *key)
-{
-  SimPart *p = part_of_host(s, d->host, key);
-  GError *err = NULL;
-  if (!p || !p->claim || user_of(s, d->host, p)) {
-    error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "plug", "host", v->host, "detail", p ? "device in use" : "no such device", NULL);
-    return err;
-  }
-  if (strcmp(p->claim, v->head.name))
-    broken(s, "no vGPU is taken from others", "%s is plugged in as %s, and is %s", key, v->head.name, p->claim);
-  if (fault(s, 150)) {
-    error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "plug", "host", v->host, "detail", "it may have come in", NULL);
-    if (chance(s, 500))
-      return err;
-  }
-  key_add(&d->gpus, key);
-  s->gpu_steps++;
-  return err;
-}
-
-/* NULL = it may start: its parts are there and nobody runs with them. */
-GError *gpus_start(Sim *s, SimDomain *d)
-{
-  for (char **key = d->next_gpus; key && *key; key++) {
-    const SimPart *p = part_of_host(s, d->host, *key);
-    const char *held = why_held(s, d, p);
-    if (held) {
-      GError *err = NULL;
-      error_set(&err, REASON_HYPERVISOR_REFUSED, "what", "start", "host", "", "detail", held, NULL);
-      return err;
-    }
-    if (!p->claim)
-      broken(s, "no vGPU is taken from others", "%s starts with %s, which is foreign", d->desktop, *key);
-  }
-  g_strfreev(d->gpus);
-  d->gpus = g_strdupv(d->next_gpus);
-  d->gpu_lost_us = 0;
-  d->gpu_slipped = false;
-  return NULL;
-}
-
-/* A guest may keep what it is asked to let go of; what left is told also where the next one stays. */
-GError *gpus_unplug(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
-{
-  for (guint i = 0; i < o->vgpus->len; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    const char *key = v->uuid ? v->uuid : v->address;
-    bool in = d && d->power == POWER_ON && key && d->gpus && g_strv_contains((const char *const *)d->gpus, key);
-    GError *err = NULL;
-    if (in && fault(s, 250)) {
-      error_set(&err, REASON_DEVICE_STAYS, "domain", d->desktop, "name", v->head.name, "detail", "", NULL);
-      return err;
-    }
-    if (in)
-      key_remove(&d->gpus, key);
-    if (in && !*d->gpus) { /* what was lost under it is no longer in it */
-      d->gpu_lost_us = 0;
-      d->gpu_slipped = false;
-    }
-    s->gpu_steps += in;
-    step_result_add_vgpu(r, v);
-  }
-  return NULL;
-}
-
-GError *gpus_plug(Sim *s, const StepOrder *o, SimDomain *d)
-{
-  GError *err = NULL;
-  for (guint i = 0; i < o->vgpus->len && !err; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    const char *key = v->uuid ? v->uuid : v->address;
-    if (!d || d->power != POWER_ON)
-      error_set(&err, REASON_DOMAIN_STATE, "what", "plug a device into", "domain", o->desktop->head.name, "state", "off", NULL);
-    else if (!d->gpus || !g_strv_contains((const char *const *)d->gpus, key))
-      err = plug_one(s, d, v, key);
-  }
-  return err;
-}
-
-/* The host announces it, most times, to a controller that listens. */
-static void announce(Sim *s, void *host)
-{
-  const SimHost *h = host;
-  if (h->health == SIM_UP && !h->silent)
-    runtime_observe(s, observation_new(SAW_DEVICES, h->name));
-}
-
-static void cards_change(Sim *s, const SimCard *card)
-{
-  if (!fault(s, 300))
-    sim_after(s, chance_ms(s, 1, 2000), announce, &s->hosts[card->host]);
-}
-
-/* ── what befalls cards ───────────────────────────────────────────────────── */
-
-static void parts_lost(Sim *s, SimCard *card)
-{
-  for (guint i = 0; i < card->parts->len; i++) {
-    SimDomain *d = user_of(s, card->host, card->parts->pdata[i]);
-    if (d && !d->gpu_lost_us)
-      d->gpu_lost_us = s->now_us;
-  }
-  g_ptr_array_set_size(card->parts, 0);
-}
-
-void gpus_host_dies(Sim *s, int host)
-{
-  s->reboots++;
-  for (guint i = 0; i < s->cards->len; i++) {
-    SimCard *card = s->cards->pdata[i];
-    if (card->host == host)
-      g_ptr_array_set_size(card->parts, 0);
-  }
-}
-
-static void card_returns(Sim *s, SimCard *card)
-{
-  SimPart all = { 0 };
-  g_strlcpy(all.address, card->address, sizeof all.address);
-  SimDomain *d = card->backend == GPU_WHOLE && (card->gone || card->broken) ? user_of(s, card->host, &all) : NULL;
-  card->gone = card->broken = false;
-  if (!d)
-    return;
-  d->gpu_lost_us = 0;
-  d->gpu_slipped = true;
-}
-
-static void card_heals(Sim *s, void *data)
-{
-  SimCard *card = data;
-  tell(s, "card %s of h%d is well again", card->address, card->host + 1);
-  card_returns(s, card);
-  cards_change(s, card);
-}
-
-static void card_suffers(Sim *s, SimCard *card)
-{
-  if (card->gone || card->broken)
-    return;
-  card->gone = chance(s, 600);
-  card->broken = !card->gone;
-  tell(s, "card %s of h%d %s", card->address, card->host + 1, card->gone ? "falls off the bus" : "is broken");
-  parts_lost(s, card);
-  cards_change(s, card);
-  sim_after(s, haste_ms(s, 20000, 200000), card_heals, card);
-}
-
-/* Others make what they like, on functions that nobody has, and remove what is theirs. */
-static void others_make(Sim *s, SimCard *card)
-{
-  int n;
-  const SimType *types = types_of(card, &n), *type = &types[chance_below(s, n)];
-  char uuid[GPU_UUID_TEXT_BYTES] = "", address[GPU_ADDRESS_BYTES] = "";
-  int start = -1;
-  if (card->gone || card->broken || room_for(card, type) < 1)
-    return;
-  if (card->backend == GPU_MDEV)
-    g_snprintf(uuid, sizeof uuid, "f0000000-0000-4000-8000-%012x", ++s->foreign_parts);
-  for (int f = 0; card->backend == GPU_VENDOR_VF && f < FUNCTIONS && !address[0]; f++) {
-    function_address(card, f, address);
-    if (part_at(card, "", address))
-      address[0] = '\0';
-  }
-  for (start = 0; card->backend == GPU_VENDOR_VF && start < UNITS && !place_free(card, start, type->size);)
-    start += type->size;
-  if (card->backend == GPU_WHOLE)
-    g_strlcpy(address, card->address, sizeof address);
-  if (!uuid[0] && !address[0])
-    return;
-  part_add(card, type->id, uuid, address, card->backend == GPU_VENDOR_VF ? start : -1);
-  s->gpu_steps++;
-  tell(s, "others make %s on %s of h%d", type->id, card->address, card->host + 1);
-  cards_change(s, card);
-}
-
-static void others_remove(Sim *s, SimCard *card)
-{
-  for (guint i = card->parts->len; i-- > 0;)
-    if (!((SimPart *)card->parts->pdata[i])->claim && chance(s, 500)) {
-      g_ptr_array_remove_index(card->parts, i);
-      s->gpu_steps++;
-      cards_change(s, card);
-    }
-}
-
-static void gpu_act(Sim *s, void *unused)
-{
-  if (s->quiet)
-    return;
-  sim_after(s, haste_ms(s, 2000, 20000), gpu_act, NULL);
-  SimCard *card = s->cards->pdata[chance_below(s, s->cards->len)];
-  int64_t what = chance_below(s, 10);
-  if (what < 1)
-    card_suffers(s, card);
-  else if (what < 4)
-    others_make(s, card);
-  else if (what < 7)
-    others_remove(s, card);
-}
-
-void gpus_begin(Sim *s)
-{
-  if (s->cards->len)
-    sim_after(s, chance_ms(s, 20000, 60000), gpu_act, NULL);
-}
-
-/* Nothing goes wrong any more: cards are well, and others are gone. */
-void gpus_mend(Sim *s)
+void gpus_sweep(Sim *s)
 {
   for (guint i = 0; i < s->cards->len; i++) {
     SimCard *card = s->cards->pdata[i];
-    card_returns(s, card);
-    for (guint k = card->parts->len; k-- > 0;)
-      if (!((SimPart *)card->parts->pdata[k])->claim)
-        g_ptr_array_remove_index(card->parts, k);
+    for (guint k = card->parts->len; k-- > 0;) {
+      SimPart *p = card->parts->pdata[k];
+      if (s->hosts[card->host].health != SIM_UP || !is_forgotten(s, p, NULL) || user_of(s, card->host, p))
+        continue;
+      SimFunction *f = function_at(card, p->address);
+      if (f)
+        g_clear_pointer(&f->used_by, g_free);
+      g_ptr_array_remove_index(card->parts, k);
+    }
   }
 }
 
-/* ── what must hold ───────────────────────────────────────────────────────── */
-
-#define LIVE(s, Type, NOUN, name) ((const Type *)((name) ? brain_find((s)->brain, NOUN_##NOUN, name) : NULL))
-
-static void check_claims_apart(Sim *s, const Vgpu *a, GPtrArray *names, guint from)
+void gpus_restored(Sim *s)
 {
-  for (guint i = from; i < names->len; i++) {
-    const Vgpu *v = LIVE(s, Vgpu, VGPU, names->pdata[i]);
-    if (v->state == VGPU_RELEASING || g_strcmp0(a->gpu, v->gpu))
-      continue;
-    if (a->address && !g_strcmp0(a->address, v->address))
-      broken(s, "no vGPU is claimed twice", "%s of %s and %s of %s have %s", a->head.name, a->desktop, v->head.name, v->desktop, a->address);
-    if (!g_strcmp0(a->desktop, v->desktop) && a->slot == v->slot)
-      broken(s, "no vGPU is claimed twice", "%s has %s and %s for one slot", a->desktop, a->head.name, v->head.name);
-  }
-}
-
-static void claims_told(Sim *s, const Gpu *gpu, const SimCard *card, int units)
-{
-  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *v = LIVE(s, Vgpu, VGPU, names->pdata[i]);
-    if (!g_strcmp0(v->gpu, gpu->head.name))
-      tell(s, "  %s (%s of %s at %d, place %d, %s) is %s%s", v->head.name, v->type, v->desktop, (int)v->clone, (int)v->start, v->address,
-           vgpu_state_name(v->state), v->error ? " with an error" : "");
-  }
-  for (guint i = 0; i < card->parts->len; i++)
-    tell(s, "  it has %s of %s at %d", ((SimPart *)card->parts->pdata[i])->type, ((SimPart *)card->parts->pdata[i])->claim, ((SimPart *)card->parts->pdata[i])->start);
-  broken(s, "claims on a card add up to no more than it has", "%s of %s, %s: %d of %d", gpu->head.name, gpu->host, gpu_state_name(gpu->state), units, UNITS);
-}
-
-static void check_claim(Sim *s, const Vgpu *v, int units[])
-{
-  const Desktop *d = LIVE(s, Desktop, DESKTOP, v->desktop);
-  if (v->state == VGPU_RELEASING)
-    return;
-  if (!d || d->clone != v->clone)
-    broken(s, "a claim is for its desktop's generation", "%s is for %s at %d, which is %s", v->head.name, v->desktop, (int)v->clone,
-           d ? "at another" : "gone");
-  const Gpu *gpu = LIVE(s, Gpu, GPU, v->gpu);
-  for (guint i = 0; gpu && i < s->cards->len; i++) {
-    const SimCard *card = s->cards->pdata[i];
-    if (card->host != host_index(v->host) || strcmp(card->address, gpu->address))
-      continue;
-    units[i] += type_of(card, v->type)->size;
-    if (units[i] > UNITS)
-      claims_told(s, gpu, card, units[i]);
-  }
-}
-
-/* Parts vanish under a guest: soon after, its desktop is no longer shown as well. */
-static void check_shown(Sim *s, const SimDomain *domain)
-{
-  const Desktop *d = LIVE(s, Desktop, DESKTOP, domain->desktop);
-  const SimHost *h = &s->hosts[domain->host];
-  if (!domain->gpu_lost_us || !d || d->task || host_index(d->host) != domain->host || h->health != SIM_UP || h->silent)
-    return;
-  bool shown = d->state == DESKTOP_AVAILABLE || d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED;
-  int64_t since = MAX(MAX(domain->gpu_lost_us, d->since), s->boot_us);
-  if (shown && domain->power == POWER_ON && s->now_us - since > LOST_SHOWN_S * SECOND_US && s->now_us - h->well_us > LOST_SHOWN_S * SECOND_US)
-    broken(s, "a desktop whose GPU is missing is not shown as well", "%s is %s, %s to us, its parts are gone for %d s", d->head.name,
-           desktop_state_name(d->state), power_state_name(d->power), (int)((s->now_us - domain->gpu_lost_us) / SECOND_US));
-}
-
-/* What an operator took out is put back by the next generation: nobody gets a floating desktop without it. */
-static void check_whole(Sim *s)
-{
-  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_DESKTOP);
-  for (guint i = 0; i < names->len; i++) {
-    const Desktop *d = LIVE(s, Desktop, DESKTOP, names->pdata[i]);
-    if (d->unplugged && d->state == DESKTOP_AVAILABLE && !d->owner)
-      broken(s, "a desktop that is given has its GPU", "%s is available, and slots %x are out", d->head.name, (unsigned)d->unplugged);
-  }
-}
-
-void gpus_check(Sim *s)
-{
-  check_whole(s);
-  int units[2 * HOSTS] = { 0 };
-  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *v = LIVE(s, Vgpu, VGPU, names->pdata[i]);
-    check_claim(s, v, units);
-    if (v->state != VGPU_RELEASING)
-      check_claims_apart(s, v, names, i + 1);
-  }
-  for (guint i = 0; i < s->domains->len; i++)
-    check_shown(s, s->domains->pdata[i]);
-}
-
-static void end_claim(Sim *s, const Vgpu *v)
-{
-  const Desktop *d = LIVE(s, Desktop, DESKTOP, v->desktop);
-  if (!d || v->state == VGPU_RELEASING || v->error)
-    broken(s, "in a quiet world every claim is held", "%s of %s is %s%s", v->head.name, v->desktop, vgpu_state_name(v->state), v->error ? " with an error" : "");
-  const Gpu *gpu = LIVE(s, Gpu, GPU, v->gpu);
-  SimCard *card = card_at(s, host_index(v->host), gpu->address);
-  SimPart *p = part_at(card, v->uuid, v->address);
-  SimDomain *domain = world_domain_of(s, v->desktop, host_index(v->host));
-  bool on = domain && domain->power == POWER_ON && !domain->gpu_slipped;
-  if (on && (!p || g_strcmp0(p->claim, v->head.name) || user_of(s, card->host, p) != domain))
-    broken(s, "no vGPU is lost", "%s of %s, which runs, is not on its card", v->head.name, v->desktop);
-}
-
-static void end_card(Sim *s, const SimCard *card)
-{
-  for (guint i = 0; i < card->parts->len; i++) {
-    const SimPart *p = card->parts->pdata[i];
-    if (p->claim && !LIVE(s, Vgpu, VGPU, p->claim))
-      broken(s, "no part of ours is left behind", "%s of %s on %s of h%d", p->type, p->claim, card->address, card->host + 1);
-  }
-}
-
-void gpus_check_end(Sim *s)
-{
-  g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
+  g_autoptr(GPtrArray) names = sorted_names(s->store.live[NOUN_VGPU]);
   for (guint i = 0; i < names->len; i++)
-    end_claim(s, LIVE(s, Vgpu, VGPU, names->pdata[i]));
+    tries_add(s, STORED(s, Vgpu, VGPU, names->pdata[i]), 2);
   for (guint i = 0; i < s->cards->len; i++)
-    end_card(s, s->cards->pdata[i]);
-  g_autoptr(GPtrArray) gpus = brain_names(s->brain, NOUN_GPU);
-  for (guint i = 0; i < gpus->len; i++) {
-    const Gpu *gpu = LIVE(s, Gpu, GPU, gpus->pdata[i]);
-    if (gpu->error || gpu->foreign_parts)
-      broken(s, "in a quiet world cards and claims agree", "%s of %s: %s, %d foreign", gpu->head.name, gpu->host, gpu->error, (int)gpu->foreign_parts);
-  }
+    for (int f = 0; f < FUNCTIONS; f++) {
+      SimFunction *each = &((SimCard *)s->cards->pdata[i])->functions[f];
+      if (each->used_by && !STORED(s, Vgpu, VGPU, each->used_by))
+        g_clear_pointer(&each->used_by, g_free);
+    }
 }

@@ -115,6 +115,7 @@ static void call_run(Sim *s, Call *c)
   g_clear_error(&job->result->error);
   SimDomain *d = domain_at(s, job->order);
   bool agent = step_rows[job->order->kind].place == ON_AGENT;
+  s->cut = job->life != s->life;
   if (agent && d && d->boot != job->boot)
     job->result->error = error_of(REASON_NO_AGENT, job->order); /* it was asked of a guest that is no more */
   else
@@ -198,6 +199,7 @@ void lane_order(Sim *s, StepOrder *take_order)
 {
   Job *job = g_new0(Job, 1);
   take_order->era = s->era;
+  gpus_ordered(s, take_order);
   *job = (Job){ take_order, step_result_new(take_order), s->now_us + take_order->timeout_us, s->life, 0, false, false };
   if (take_order->kind != STEP_CONSOLE && take_order->kind != STEP_GPU_DISCOVER)
     tell(s, "  order %s of %s%s%s (%s, try %d)", step_rows[take_order->kind].name, take_order->desktop ? take_order->desktop->head.name : "",

@@ -65,6 +65,7 @@ static void brain_drop(Sim *s)
 {
   g_clear_pointer(&s->brain, brain_free);
   s->era++;
+  gpus_dropped(s);
   s->wake_us = INT64_MAX;
   decisions_drop(s);
   waiters_lose(s);
@@ -88,6 +89,7 @@ void runtime_restore(Sim *s, void *unused)
   brain_drop(s);
   lanes_crash(s);
   store_restore(s);
+  gpus_restored(s);
   g_hash_table_remove_all(s->keys);
   memset(s->pool_max, 0, sizeof s->pool_max);
   sim_after(s, chance_ms(s, 500, 4000), runtime_boot, NULL);

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { N_FIGURES = 8, STORM_HASTE = 8, STORM_TIMES = 6, STORY_LINES = 40, LINE_BYTES = 256, STORIES_TOLD = 6, SEED_SECONDS = 60 };
+enum { N_FIGURES = 9, STORM_HASTE = 8, STORM_TIMES = 6, STORY_LINES = 40, LINE_BYTES = 256, STORIES_TOLD = 6, SEED_SECONDS = 60 };
 
 /* ── chance: splitmix64 (Steele, Lea, Flood 2014) ─────────────────────────── */
 
@@ -228,7 +228,7 @@ static int seed_forked(uint64_t seed, bool tells, int out, uint64_t *ret_events)
     seed_run(seed, tells);
     fflush(stdout);
     uint64_t figures[N_FIGURES] = { logged->events, logged->crashes, logged->failed_commits, logged->gpu_steps, logged->gpu_looks,
-                                    logged->claims, logged->releases, logged->reboots };
+                                    logged->claims, logged->releases, logged->reboots, logged->doubts };
     _exit(write(pipes[1], figures, sizeof figures) != sizeof figures);
   }
   close(pipes[1]);
@@ -254,7 +254,8 @@ int main(int argc, char **argv)
     failed += seed_forked(first + i, tells, failed < STORIES_TOLD ? STDOUT_FILENO : fileno(nowhere), figures) != 0;
   printf("%" G_GUINT64_FORMAT " events, %" G_GUINT64_FORMAT " crashes, %" G_GUINT64_FORMAT " failed commits, %" G_GUINT64_FORMAT
          " vGPUs made or removed, %" G_GUINT64_FORMAT " looks at cards, %" G_GUINT64_FORMAT " claims, %" G_GUINT64_FORMAT " releases, %" G_GUINT64_FORMAT
-         " reboots\n", figures[0], figures[1], figures[2], figures[3], figures[4], figures[5], figures[6], figures[7]);
+         " reboots, %" G_GUINT64_FORMAT " parts of others lost in doubt\n", figures[0], figures[1], figures[2], figures[3], figures[4], figures[5],
+         figures[6], figures[7], figures[8]);
   printf("%" G_GUINT64_FORMAT " passed, %" G_GUINT64_FORMAT " failed, 0 skipped\n", ran - failed, failed);
   return failed != 0;
 }

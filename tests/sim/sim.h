@@ -46,13 +46,23 @@ typedef struct {
   const char *stays;           /* the task whose migration of it was told to end */
 } SimDomain;
 
-/* claim NULL: others made it. */
+/* claim NULL: others made it. A GPU instance without a function has no address. */
 typedef struct {
-  char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES], type[8];
+  char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES], type[16];
   int start;
   char *claim;
   int64_t clone;
+  char *function_claim;        /* of a GPU instance: who gave it its function; NULL = others */
+  bool runs;                   /* of others: with a guest of theirs */
 } SimPart;
+
+/* used_by: the claim whose guest had it since its last reset, NULL = clean. Until unwell_us its resets fail. */
+typedef struct {
+  char *used_by;
+  int64_t unwell_us;
+} SimFunction;
+
+enum { FUNCTIONS = 4 };
 
 typedef struct {
   int host;
@@ -60,6 +70,8 @@ typedef struct {
   GpuBackend backend;
   bool same_type_only, gone, broken;
   GPtrArray *parts;            /* of SimPart * */
+  int n_functions;
+  SimFunction functions[FUNCTIONS];  /* of a card that is given whole, the first is it */
 } SimCard;
 
 typedef enum { SIM_UP, SIM_SLOW, SIM_HUNG, SIM_DEAD } HostHealth;
@@ -111,6 +123,10 @@ struct Sim {
   uint64_t gpu_steps, gpu_looks;  /* parts made and removed by anybody, hosts looked at */
   uint64_t claims, releases, reboots;  /* claims that became durable, claims that ended, hosts that lost power */
   unsigned foreign_parts;
+  GHashTable *tried;           /* claim → how many orders to make it have left */
+  int64_t calls_left;          /* before the way to the host is cut under the step that runs */
+  bool cut;                    /* the controller that asked for it is dead: no more than the call it was in is carried out */
+  uint64_t doubts;             /* parts of others that were lost to a claim whose answer had not come */
   int64_t boot_us;             /* when the controller came up last */
   Person people[PEOPLE];
   GPtrArray *relays;           /* that the gateway holds, of GatewayRelay * */
@@ -184,7 +200,7 @@ void world_sweep(Sim *s, int64_t doubtful);
 /* false = the console behind it is gone. */
 bool world_type(Sim *s, const GatewayRelay *relay);
 
-/* ── gpus.c ── */
+/* ── gpus.c, gpu_*.c ── */
 /* Why a part is not made, or a start refused: a guest runs with the function that was made after the backup which was put back. Any other guest
  * that has it is a function given away twice. */
 #define GPU_HELD_UNKNOWN "device in use by a guest that the backup did not know"
@@ -200,6 +216,11 @@ void gpus_define(SimDomain *d, const StepOrder *order);
 bool gpus_runs_without(const StepOrder *o);
 GError *gpus_start(Sim *s, SimDomain *d);
 void gpus_host_dies(Sim *s, int host);
+/* An order to make them leaves; a controller that may have sent one dies, or forgets that it has. */
+void gpus_ordered(Sim *s, const StepOrder *o);
+void gpus_dropped(Sim *s);
+/* The backup was put back: what guests of claims that it does not know left in functions is nobody's knowledge. */
+void gpus_restored(Sim *s);
 void gpus_check(Sim *s);
 void gpus_check_end(Sim *s);
 

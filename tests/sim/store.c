@@ -242,9 +242,9 @@ static void class_seed(Sim *s, const char *name, const char *const *accepts)
 
 static void gpus_seed(Sim *s)
 {
-  class_seed(s, "small", (const char *const[]){ "m-1", "f-1", NULL });
-  class_seed(s, "big", (const char *const[]){ "f-2", "m-2", NULL });
-  class_seed(s, "render", (const char *const[]){ "whole:10de:2235", "m-2", NULL });
+  class_seed(s, "small", (const char *const[]){ "m-1", "f-1", "i-1", "vf", NULL });
+  class_seed(s, "big", (const char *const[]){ "f-2", "m-2", "i-2", NULL });
+  class_seed(s, "render", (const char *const[]){ "whole:10de:2235", "m-2", "vf", NULL });
   static const char *const classes[POOLS] = { "small", "big", "render" }, *const pools[POOLS] = { "cad", "web", "own" };
   for (int i = 0; s->has_gpus && i < POOLS; i++) {
     Pool *p = (Pool *)store_find(s, NOUN_POOL, pools[i]);

@@ -62,7 +62,8 @@ void world_free(World *w)
 /* A host does to every part what is asked of it. */
 static void parts_done(StepResult *result, const StepOrder *order)
 {
-  bool tells = order->kind == STEP_GPU_MAKE || order->kind == STEP_GPU_RELEASE || order->kind == STEP_GPU_UNPLUG;
+  bool tells = order->kind == STEP_GPU_MAKE || order->kind == STEP_GPU_RELEASE || order->kind == STEP_GPU_UNPLUG ||
+               order->kind == STEP_GPU_REAP;
   for (guint i = 0; tells && order->vgpus && i < order->vgpus->len; i++) {
     const Vgpu *claim = order->vgpus->pdata[i];
     VgpuDone *done = step_result_add_vgpu(result, claim);
@@ -203,7 +204,7 @@ void world_crash(World *w)
 
 static void card_drop(void *card) { gpu_card_free(card); }
 
-void world_look(World *w, GpuCard *take_card)
+static void look_answered(World *w, GpuCard *const *take_cards, int n, bool without_files)
 {
   bool held = w->hold;
   w->hold = true;
@@ -216,14 +217,17 @@ void world_look(World *w, GpuCard *take_card)
   StepResult *result = step_result_new(look);
   result->cards = g_ptr_array_new_with_free_func(card_drop);
   result->looked_us = ++w->now_us;
-  result->without_files = !take_card;
-  if (take_card)
-    g_ptr_array_add(result->cards, take_card);
+  result->without_files = without_files;
+  for (int i = 0; i < n; i++)
+    g_ptr_array_add(result->cards, take_cards[i]);
   brain_result(w->brain, result, w->now_us);
   step_order_free(look);
   w->hold = held;
   world_settle(w);
 }
+
+void world_look(World *w, GpuCard *take_card) { look_answered(w, &take_card, take_card != NULL, !take_card); }
+void world_look_at(World *w, GpuCard *const *take_cards, int n) { look_answered(w, take_cards, n, false); }
 
 const Answer *world_ask(World *w, ApiVerb verb, const char *user, const char *name, const char *body)
 {

@@ -65,6 +65,8 @@ void world_pass(World *world, int64_t seconds);
 void world_crash(World *world);
 /* The next look at the cards of h1 tells of this one alone, which it takes; NULL = that there was no way to the host's files. */
 void world_look(World *world, GpuCard *take_card);
+/* The same of n of them. */
+void world_look_at(World *world, GpuCard *const *take_cards, int n);
 #define WORLD_GET(world, Type, NOUN, name) ((const Type *)brain_find((world)->brain, NOUN_##NOUN, name))
 /* The newest event of a kind, borrowed; NULL where none came. */
 const Event *world_event(World *world, const char *kind);

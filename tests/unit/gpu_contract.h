@@ -13,8 +13,6 @@ typedef struct {
   int most;                /* how many of that type fit; 0 = not told */
   /* The way to the host's files, owned by the suite; NULL = none. */
   Exec *(*exec)(const void *data);
-  /* Makes a part behind our back; NULL = cannot. */
-  void (*foreign)(const void *data, const char *type);
   const void *data;
 } GpuContract;
 

@@ -140,6 +140,7 @@ static GpuCard *card_with_places(const char *function, int start)
   g_array_append_val(type->starts, place);
   if (start < 0) {
     gpu_card_add_function(card, function);
+    gpu_card_add_function(card, "0000:65:00.7");
     return card;
   }
   GpuPart *part = gpu_card_add_part(card, "1g.5gb");

@@ -32,9 +32,16 @@ static GpuCard *card_new(GpuBackend backend, const char *type, int used, const i
 }
 
 static GpuCard *card_full(void) { return card_new(GPU_MDEV, "m-2", 2, NULL); }
-static GpuCard *card_apart(void) { return card_new(GPU_MIG, "m-1", 2, (const int[]){ 0, 2 }); }
 static GpuCard *card_whole(void) { return card_new(GPU_MDEV, "m-2", 0, NULL); }
 static GpuCard *card_without_screen(void) { return card_new(GPU_VENDOR_VF, "m-2", 0, NULL); }
+
+static GpuCard *card_apart(void)
+{
+  GpuCard *card = card_new(GPU_MIG, "m-1", 2, (const int[]){ 0, 2 });
+  gpu_card_add_function(card, "0000:65:00.6");
+  ((GpuType *)card->types->pdata[1])->places = 1 << 0 | 1 << 2; /* where its card said once that an m-2 may begin */
+  return card;
+}
 
 static GpuCard *card_of_one_type(void)
 {

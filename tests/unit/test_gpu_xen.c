@@ -250,6 +250,7 @@ static void desktop_has_it_and_nobody_else_while_it_runs(void **state)
   assert_true(hypervisor_power(xen->hypervisor, desktop, DOMAIN_START, NULL));
   refused(gpu_make(&xen->host, &stale, &handle, &err), REASON_GPU_NOT_OURS, "d-1");
   refused(gpu_release(&xen->host, &stale, &err), REASON_GPU_NOT_OURS, "d-1");
+  order.again = true;
   make(xen, &order, &handle); /* its own */
   refused(gpu_release(&xen->host, &order, &err), REASON_GPU_IN_USE, "d-1");
   assert_true(hypervisor_power(xen->hypervisor, desktop, DOMAIN_DESTROY, NULL));

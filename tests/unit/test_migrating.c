@@ -253,6 +253,20 @@ static void without_a_host_it_goes_to_the_best_one(void **state)
   held_done(&h);
 }
 
+/* The fleet is made anew when any pool changes, and once went host by host: desktops knew the hosts before their own alone. */
+static void hosts_of_its_pool_are_known_whatever_their_order(void **state)
+{
+  Held h = held_new(",'vcpus':8");
+  assert_null(world_ask(h.w, API_POOL_CHANGE, NULL, "p", "{'hosts':['a','b']}")->error);
+  world_same_fleet(h.w);
+  begun(migrate(&h, "{'host':'b'}"));
+  is_on(&h, "b");
+  assert_null(world_ask(h.w, API_POOL_CHANGE, NULL, "p", "{'max':8}")->error);
+  begun(migrate(&h, "{'host':'a'}"));
+  is_on(&h, "a");
+  held_done(&h);
+}
+
 /* ── what is refused ──────────────────────────────────────────────────────── */
 
 static void refused(Held *h, const char *host, Reason reason)
@@ -497,7 +511,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(it_is_claimed_over_there_before_a_host_hears_of_it),
     cmocka_unit_test(its_host_changes_once_when_it_is_seen_over_there),
-    cmocka_unit_test(without_a_host_it_goes_to_the_best_one),
+    cmocka_unit_test(without_a_host_it_goes_to_the_best_one), cmocka_unit_test(hosts_of_its_pool_are_known_whatever_their_order),
     cmocka_unit_test(what_cannot_be_is_refused_with_its_reason),
     cmocka_unit_test(one_that_is_on_its_way_is_not_sent_elsewhere),
     cmocka_unit_test(wherever_the_controller_dies_it_goes_on),

@@ -29,7 +29,8 @@ static Fleet *fleet_of_two(void)
   for (int i = 0; i < 2; i++)
     assert_true(fleet_add_model(f, &models[i], NULL));
   assert_true(fleet_add_host(f, &gpu, &host, NULL) && fleet_add_host(f, &plain, &host, NULL));
-  fleet_put_licence(f, "cad", 2);
+  fleet_put_licence(f, "cad", 2, 0);
+  fleet_put_licence(f, "sim", 1, 0);
   return f;
 }
 
@@ -42,6 +43,7 @@ typedef struct {
 
 static void a_refusal_names_the_first_rule_and_its_numbers(void **state)
 {
+  const LicenceWish enough[] = { { "cad", 2 }, { "sim", 1 } }, three_cads[] = { { "sim", 1 }, { "cad", 3 } }, unknown[] = { { "cae", 1 } };
   const RuleRow rows[] = {
     { "fits anywhere", { .vcpus = 1000, .memory_mib = 1024 }, RULE_NONE, RULE_NONE, 0, 0, 0 },
     { "too many vCPUs for one", { .vcpus = 33000, .memory_mib = 1024 }, RULE_VCPUS, RULE_NONE, 33000, 32000, 32000 },
@@ -66,7 +68,9 @@ static void a_refusal_names_the_first_rule_and_its_numbers(void **state)
     { "four in one cell", { .vcpus = 1000, .near = true, .gpu = { .count = 4, .profile = "a40-24q" } }, RULE_NEAR, RULE_MODEL, 4, 2, 2 },
     { "framebuffer: the smallest profile that has it", { .gpu = { .count = 1, .framebuffer_mib = 30000 } }, RULE_NONE, RULE_MODEL, 1, 0, 0 },
     { "more framebuffer than any card", { .gpu = { .count = 1, .framebuffer_mib = 50000 } }, RULE_MODEL, RULE_MODEL, 1, 0, 3 },
-    { "licences", { .vcpus = 1000, .licence = "cad", .licences = 3 }, RULE_LICENCE, RULE_LICENCE, 3, 2, 2 },
+    { "licences enough", { .vcpus = 1000, .licences = enough, .n_licences = 2 }, RULE_NONE, RULE_NONE, 0, 0, 0 },
+    { "a licence that nobody has", { .vcpus = 1000, .licences = unknown, .n_licences = 1 }, RULE_LICENCE, RULE_LICENCE, 1, 0, 0 },
+    { "the second of two licences", { .vcpus = 1000, .licences = three_cads, .n_licences = 2 }, RULE_LICENCE, RULE_LICENCE, 3, 2, 2 },
   };
   for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(Fleet) f = fleet_of_two();
@@ -93,6 +97,49 @@ static void a_refusal_reads_as_a_sentence(void **state)
   g_autofree char *en = error_text(err, LANG_EN), *ko = error_text(err, LANG_KO);
   assert_string_equal(en, "host gpu has 32 of 32 vCPUs free, 32.5 wanted");
   assert_string_equal(ko, "호스트 gpu: vCPU 32 중 32 남음, 32.5 필요");
+}
+
+/* Three storages on one host: its own of 100, one of 50 that others have too, and one that nobody counts. */
+static void a_disk_goes_to_a_storage_that_was_named(void **state)
+{
+  static const struct {
+    const char *why;
+    const char *const stores[3];
+    int64_t mib;
+    const char *kind;
+    Rule rule;
+    int disk;
+    int64_t free, capacity;
+    const char *word;
+  } rows[] = {
+    { "its own", { "own" }, 100, NULL, RULE_NONE, 0, 0, 0, NULL },
+    { "its own is too small", { "own" }, 101, NULL, RULE_DISK, 0, 100, 100, "own" },
+    { "the shared one", { "san" }, 50, NULL, RULE_NONE, 1, 0, 0, NULL },
+    { "the shared one is too small", { "san" }, 51, NULL, RULE_DISK, 0, 50, 50, "san" },
+    { "the roomier of both is told", { "own", "san" }, 200, NULL, RULE_DISK, 0, 100, 100, "own" },
+    { "one that is not counted takes any", { "san", "nfs" }, 9999, NULL, RULE_NONE, -1, 0, 0, NULL },
+    { "but one of a kind is asked for", { "san", "nfs" }, 9999, "net", RULE_DISK, 0, 50, 50, "san" },
+    { "none of them", { "tape" }, 1, NULL, RULE_STORES, 0, 0, 0, "it" },
+    { "no disk asks for no room", { "san" }, 0, NULL, RULE_NONE, -1, 0, 0, NULL },
+  };
+  for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autoptr(Fleet) f = fleet_new(1);
+    DiskSpec disks[] = { { "ssd", 100, NULL, "own" }, { "net", 0, "array", "san" } };
+    HostSpec spec = { .name = "h", .state = "up", .vcpus = 1000, .stores = LIST("nfs", "own", "san"), .n_disks = 2, .disks = disks };
+    int host;
+    assert_true(fleet_add_shared(f, "array", "net", 50, NULL) && fleet_add_host(f, &spec, &host, NULL));
+    Demand d = { .vcpus = 1, .disk_mib = rows[i].mib, .disk_kind = rows[i].kind, .stores = rows[i].stores };
+    g_autoptr(DemandClass) class = demand_class(f, &d, NULL);
+    Finding finding = {};
+    Place place;
+    Rule rule = explain_host(class, host, &finding);
+    bool told = rule == RULE_NONE || (finding.free == rows[i].free && finding.capacity == rows[i].capacity && !g_strcmp0(finding.word, rows[i].word));
+    if (rule != rows[i].rule || !told)
+      fail_msg("%s: %s, %d of %d, %s", rows[i].why, rule_name(rule), (int)finding.free, (int)finding.capacity, finding.word);
+    bool found = place_find(class, &place, NULL);
+    if (found != (rule == RULE_NONE) || (found && place.disk != rows[i].disk))
+      fail_msg("%s: another place", rows[i].why);
+  }
 }
 
 static ClaimId take(DemandClass *class, Place *ret_place)
@@ -402,6 +449,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_refusal_names_the_first_rule_and_its_numbers),
     cmocka_unit_test(a_refusal_reads_as_a_sentence),
+    cmocka_unit_test(a_disk_goes_to_a_storage_that_was_named),
     cmocka_unit_test(a_card_in_use_takes_only_its_own_profile),
     cmocka_unit_test(a_small_part_lies_where_the_large_ones_that_are_asked_for_still_fit),
     cmocka_unit_test(desktops_without_a_vgpu_keep_off_hosts_with_cards),

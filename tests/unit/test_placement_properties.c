@@ -50,6 +50,8 @@ static const CardModelSpec models[] = {
 static const char *const label_sets[][3] = { { NULL }, { "rack=a", NULL }, { "rack=a", "ssd", NULL } };
 static const char *const feature_sets[][3] = { { "avx", NULL }, { "avx", "avx512", NULL } };
 
+static const char *const store_sets[][3] = { { NULL }, { "own", "san", NULL }, { "own", "nfs", NULL } };
+
 static int add_host(Fleet *f, uint32_t seed)
 {
   Dice d = { seed };
@@ -59,11 +61,12 @@ static int add_host(Fleet *f, uint32_t seed)
   uint32_t model = roll(&d, 4);
   for (int i = 0; i < n_cards; i++)
     cards[i] = (CardSpec){ models[model < 3 ? model : roll(&d, 3)].name, n_cells ? (int)roll(&d, 2) : 0 };
-  DiskSpec disks[2] = { { "ssd", 200, NULL }, { "net", 0, "array" } };
+  DiskSpec disks[2] = { { "ssd", 200, NULL, "own" }, { "net", 0, "array", "san" } };
   g_autofree char *name = g_strdup_printf("h%d-%u", fleet_hosts(f), seed);
   HostSpec spec = { .name = name, .state = "up", .vcpus = 4000 + 4000 * roll(&d, 4), .memory_mib = 4096 + 4096 * roll(&d, 4), .huge_mib = 2048 * roll(&d, 3),
                     .labels = label_sets[roll(&d, 3)], .features = feature_sets[roll(&d, 2)], .n_cells = n_cells, .cells = cells,
                     .n_cards = n_cards, .cards = cards, .n_disks = (int)roll(&d, 3), .disks = disks };
+  spec.stores = store_sets[roll(&d, 3)];
   int host = -1;
   assert_true(fleet_add_host(f, &spec, &host, NULL));
   return host;
@@ -90,11 +93,13 @@ static DemandClass *make_demand(Fleet *f, uint64_t seed, int which)
   demand.near = !roll(&d, 5);
   demand.disk_mib = roll(&d, 2) ? 20 * (int)roll(&d, 5) : 0;
   demand.disk_kind = roll(&d, 3) ? NULL : roll(&d, 2) ? "ssd" : "net";
+  demand.stores = roll(&d, 3) ? NULL : store_sets[1 + roll(&d, 2)];
   demand.labels = roll(&d, 4) ? NULL : label_sets[roll(&d, 3)];
   demand.prefers = roll(&d, 3) ? NULL : label_sets[roll(&d, 3)];
   demand.features = roll(&d, 4) ? NULL : feature_sets[roll(&d, 2)];
-  demand.licence = roll(&d, 4) ? NULL : "cad";
-  demand.licences = 1 + (int)roll(&d, 2);
+  const LicenceWish licences[] = { { "cad", 1 + (int)roll(&d, 2) }, { "sim", (int)roll(&d, 3) } };
+  demand.licences = licences + roll(&d, 2);
+  demand.n_licences = roll(&d, 4) ? 0 : demand.licences == licences ? 1 + (int)roll(&d, 2) : 1;
   demand.group = roll(&d, 3) ? NULL : "g";
   demand.group_rule = (GroupRule)roll(&d, N_GROUP_RULES);
   DemandClass *class = demand_class(f, &demand, NULL);
@@ -117,7 +122,8 @@ static void world_init(World *w, const Scenario *s)
   for (guint m = 0; m < G_N_ELEMENTS(models); m++)
     assert_true(fleet_add_model(w->f, &models[m], NULL));
   assert_true(fleet_add_shared(w->f, "array", "net", 300, NULL));
-  fleet_put_licence(w->f, "cad", 5);
+  fleet_put_licence(w->f, "cad", 8, 3);
+  fleet_put_licence(w->f, "sim", 3, 0);
   for (int i = 0; i < s->n_hosts; i++)
     add_host(w->f, s->hosts[i]);
   int64_t weights[DEMANDS];

@@ -13,7 +13,7 @@ static Fleet *fleet_some(GRand *rand)
   static const CardModelSpec model = { .name = "gpu", .any_share = true };
   Fleet *f = fleet_new(1);
   assert_true(fleet_add_model(f, &model, NULL));
-  fleet_put_licence(f, "cad", 20);
+  fleet_put_licence(f, "cad", 20, 0);
   for (int i = 0; i < HOSTS; i++) {
     CardSpec cards[2] = { { "gpu", 0 }, { "gpu", 0 } };
     g_autofree char *name = g_strdup_printf("h%d", i);
@@ -26,9 +26,10 @@ static Fleet *fleet_some(GRand *rand)
 
 static DemandClass *class_some(Fleet *f, int i)
 {
+  static const LicenceWish cad[] = { { "cad", 1 } };
   Demand d = { .vcpus = 1000 * (i + 1), .memory_mib = 1024 * (i + 1), .policy = policy_of(i % 2 ? POLICY_SPREAD : POLICY_PACK),
-               .gpu = { .count = i == 2 ? 1 : i == 4 ? 2 : 0, .share = 250, .apart = i == 4 }, .licence = i == 1 ? "cad" : NULL,
-               .licences = i == 1, .group = i == 3 ? "g" : NULL, .group_rule = i == 3 ? GROUP_APART : GROUP_NONE };
+               .gpu = { .count = i == 2 ? 1 : i == 4 ? 2 : 0, .share = 250, .apart = i == 4 }, .licences = cad,
+               .n_licences = i == 1, .group = i == 3 ? "g" : NULL, .group_rule = i == 3 ? GROUP_APART : GROUP_NONE };
   DemandClass *class = demand_class(f, &d, NULL);
   assert_non_null(class);
   return class;

@@ -154,7 +154,7 @@ static void a_plan_of_what_is_not_there_is_refused(void **state)
 {
   static const struct { const char *body; Reason reason; } bad[] = {
     { "{'count':0}", REASON_BAD_VALUE }, { "{'count':10001}", REASON_BAD_VALUE }, { "{'without_host':'x'}", REASON_NOT_FOUND },
-    { "{'add_hosts':'d,x'}", REASON_NOT_FOUND }, { "{'add_hosts':'d'}", REASON_BAD_VALUE }, { "{'add_hosts':'b,a'}", REASON_EXISTS },
+    { "{'add_hosts':'d,x'}", REASON_NOT_FOUND }, { "{'add_hosts':'d'}", REASON_BAD_VALUE }, { "{'add_hosts':'b,a'}", REASON_EXISTS }, { "{'add_hosts':'D\\u001b[2J,a'}", REASON_BAD_NAME },
     { "{'profile':'nvidia-558'}", REASON_BAD_VALUE },
   };
   World *w = three_hosts();

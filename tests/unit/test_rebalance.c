@@ -186,6 +186,25 @@ static void without_a_host_the_cheapest_one_to_free_is_told(void **state)
   world_free(w);
 }
 
+/* Asked again and again it ends: what was freed stays free. */
+static void a_host_that_is_free_is_not_filled_to_free_another(void **state)
+{
+  World *w = three_hosts();
+  pool_add(w, "many", 1, 3, ",'hosts':['a']");
+  pool_add(w, "few", 1, 1, ",'hosts':['b']");
+  world_ask(w, API_POOL_CHANGE, NULL, "many", "{'hosts':[]}");
+  world_ask(w, API_POOL_CHANGE, NULL, "few", "{'hosts':[]}");
+  json_auto_t *plan = told(w, "{}");
+  assert_string_equal(text(plan, "host"), "b");
+  assert_string_equal(json_string_value(json_object_get(move(plan, 0), "to")), "a"); /* c has more room, and is empty */
+  pool_add(w, "big", 5, 1, ",'hosts':['b']"); /* now neither a nor b can take what the other has */
+  json_auto_t *then = told(w, "{}");
+  assert_true(json_is_true(json_object_get(then, "reached")));
+  assert_string_equal(text(then, "host"), "c");
+  assert_int_equal(number(then, "moves_in_all"), 0);
+  world_free(w);
+}
+
 /* ── moves that are made ──────────────────────────────────────────────────── */
 
 static const json_t *of_move(json_t *plan, guint i, const char *name) { return json_object_get(move(plan, i), name); }
@@ -284,7 +303,7 @@ int main(void)
     cmocka_unit_test(what_live_migration_cannot_move_stays_and_says_why),
     cmocka_unit_test(what_is_off_or_worked_on_stays_for_now),
     cmocka_unit_test(those_that_are_worked_on_are_told_together),
-    cmocka_unit_test(without_a_host_the_cheapest_one_to_free_is_told),
+    cmocka_unit_test(without_a_host_the_cheapest_one_to_free_is_told), cmocka_unit_test(a_host_that_is_free_is_not_filled_to_free_another),
     cmocka_unit_test(moves_are_begun_where_that_is_asked_for),
     cmocka_unit_test(viewers_are_told_the_plan_alone),
     cmocka_unit_test(room_is_made_by_the_fewest_moves_and_they_do_make_it),

@@ -81,6 +81,125 @@ static void waits_denials_and_use_are_those_one_can_reckon(void **state)
   }
 }
 
+/* ── with cards ───────────────────────────────────────────────────────────── */
+
+/* A card that takes two halves, or one whole; all its parts are of one type. */
+static GpuCard *card_of_two(void)
+{
+  GpuCard *card = gpu_card_new("0000:65:00.0", GPU_MDEV);
+  GpuType *half = gpu_card_add_type(card, "half"), *whole = gpu_card_add_type(card, "full");
+  card->same_type_only = true;
+  half->max = half->free = 2;
+  whole->max = whole->free = 1;
+  return card;
+}
+
+/* A host of 64 vCPUs with that card; pools of desktops with a half, and with all of it. */
+static Recorded *one_card(World **ret_world)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  world_look(w, card_of_two());
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'halves','accepts':['half'],'display':'off'}")->error);
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'wholes','accepts':['full'],'display':'off'}")->error);
+  assert_int_equal(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','gpu_class':'halves','max':9}")->status, 201);
+  assert_int_equal(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','gpu_class':'wholes','max':9}")->status, 201);
+  Recorded *r = recorded_new();
+  static const Noun nouns[] = { NOUN_HOST, NOUN_GPU, NOUN_GPU_CLASS, NOUN_STORAGE, NOUN_IMAGE, NOUN_TEMPLATE, NOUN_POOL, NOUN_DESKTOP, NOUN_VGPU };
+  for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++)
+    load(r, w, nouns[i]);
+  *ret_world = w;
+  return r;
+}
+
+typedef struct {
+  const char *why, *lines, *add_hosts, *without_host;
+  int patience_s, cards, placed, denied, p50_s, p95_s;
+  double used_pct;
+} CardRow;
+
+static const CardRow card_rows[] = {
+  { "two halves share the card", "0,p,0,100\n0,p,0,100\n100,p,100,110\n", NULL, NULL, 0, 1, 3, 0, 0, 0, 100 },
+  { "the third waits for one of them", "0,p,0,100\n0,p,0,200\n40,p,40,140\n", NULL, NULL, 60, 1, 3, 0, 0, 60, 100 },
+  { "or is denied", "0,p,0,100\n0,p,0,200\n40,p,40,140\n", NULL, NULL, 59, 1, 2, 1, 0, 0, 100 },
+  { "a whole waits for both halves", "0,p,0,100\n0,p,0,80\n20,q,20,140\n", NULL, NULL, 100, 1, 3, 0, 0, 80, 100 },
+  { "one more such host", "0,p,0,100\n0,p,0,80\n20,q,20,140\n", "h2,h1\n", NULL, 0, 2, 3, 0, 0, 0, 50 },
+  { "a host of its cards without one", "0,p,0,100\n0,p,0,80\n20,q,20,140\n", "name,like,cards\nh2,h1,0\n", NULL, 0, 1, 2, 1, 0, 0, 100 },
+  { "three cards in the place of one", "0,q,0,100\n0,q,0,80\n20,q,20,140\n", "h2,h1,3\n", "h1", 0, 3, 3, 0, 0, 0, 200.0 / 3 },
+};
+
+static double card_use(const GArray *uses, int i)
+{
+  for (guint k = 0; k < uses->len; k++) {
+    const ReplayUse *u = &g_array_index(uses, ReplayUse, k);
+    if (u->card >= 0 && !i--)
+      return u->card_pct;
+  }
+  return -1;
+}
+
+static void demand_of_gpu_classes_is_placed_on_cards(void **state)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++) {
+    const CardRow *row = &card_rows[i];
+    World *w;
+    g_autoptr(Recorded) r = one_card(&w);
+    g_autofree char *text = g_strconcat("asked,pool,granted,ended\n", row->lines, NULL);
+    g_autoptr(GError) err = NULL;
+    ReplayResult result;
+    g_autoptr(GArray) uses = NULL;
+    int left_out;
+    RecordedPlan plan = { .patience_us = row->patience_s * G_USEC_PER_SEC, .add_hosts = row->add_hosts, .without_host = row->without_host };
+    if (!recorded_add_csv(r, text, &err) || !recorded_play(r, &plan, &result, &uses, &left_out, &err))
+      fail_msg("%s: %s", row->why, err->message);
+    bool same = result.cards == row->cards && result.placed == row->placed && result.denied == row->denied && left_out == 0 &&
+                result.wait_p50_us == row->p50_s * G_USEC_PER_SEC && result.wait_p95_us == row->p95_s * G_USEC_PER_SEC;
+    if (!same || result.used_pct < row->used_pct - 0.01 || result.used_pct > row->used_pct + 0.01 || card_use(uses, 0) < 0)
+      fail_msg("%s: %d cards, %d placed, %d denied, waits %d and %d s, %.2f %%", row->why, (int)result.cards, (int)result.placed, (int)result.denied,
+               (int)(result.wait_p50_us / G_USEC_PER_SEC), (int)(result.wait_p95_us / G_USEC_PER_SEC), result.used_pct);
+    world_free(w);
+  }
+}
+
+static void use_is_told_card_by_card(void **state)
+{
+  World *w;
+  g_autoptr(Recorded) r = one_card(&w);
+  ReplayResult result;
+  g_autoptr(GArray) uses = NULL;
+  int left_out;
+  RecordedPlan plan = { .patience_us = 1, .add_hosts = "h2,h1,2\n", .without_host = "h1" };
+  assert_true(recorded_add_csv(r, "asked,pool,granted,ended\n0,q,0,100\n0,p,0,50\n100,p,100,101\n", NULL));
+  assert_true(recorded_play(r, &plan, &result, &uses, &left_out, NULL));
+  double first = card_use(uses, 0), second = card_use(uses, 1);
+  assert_true(MAX(first, second) > 99.9 && MAX(first, second) < 100.1); /* the whole one all the time, a half of the other one half of it */
+  assert_true(MIN(first, second) > 24.9 && MIN(first, second) < 25.1);
+  const char *const titles[] = { "then" };
+  g_autofree char *svg = replay_svg(&result, titles, 1, uses, LANG_EN);
+  assert_non_null(strstr(svg, "graphics cards in use"));
+  assert_non_null(strstr(svg, "h2 · 1"));
+  world_free(w);
+}
+
+static void wrong_numbers_of_cards_are_refused(void **state)
+{
+  static const char *const lists[] = { "h2,h1,17\n", "h2,h1,-1\n", "h2,h1,x\n", "h2,h1,1,1\n", "h2\n", "h2,h1,\nh3,plain,1\n" };
+  World *w;
+  g_autoptr(Recorded) r = one_card(&w);
+  world_host_add(w, "plain", "");
+  load(r, w, NOUN_HOST);
+  assert_true(recorded_add_csv(r, "asked,pool\n0,p\n", NULL));
+  for (size_t i = 0; i < G_N_ELEMENTS(lists); i++) {
+    ReplayResult result;
+    int left_out;
+    g_autoptr(GError) err = NULL;
+    RecordedPlan plan = { .patience_us = 1, .add_hosts = lists[i] };
+    if (recorded_play(r, &plan, &result, NULL, &left_out, &err) || !error_is(err, REASON_BAD_VALUE))
+      fail_msg("%s: %s", lists[i], err ? err->message : "taken");
+  }
+  world_free(w);
+}
+
 static void what_spreadsheets_write_is_read(void **state)
 {
   static const char *const lists[] = {
@@ -188,6 +307,9 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(waits_denials_and_use_are_those_one_can_reckon),
+    cmocka_unit_test(demand_of_gpu_classes_is_placed_on_cards),
+    cmocka_unit_test(use_is_told_card_by_card),
+    cmocka_unit_test(wrong_numbers_of_cards_are_refused),
     cmocka_unit_test(what_spreadsheets_write_is_read),
     cmocka_unit_test(nothing_to_play_is_said_in_numbers),
     cmocka_unit_test(lists_that_are_wrong_say_where),

@@ -159,6 +159,28 @@ static void an_orphan_after_a_restore_is_kept(void **state)
   world_free(w);
 }
 
+/* Its host may have been told since the backup to make what the backup has as claimed and no more. */
+static void a_claim_of_a_backup_may_be_made(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  GpuCard *card = gpu_card_new("0000:65:00.0", GPU_VENDOR_VF);
+  GpuType *type = gpu_card_add_type(card, "nvidia-558");
+  type->max = type->free = 1;
+  gpu_card_add_function(card, "0000:65:00.4");
+  world_look(w, card);
+  assert_null(world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['nvidia-558']}")->error);
+  w->hold = true;
+  assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
+  for (int restored = 0; restored < 2; restored++) {
+    again(w, restored);
+    g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_VGPU);
+    assert_int_equal(names->len, 1);
+    assert_int_equal(vgpu_may_be_made(WORLD_GET(w, Vgpu, VGPU, names->pdata[0])), restored);
+  }
+  world_free(w);
+}
+
 /* One machine enrolled twice, or a desktop moved by hand: its person was thrown out after half a minute. */
 static void a_desktop_seen_on_another_host_is_not_touched(void **state)
 {
@@ -202,7 +224,7 @@ int main(void)
     cmocka_unit_test(a_clean_desktop_of_a_backup_is_replaced),
     cmocka_unit_test(a_spare_of_a_dedicated_pool_waits_for_an_operator),
     cmocka_unit_test(a_persons_desktop_outlives_a_restore),
-    cmocka_unit_test(an_orphan_after_a_restore_is_kept),
+    cmocka_unit_test(an_orphan_after_a_restore_is_kept), cmocka_unit_test(a_claim_of_a_backup_may_be_made),
     cmocka_unit_test(a_desktop_seen_on_another_host_is_not_touched),
     cmocka_unit_test(one_machine_is_one_host),
     cmocka_unit_test(a_user_kept_with_a_bad_key_keeps_nobody_out),

@@ -4,7 +4,6 @@ to the next, what others made left alone, what a guest draws on its part seen, a
 lab-gpu does)."""
 import json
 import pathlib
-import signal
 import struct
 import sys
 import zlib
@@ -15,7 +14,7 @@ import product  # noqa: E402
 import rfb  # noqa: E402
 from gpuhost import MBOCHS, MDPY, GpuHost, free_port  # noqa: E402
 from kills import get  # noqa: E402
-from lab import Failure, Story, Stop, _end, equal, require, until  # noqa: E402
+from lab import Failure, equal, require, run, until  # noqa: E402
 from product import LOCAL, Product, missing, page  # noqa: E402
 
 LARGE, SCREEN = "vgpu_mbochs-large", "vgpu_mdpy-vga"
@@ -90,7 +89,7 @@ def limit(s, host, sarang, most):
         why = until(lambda: (sarang.show("pool", "late").get("error") or {}).get("code") and sarang.show("pool", "late")["error"],
                     "the pool says why", 60)
         said = json.dumps(why)
-        for words in (f"2 claimed by us, {len(others)} foreign", MBOCHS, *MDPY, "does not offer that vGPU"):
+        for words in (f"2 claimed by us, {len(others)} foreign", MBOCHS, *MDPY, " offers ", " accepts "):
             require(words in said, f"\"{words}\" is not in {said}")
         equal(sarang.list("desktop", pool="late"), [], "desktops made all the same")
     return others
@@ -246,6 +245,8 @@ def end(s, host, sarang):
 
 
 def story(s):
+    product.GATEWAY_PORT = free_port()
+    require(not missing(), f"not built yet: {', '.join(missing())}")
     with GpuHost() as host, Product(host) as sarang:
         try:
             most = enrol(s, host, sarang)
@@ -265,21 +266,4 @@ def story(s):
                 print((host.dir / "sarangd.log").read_text(errors="replace")[-6000:])
 
 
-def main():
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _end)  # an exit unwinds, and so ends the machine
-    s = Story()
-    product.GATEWAY_PORT = free_port()
-    require(not missing(), f"not built yet: {', '.join(missing())}")
-    try:
-        story(s)
-    except Stop:
-        pass
-    except Failure as e:
-        s.failed += 1
-        print(f"FAIL the story itself: {e}")
-    print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
-    sys.exit(0 if s.passed and not s.failed else 1)
-
-
-main()
+run(story)

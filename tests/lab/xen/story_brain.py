@@ -3,13 +3,12 @@
 killed, dom0 rebooted in use, and the card dom0's again. The host is the one that `build` made (make lab-xen does)."""
 import json
 import pathlib
-import signal
 import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "gpu")]
 from gpuhost import GpuHost  # noqa: E402
-from lab import PROJECT, Failure, Stop, Story, _end, command, equal, require, until  # noqa: E402
+from lab import PROJECT, Failure, command, equal, require, run, until  # noqa: E402
 from product import LOCAL, Product, missing  # noqa: E402
 
 CARD, TYPE = "0000:01:00.0", "whole:1234:1111"
@@ -111,6 +110,7 @@ def end(s, host, sarang):
 
 
 def story(s):
+    require(not missing(), f"not built yet: {', '.join(missing())}")
     with XenHost() as host, Product(host) as sarang:
         try:
             for step in (enrol, prepare, given, killed, freed, rebooted, end):
@@ -120,20 +120,4 @@ def story(s):
                 print((host.dir / "sarangd.log").read_text(errors="replace")[-6000:])
 
 
-def main():
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, _end)  # an exit unwinds, and so ends the machine
-    s = Story()
-    require(not missing(), f"not built yet: {', '.join(missing())}")
-    try:
-        story(s)
-    except Stop:
-        pass
-    except Failure as e:
-        s.failed += 1
-        print(f"FAIL the story itself: {e}")
-    print(f"{s.passed} passed, {s.failed} failed, {s.skipped} skipped")
-    sys.exit(0 if s.passed and not s.failed else 1)
-
-
-main()
+run(story)

@@ -1,0 +1,144 @@
+/* Hosts that are drained by moving what runs there: as many desktops at a time as a host sends, one after the other until none is left that can go.
+ * Nothing of it is kept but that the host is to be left: after a crash it goes on. */
+#include "core/ledger.h"
+
+/* What was in the way may have gone meanwhile; a move that failed is not made again at once. */
+enum { LOOK_EVERY_S = 15, FAILED_REST_S = 900 };
+
+typedef struct {
+  int64_t until_us;
+  char *why;   /* JSON of the reason */
+} Rest;
+
+static void rest_free(void *rest)
+{
+  g_free(((Rest *)rest)->why);
+  g_free(rest);
+}
+
+void leaving_look_soon(Brain *b)
+{
+  b->leaving_us = b->now_us;
+}
+
+void leaving_move_failed(Brain *b, const char *desktop, const char *why)
+{
+  if (!b->rests)
+    b->rests = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, rest_free);
+  Rest *rest = g_new(Rest, 1);
+  *rest = (Rest){ b->now_us + FAILED_REST_S * SECOND_US, g_strdup(why) };
+  g_hash_table_replace(b->rests, g_strdup(desktop), rest);
+}
+
+static const Rest *rest_of(Brain *b, const char *desktop)
+{
+  const Rest *rest = b->rests ? g_hash_table_lookup(b->rests, desktop) : NULL;
+  if (rest && rest->until_us <= b->now_us) {
+    g_hash_table_remove(b->rests, desktop);
+    return NULL;
+  }
+  return rest;
+}
+
+static bool is_leaving(const Host *h)
+{
+  return h->leaving && h->state == HOST_DRAINING;
+}
+
+/* ── one host ─────────────────────────────────────────────────────────────── */
+
+/* Names, as beginning a move makes the plan's fleet another one. */
+typedef struct {
+  char *desktop, *to;
+} Way;
+
+static void way_clear(void *way)
+{
+  g_free(((Way *)way)->desktop);
+  g_free(((Way *)way)->to);
+}
+
+static GArray *ways_new(const Fleet *f, const GArray *moves)
+{
+  GArray *ways = g_array_new(FALSE, FALSE, sizeof(Way));
+  g_array_set_clear_func(ways, way_clear);
+  for (guint i = 0; i < moves->len; i++) {
+    const Move *m = &g_array_index(moves, Move, i);
+    Way way = { ledger_desktop(m->tag), g_strdup(fleet_host_name(f, m->to.host)) };
+    g_array_append_val(ways, way);
+  }
+  return ways;
+}
+
+static void tell_rest(GString *why, const char *desktop, const Rest *rest)
+{
+  g_autoptr(GError) err = brain_error_of(rest->why);
+  g_autofree char *text = error_text(err, LANG_EN);
+  g_string_append_printf(why, "%s%s: its move failed, the next is tried later: %s", why->len ? "; " : "", desktop, text);
+}
+
+static void stays_note(Brain *b, const char *host, int n, const GString *why)
+{
+  g_autofree char *count = g_strdup_printf("%d", n), *json = NULL;
+  g_autoptr(GError) err = NULL;
+  if (n)
+    error_set(&err, REASON_MOVE_STAYS_WHY, "host", host, "n", count, "why", why->str, NULL);
+  json = err ? brain_error_json(err) : NULL;
+  if (g_strcmp0(GET(b, Host, HOST, host)->stays, json))
+    text_set(&EDIT(b, Host, HOST, host)->stays, json);
+}
+
+static void host_leave(Brain *b, const char *host)
+{
+  const Fleet *f = ledger_fleet(b);
+  int number = fleet_find_host(f, host), n = 0;
+  g_autoptr(GArray) stays = NULL;
+  g_autoptr(GArray) moves = plan_leave_host_partly(f, number, &stays), ways = ways_new(f, moves);
+  g_autoptr(GString) why = stays_text(b, f, stays, &n);
+  for (guint i = 0; i < ways->len; i++) {
+    const Way *way = &g_array_index(ways, Way, i);
+    const Rest *rest = rest_of(b, way->desktop);
+    const char *task;
+    g_autoptr(GError) refused = NULL;
+    if (rest) {
+      tell_rest(why, way->desktop, rest);
+      n++;
+    } else if (!migrate_begin(b, way->desktop, way->to, NULL, &task, &refused) && migrate_is_full(b, host)) {
+      break;
+    }
+  }
+  stays_note(b, host, n, why);
+}
+
+/* ── all of them ──────────────────────────────────────────────────────────── */
+
+void leaving_go_on(Brain *b)
+{
+  if (b->leaving_us > b->now_us)
+    return;
+  b->leaving_us = INT64_MAX;
+  g_autoptr(GPtrArray) names = names_copy(state_names(b->state, NOUN_HOST));
+  for (guint i = 0; i < names->len; i++) {
+    if (!is_leaving(GET(b, Host, HOST, names->pdata[i])))
+      continue;
+    host_leave(b, names->pdata[i]);
+    b->leaving_us = b->now_us + LOOK_EVERY_S * SECOND_US;
+  }
+}
+
+void host_leave_begin(Brain *b, const char *host)
+{
+  Host *h = EDIT(b, Host, HOST, host);
+  h->leaving = true;
+  leaving_look_soon(b);
+}
+
+void host_leave_end(Brain *b, const char *host)
+{
+  const Host *h = GET(b, Host, HOST, host);
+  if (!h->leaving && !h->stays)
+    return;
+  Host *stays = EDIT(b, Host, HOST, host);
+  stays->leaving = false;
+  text_set(&stays->stays, NULL);
+}

@@ -1,0 +1,25 @@
+/* Licences as the brain gives them: with the desktop, to who waits longest, never more than there are. Part of the brain. */
+#pragma once
+
+#include "core/brain_parts.h"
+#include "core/placement/demand.h"
+
+#include <jansson.h>
+
+/* Whether what a pool wants is written as it should be and there: BAD_VALUE, NOT_FOUND. */
+bool licences_ok(Brain *b, const Pool *pool, GError **err);
+/* Whether all seats together are enough for one session of the pool: LICENCE_FEW. */
+bool licences_enough(Brain *b, const Pool *pool, GError **err);
+/* How many more sessions of the pool there are seats for now; INT_MAX where it wants none. */
+int64_t licences_fit(Brain *b, const Pool *pool);
+/* Gives desktops of pools that want licences to those in line for whom there are seats. */
+void licences_serve(Brain *b);
+/* Whatever changed who holds or wants seats: those in line are served and told, the figures are put right. */
+void licences_follow(Brain *b);
+/* Why a session in line has no seat, with numbers; NULL = that is not what it waits for. Owned by the caller. */
+GError *licence_wait(Brain *b, const Session *session);
+
+/* What the pool wants, for a demand of f, in which those that hold some of it now hold it: how many. wishes borrow from needs. */
+int licences_ask(Brain *b, Fleet *f, const Pool *pool, LicenceNeed needs[LICENCES_MOST], LicenceWish wishes[LICENCES_MOST]);
+/* Into out: "licences" with numbers, and to its "fixes" what frees seats for n more sessions. session: in line itself, or NULL = behind all. */
+void licences_plan(Brain *b, const Pool *pool, const Session *session, int64_t n, json_t *out);

@@ -1,0 +1,413 @@
+/* Licences: seats that a session holds with its desktop. Never more than there are; who waits longest is served first, whichever pool it is in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "core/licence.h"
+#include "core/lifecycle.h"
+#include "tests/unit/brain_world.h"
+
+static void done(const Answer *a, int status)
+{
+  if (a->error)
+    fail_msg("%s", a->error->message);
+  assert_int_equal(a->status, status);
+}
+
+static void pool_add(World *w, const char *name, const char *more)
+{
+  g_autofree char *body = g_strdup_printf("{'name':'%s','template':'linux','image':'linux','vcpus':1,'memory_mib':256%s}", name, more);
+  done(world_ask(w, API_POOL_CREATE, NULL, NULL, body), 201);
+}
+
+static void users_add(World *w)
+{
+  static const char *const names[] = { "a1", "a2", "a3", "a4", "a5", "a6" };
+  for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *body = g_strdup_printf("{'name':'%s'}", names[i]);
+    done(world_ask(w, API_USER_ADD, NULL, NULL, body), 201);
+  }
+}
+
+/* Two seats of cad; pools p and q want one each, of desktops there are enough. */
+static World *two_seats(void)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  users_add(w);
+  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':2,'vendor':'ACME'}"), 201);
+  pool_add(w, "p", ",'min':3,'max':4,'licences':['cad=1']");
+  pool_add(w, "q", ",'min':2,'max':4,'licences':['cad']");
+  return w;
+}
+
+static char *ask(World *w, const char *user, const char *pool)
+{
+  g_autofree char *body = g_strdup_printf("{'pool':'%s','user':'%s'}", pool, user);
+  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, body), 201);
+  return g_strdup(w->last->object->name);
+}
+
+static void ends(World *w, const char *session) { done(world_ask(w, API_SESSION_END, NULL, session, NULL), 200); }
+
+static const Session *session_is(World *w, const char *name, SessionState state)
+{
+  const Session *s = WORLD_GET(w, Session, SESSION, name);
+  assert_non_null(s);
+  assert_string_equal(session_state_name(s->state), session_state_name(state));
+  return s;
+}
+
+static void cad_is(World *w, int total, int held, int waiting)
+{
+  const Licence *l = WORLD_GET(w, Licence, LICENCE, "cad");
+  assert_int_equal(l->total, total);
+  assert_int_equal(l->held, held);
+  assert_int_equal(l->waiting, waiting);
+}
+
+/* That is why it waits, and text says what is in it. */
+static void waits_for(World *w, const char *session, const char *code, const char *text)
+{
+  const Session *s = session_is(w, session, SESSION_REQUESTED);
+  if (!s->error || !strstr(s->error, code) || !strstr(s->error, text))
+    fail_msg("\"%s\" and \"%s\" are not in: %s", code, text, s->error ? s->error : "nothing");
+}
+
+static void seats_are_never_more_than_there_are(void **state)
+{
+  World *w = two_seats();
+  cad_is(w, 2, 0, 0);
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "p"), *four = ask(w, "a4", "q");
+  const Session *held = session_is(w, one, SESSION_ASSIGNED);
+  assert_string_equal(held->licences[0], "cad=1");
+  session_is(w, two, SESSION_ASSIGNED);
+  waits_for(w, three, "licence-full", "2 of 2 seats are held, 1 wanted, 0 wait before; no end is set");
+  waits_for(w, four, "licence-full", "2 of 2 seats are held, 1 wanted, 1 wait before; no end is set");
+  assert_null(session_is(w, three, SESSION_REQUESTED)->licences);
+  cad_is(w, 2, 2, 2);
+  world_free(w);
+}
+
+static void who_waits_longest_gets_the_next_whichever_pool_frees_it(void **state)
+{
+  World *w = two_seats();
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "q"), *four = ask(w, "a4", "p"), *five = ask(w, "a5", "q");
+  ends(w, one); /* of p: q's is first in line */
+  assert_null(session_is(w, three, SESSION_ASSIGNED)->error);
+  waits_for(w, four, "licence-full", "0 wait before");
+  waits_for(w, five, "licence-full", "1 wait before");
+  cad_is(w, 2, 2, 2);
+  ends(w, two);
+  session_is(w, four, SESSION_ASSIGNED);
+  ends(w, three);
+  session_is(w, five, SESSION_ASSIGNED);
+  ends(w, four);
+  ends(w, five);
+  cad_is(w, 2, 0, 0);
+  world_free(w);
+}
+
+static void one_pool_in_line_holds_up_no_other(void **state)
+{
+  World *w = two_seats();
+  pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=2']");
+  pool_add(w, "free", ",'min':1,'max':1");
+  g_autofree char *one = ask(w, "a1", "p"), *big = ask(w, "a2", "big"), *other = ask(w, "a3", "free");
+  session_is(w, one, SESSION_ASSIGNED);
+  waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
+  session_is(w, other, SESSION_ASSIGNED);
+  g_autofree char *small = ask(w, "a4", "q"); /* one seat is free, and not enough for the one before */
+  session_is(w, small, SESSION_ASSIGNED);
+  ends(w, one);
+  waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
+  ends(w, small);
+  session_is(w, big, SESSION_ASSIGNED);
+  world_free(w);
+}
+
+static void fewer_seats_throw_nobody_out(void **state)
+{
+  World *w = two_seats();
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *three = ask(w, "a3", "p");
+  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
+  cad_is(w, 1, 2, 1);
+  assert_non_null(strstr(WORLD_GET(w, Licence, LICENCE, "cad")->error, "licence-over"));
+  session_is(w, one, SESSION_ASSIGNED);
+  session_is(w, two, SESSION_ASSIGNED);
+  ends(w, one);
+  waits_for(w, three, "licence-full", "1 of 1 seats are held");
+  assert_null(WORLD_GET(w, Licence, LICENCE, "cad")->error);
+  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':0}"), 200);
+  waits_for(w, three, "licence-few", "0 seats in all");
+  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
+  session_is(w, three, SESSION_ASSIGNED);
+  cad_is(w, 3, 2, 0);
+  world_free(w);
+}
+
+static void what_is_held_does_not_change_with_the_pool(void **state)
+{
+  World *w = two_seats();
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p");
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
+  cad_is(w, 2, 2, 0);
+  g_autofree char *third = ask(w, "a3", "p"), *fourth = ask(w, "a4", "q");
+  session_is(w, third, SESSION_ASSIGNED);
+  waits_for(w, fourth, "licence-full", "2 of 2");
+  done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200); /* it waits for nothing any more */
+  assert_null(session_is(w, fourth, SESSION_ASSIGNED)->error);
+  ends(w, one);
+  ends(w, two);
+  ends(w, third);
+  cad_is(w, 2, 0, 0);
+  world_free(w);
+}
+
+static void several_licences_are_held_together_or_not_at_all(void **state)
+{
+  World *w = two_seats();
+  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
+  pool_add(w, "both", ",'min':2,'max':2,'licences':['cad=1','sim=1']");
+  g_autofree char *one = ask(w, "a1", "both"), *two = ask(w, "a2", "both");
+  session_is(w, one, SESSION_ASSIGNED);
+  waits_for(w, two, "licence-full", "\\\"sim\\\": 1 of 1");
+  cad_is(w, 2, 1, 1);
+  ends(w, one);
+  session_is(w, two, SESSION_ASSIGNED);
+  cad_is(w, 2, 1, 0);
+  assert_int_equal(WORLD_GET(w, Licence, LICENCE, "sim")->held, 1);
+  world_free(w);
+}
+
+static void a_pool_makes_no_desktops_for_whom_there_are_no_seats(void **state)
+{
+  World *w = two_seats();
+  pool_add(w, "r", ",'min':0,'max':4,'licences':['cad=1']");
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *three = ask(w, "a3", "r");
+  world_pass(w, 10);
+  waits_for(w, three, "licence-full", "2 of 2");
+  g_autoptr(GPtrArray) none = brain_names(w->brain, NOUN_DESKTOP);
+  assert_int_equal(none->len, 5);
+  ends(w, one); /* of another pool: r makes one now */
+  world_pass(w, 10);
+  session_is(w, three, SESSION_ASSIGNED);
+  world_free(w);
+}
+
+static void a_dedicated_desktop_waits_for_its_seat_too(void **state)
+{
+  World *w = two_seats();
+  pool_add(w, "own", ",'kind':'dedicated','min':1,'max':3,'licences':['cad=1']");
+  g_autofree char *first = ask(w, "a1", "own");
+  g_autofree char *desktop = g_strdup(session_is(w, first, SESSION_ASSIGNED)->desktop);
+  ends(w, first);
+  cad_is(w, 2, 0, 0);
+  g_autofree char *one = ask(w, "a2", "p"), *two = ask(w, "a3", "p"), *again = ask(w, "a1", "own");
+  waits_for(w, again, "licence-full", "2 of 2");
+  ends(w, one);
+  assert_string_equal(session_is(w, again, SESSION_ASSIGNED)->desktop, desktop);
+  world_free(w);
+}
+
+static void what_is_held_and_the_line_outlive_the_controller(void **state)
+{
+  World *w = two_seats();
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q");
+  w->now_us += G_USEC_PER_SEC;
+  g_autofree char *three = ask(w, "a3", "q");
+  w->now_us += G_USEC_PER_SEC;
+  g_autofree char *four = ask(w, "a4", "p");
+  world_crash(w);
+  cad_is(w, 2, 2, 2);
+  waits_for(w, three, "licence-full", "0 wait before");
+  waits_for(w, four, "licence-full", "1 wait before");
+  ends(w, two);
+  session_is(w, three, SESSION_ASSIGNED);
+  session_is(w, four, SESSION_REQUESTED);
+  world_free(w);
+}
+
+static void the_line_of_a_pool_outlives_the_controller(void **state)
+{
+  static const char *const users[] = { "a3", "a4", "a5", "a6" };
+  World *w = two_seats();
+  char *line[G_N_ELEMENTS(users)];
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p");
+  for (size_t i = 0; i < G_N_ELEMENTS(users); i++)
+    line[i] = ask(w, users[i], "q");
+  world_crash(w);
+  ends(w, one);
+  for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
+    session_is(w, line[i], SESSION_ASSIGNED);
+    for (size_t k = i + 1; k < G_N_ELEMENTS(users); k++)
+      session_is(w, line[k], SESSION_REQUESTED);
+    ends(w, line[i]);
+    world_pass(w, 5);
+    g_free(line[i]);
+  }
+  world_free(w);
+}
+
+static void an_end_that_is_known_is_told(void **state)
+{
+  World *w = two_seats();
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':600}"), 200);
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p");
+  Session *left = (Session *)WORLD_GET(w, Session, SESSION, one);
+  left->state = SESSION_DISCONNECTED; /* as its gateway would have said */
+  left->disconnected = w->now_us;
+  g_autofree char *three = ask(w, "a3", "q"), *four = ask(w, "a4", "q");
+  waits_for(w, three, "licence-full", "; free at ");
+  waits_for(w, four, "licence-full", "; no end is set");
+  done(world_ask(w, API_SESSION_EXPLAIN, NULL, three, NULL), 200);
+  if (!strstr(w->last->json, "place-fix-licence-end") || !strstr(w->last->json, one) || !strstr(w->last->json, "of a1 ends"))
+    fail_msg("%s", w->last->json);
+  done(world_ask(w, API_SESSION_EXPLAIN, NULL, four, NULL), 200);
+  if (!strstr(w->last->json, "place-fix-licence-open") || !strstr(w->last->json, "2 more seats") || !strstr(w->last->json, "--total 4"))
+    fail_msg("%s", w->last->json);
+  world_free(w);
+}
+
+static int64_t planned(World *w, const char *pool, const char *body)
+{
+  done(world_ask(w, API_POOL_PLAN, NULL, pool, body), 200);
+  json_auto_t *plan = json_loads(w->last->json, 0, NULL);
+  return json_integer_value(json_object_get(plan, "placed"));
+}
+
+static void a_plan_has_no_more_places_than_seats(void **state)
+{
+  World *w = two_seats();
+  assert_int_equal(planned(w, "p", "{'count':3}"), 2);
+  if (!strstr(w->last->json, "place-licence") || !strstr(w->last->json, "1 more seats of licence") || !strstr(w->last->json, "\"held\":0"))
+    fail_msg("%s", w->last->json);
+  g_autofree char *one = ask(w, "a1", "q");
+  assert_int_equal(planned(w, "p", "{'count':3}"), 1);
+  assert_non_null(strstr(w->last->json, "place-fix-licence-open"));
+  assert_non_null(strstr(w->last->json, "--total 4"));
+  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':4}"), 200);
+  assert_int_equal(planned(w, "p", "{'count':3}"), 3); /* the way out that was told */
+  world_same_fleet(w);
+  world_free(w);
+}
+
+static void what_no_seats_will_ever_do_is_denied_and_recorded(void **state)
+{
+  World *w = two_seats();
+  pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=3']");
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'big','user':'a1'}");
+  assert_true(a->error && error_is(a->error, REASON_LICENCE_FEW));
+  assert_non_null(strstr(world_event(w, "session.denied")->detail, "\"licences\":[\"cad=3\"]"));
+  world_pass(w, 1000);
+  const DemandRow *d = w->demands->pdata[0];
+  assert_string_equal(d->reason, "licence-few");
+  assert_string_equal(d->licences[0], "cad=3");
+  world_free(w);
+}
+
+static void refuses(World *w, ApiVerb verb, const char *name, const char *body, Reason reason)
+{
+  const Answer *a = world_ask(w, verb, NULL, name, body);
+  if (!a->error || !error_is(a->error, reason))
+    fail_msg("%s: %s", body ? body : name, a->error ? a->error->message : "taken");
+}
+
+static void what_cannot_be_is_refused(void **state)
+{
+  static const struct {
+    const char *licences;
+    Reason reason;
+  } rows[] = { { "['cae=1']", REASON_NOT_FOUND },       { "['cad=0']", REASON_BAD_VALUE },  { "['cad=']", REASON_BAD_VALUE },
+               { "['cad=1','cad=1']", REASON_BAD_VALUE }, { "['cad=-1']", REASON_BAD_VALUE }, { "['=1']", REASON_BAD_VALUE },
+               { "['cad=1x']", REASON_BAD_VALUE },        { "['Cad=1']", REASON_BAD_VALUE },  { "['cad=1000001']", REASON_BAD_VALUE } };
+  World *w = two_seats();
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *body = g_strdup_printf("{'licences':%s}", rows[i].licences);
+    refuses(w, API_POOL_CHANGE, "p", body, rows[i].reason);
+  }
+  refuses(w, API_LICENCE_ADD, NULL, "{'name':'cad','total':1}", REASON_EXISTS);
+  refuses(w, API_LICENCE_ADD, NULL, "{'name':'x'}", REASON_MISSING_FIELD);
+  refuses(w, API_LICENCE_CHANGE, "cad", "{'total':-1}", REASON_BAD_VALUE);
+  refuses(w, API_LICENCE_CHANGE, "cad", "{'held':1}", REASON_UNKNOWN_FIELD);
+  refuses(w, API_LICENCE_REMOVE, "cad", NULL, REASON_IN_USE);
+  world_free(w);
+}
+
+static void a_licence_goes_when_nobody_wants_or_holds_it(void **state)
+{
+  World *w = two_seats();
+  g_autofree char *one = ask(w, "a1", "p");
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200);
+  refuses(w, API_LICENCE_REMOVE, "cad", NULL, REASON_IN_USE);
+  ends(w, one);
+  assert_null(world_ask(w, API_LICENCE_REMOVE, NULL, "cad", NULL)->error);
+  assert_null(WORLD_GET(w, Licence, LICENCE, "cad"));
+  world_free(w);
+}
+
+/* Whatever comes in whatever order: what is held is what sessions say, never more than there were when it was given, and nobody waits for what is free. */
+static void random_days_add_up(void **state)
+{
+  static const char *const pools[] = { "p", "q", "big" };
+  for (guint32 seed = 1; seed <= 12; seed++) {
+    World *w = two_seats();
+    GRand *rand = g_rand_new_with_seed(seed);
+    pool_add(w, "big", ",'min':2,'max':4,'licences':['cad=2']");
+    done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
+    for (int step = 0; step < 60; step++) {
+      g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_SESSION);
+      g_autofree char *user = g_strdup_printf("a%d", g_rand_int_range(rand, 1, 7));
+      g_autofree char *body = g_strdup_printf("{'pool':'%s','user':'%s'}", pools[g_rand_int_range(rand, 0, 3)], user);
+      g_autofree char *session = names->len ? g_strdup(names->pdata[g_rand_int_range(rand, 0, (int)names->len)]) : NULL;
+      if (session && g_rand_int_range(rand, 0, 2))
+        world_ask(w, API_SESSION_END, NULL, session, NULL);
+      else
+        world_ask(w, API_SESSION_REQUEST, NULL, NULL, body);
+      if (!g_rand_int_range(rand, 0, 20))
+        world_crash(w);
+      world_pass(w, g_rand_int_range(rand, 1, 30));
+      int64_t held = 0, least = INT_MAX;
+      g_autoptr(GPtrArray) now = brain_names(w->brain, NOUN_SESSION);
+      for (guint i = 0; i < now->len; i++) {
+        const Session *s = WORLD_GET(w, Session, SESSION, now->pdata[i]);
+        held += session_state_is_live(s->state) ? licence_wanted(s->licences, "cad") : 0;
+        if (s->state == SESSION_REQUESTED && s->error && strstr(s->error, "licence-full"))
+          least = MIN(least, licence_wanted(WORLD_GET(w, Pool, POOL, s->pool)->licences, "cad"));
+      }
+      const Licence *l = WORLD_GET(w, Licence, LICENCE, "cad");
+      assert_int_equal(l->held, held);
+      assert_true(held <= l->total);
+      assert_true(least > l->total - held);
+    }
+    g_rand_free(rand);
+    world_free(w);
+  }
+}
+
+int main(void)
+{
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(seats_are_never_more_than_there_are),
+    cmocka_unit_test(who_waits_longest_gets_the_next_whichever_pool_frees_it),
+    cmocka_unit_test(one_pool_in_line_holds_up_no_other),
+    cmocka_unit_test(fewer_seats_throw_nobody_out),
+    cmocka_unit_test(what_is_held_does_not_change_with_the_pool),
+    cmocka_unit_test(several_licences_are_held_together_or_not_at_all),
+    cmocka_unit_test(a_pool_makes_no_desktops_for_whom_there_are_no_seats),
+    cmocka_unit_test(a_dedicated_desktop_waits_for_its_seat_too),
+    cmocka_unit_test(what_is_held_and_the_line_outlive_the_controller),
+    cmocka_unit_test(the_line_of_a_pool_outlives_the_controller),
+    cmocka_unit_test(an_end_that_is_known_is_told),
+    cmocka_unit_test(a_plan_has_no_more_places_than_seats),
+    cmocka_unit_test(what_no_seats_will_ever_do_is_denied_and_recorded),
+    cmocka_unit_test(what_cannot_be_is_refused),
+    cmocka_unit_test(a_licence_goes_when_nobody_wants_or_holds_it),
+    cmocka_unit_test(random_days_add_up),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
