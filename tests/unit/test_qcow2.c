@@ -260,10 +260,11 @@ static void what_qemu_img_makes_of_several_files_is_refused(void **state)
   run_ok("qemu-img", "create", "-q", "-f", "qcow2", "-o", with_data, file, "64M");
   assert_false(check_file(file, &err));
   assert_reason(&err, REASON_QCOW2_DATA_FILE, "path", data);
+  /* AES and not LUKS: for LUKS the tool times the CPU first, and gives up on a machine whose clock of it is coarse */
   run_ok("qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=abc",
-         "-o", "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", file, "64M");
+         "-o", "encrypt.format=aes,encrypt.key-secret=s", file, "64M");
   assert_false(check_file(file, &err));
-  assert_reason(&err, REASON_QCOW2_ENCRYPTED, "method", "2");
+  assert_reason(&err, REASON_QCOW2_ENCRYPTED, "method", "1");
   run_ok("qemu-img", "snapshot", "-q", "-c", "before", base);
   assert_false(check_file(base, &err));
   assert_reason(&err, REASON_QCOW2_SNAPSHOTS, "count", "1");
