@@ -1,6 +1,6 @@
 /* The live objects in memory, the indexes that decisions need, and the open batch. One thread owns a State. Objects in it are shared with the
  * published snapshot and never change: state_edit() replaces one by a private copy, once a batch. An edited object leaves the indexes and
- * comes back by state_settle(), which every question to an index calls first: so no index can disagree with the objects. */
+ * comes back by settle() (core/state_parts.h), which every question to an index calls first: so no index can disagree with the objects. */
 #pragma once
 
 #include "core/licence.h"
