@@ -220,7 +220,7 @@ void leaving_look_soon(Brain *b);
 /* why: JSON of a reason. It rests for a while. */
 void leaving_move_failed(Brain *b, const char *desktop, const char *why);
 
-/* ── gpus.c ── */
+/* ── gpus.c, gpu_pictures.c ── */
 enum { GPU_LOOK_AGE_S = 55 }; /* hosts are polled each 30 s: a second poll that comes a moment early is the minute's look all the same */
 /* What a host's cards look like now; all: those that are not among them are gone. looked_us: when the look began. */
 void gpus_seen(Brain *b, const char *host, const StepResult *result, bool all);

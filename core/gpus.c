@@ -7,74 +7,7 @@
 
 #include <string.h>
 
-enum { PART_GRACE_S = 60, REFUSALS_MOST = 2, REFUSES_S = 300 };
-
-typedef struct {
-  GpuCard *card;
-  int64_t looked_us;
-  int refusals;       /* in a row */
-  int64_t refused_us; /* when it was last marked for that */
-  char *refused_type;
-  char *refused;      /* the last one's words, of a card that is marked; NULL = it is not */
-} CardPicture;
-
-static void picture_free(void *picture)
-{
-  CardPicture *p = picture;
-  gpu_card_free(p->card);
-  g_free(p->refused_type);
-  g_free(p->refused);
-  g_free(p);
-}
-
-/* ── pictures ─────────────────────────────────────────────────────────────── */
-
-static CardPicture *picture_of(Brain *b, const Gpu *gpu)
-{
-  if (!b->cards)
-    b->cards = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, picture_free);
-  CardPicture *picture = g_hash_table_lookup(b->cards, gpu->head.name);
-  if (!picture) {
-    picture = g_new0(CardPicture, 1);
-    picture->card = gpu_card_read(gpu);
-    g_hash_table_insert(b->cards, g_strdup(gpu->head.name), picture);
-  }
-  return picture;
-}
-
-const GpuCard *gpu_picture(Brain *b, const Gpu *gpu)
-{
-  return picture_of(b, gpu)->card;
-}
-
-/* A claim on a whole card names the card too: whole:1002:73a3. */
-static bool type_is_of(const char *type, const char *claimed)
-{
-  size_t n = strlen(type);
-  return claimed && !strncmp(type, claimed, n) && (!claimed[n] || claimed[n] == ':');
-}
-
-/* A part and the claim on it name each other: by UUID where parts have one, by the function otherwise, and by its place alone as long as it has none:
- * an instance is made before its function. At another place than the claimed one it is
- * somebody else's, who was quicker. */
-static bool part_is_of(const GpuPart *part, const Vgpu *claim)
-{
-  if (!type_is_of(part->type, claim->type) || (part->start >= 0 && claim->start >= 0 && part->start != claim->start))
-    return false;
-  if (!part->uuid[0] && !part->address[0])
-    return part->start >= 0 && part->start == claim->start;
-  return part->uuid[0] ? !g_strcmp0(part->uuid, claim->uuid) : claim->address && !strcmp(part->address, claim->address);
-}
-
-const GpuPart *vgpu_part(Brain *b, const Vgpu *claim)
-{
-  const Gpu *gpu = GET(b, Gpu, GPU, claim->gpu);
-  const GpuCard *card = gpu && gpu->state != GPU_STATE_GONE ? gpu_picture(b, gpu) : NULL;
-  for (guint i = 0; card && i < card->parts->len; i++)
-    if (part_is_of(card->parts->pdata[i], claim))
-      return card->parts->pdata[i];
-  return NULL;
-}
+enum { PART_GRACE_S = 60 };
 
 /* ── facts ────────────────────────────────────────────────────────────────── */
 
@@ -141,56 +74,21 @@ static void facts_keep(Brain *b, const char *name, GpuCard *card, int64_t looked
     Gpu *gpu = EDIT(b, Gpu, GPU, name);
     facts_fill(gpu, card);
     gpu->seen = b->now_us;
-    CardPicture *picture = picture_of(b, gpu);
+    CardPicture *picture = gpu_picture_of(b, gpu);
     gpu_card_free(picture->card);
     picture->card = gpu_card_read(gpu);
     pools_wake(b); /* others may have freed what they had */
   }
   object_unref(&schemas[NOUN_GPU], &probe->head);
-  picture_of(b, GET(b, Gpu, GPU, name))->looked_us = looked_us;
-}
-
-static void gpu_set_state(Brain *b, const char *name, GpuState state)
-{
-  Gpu *gpu = EDIT(b, Gpu, GPU, name);
-  gpu->state = state;
-  g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
-  brain_event(b, kind, NOUN_GPU, name, NULL, NULL);
-  const Gpu *now = GET(b, Gpu, GPU, name);
-  g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
-  for (guint i = 0; now->state == GPU_READY && i < pools->len; i++)
-    brain_dirty(b, pools->pdata[i]);
-}
-
-static void refusals_forget(CardPicture *picture)
-{
-  picture->refusals = 0;
-  g_clear_pointer(&picture->refused_type, g_free);
-  g_clear_pointer(&picture->refused, g_free);
-}
-
-/* Marked as broken for what it refused: what it gave before is as well as it was. */
-static bool is_refusing(Brain *b, const Gpu *gpu)
-{
-  return picture_of(b, gpu)->refused != NULL;
-}
-
-/* A look that finds it well some minutes later gives it another try; the next refusal marks it at once then. */
-static void refusals_follow(Brain *b, const char *name, const GpuCard *card)
-{
-  CardPicture *picture = picture_of(b, GET(b, Gpu, GPU, name));
-  if (card->broken)
-    refusals_forget(picture);
-  else if (picture->refused && b->now_us - picture->refused_us >= REFUSES_S * SECOND_US)
-    g_clear_pointer(&picture->refused, g_free);
+  gpu_picture_of(b, GET(b, Gpu, GPU, name))->looked_us = looked_us;
 }
 
 /* What an operator took out stays out, also when it was broken or gone in between. */
 static void state_follow(Brain *b, const char *name, const GpuCard *card)
 {
-  refusals_follow(b, name, card);
+  gpu_refusals_follow(b, name, card);
   const Gpu *gpu = GET(b, Gpu, GPU, name);
-  GpuState now = card->broken || is_refusing(b, gpu) ? GPU_BROKEN : gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
+  GpuState now = card->broken || gpu_is_refusing(b, gpu) ? GPU_BROKEN : gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
   if (gpu->state != (int)now)
     gpu_set_state(b, name, now);
 }
@@ -217,23 +115,6 @@ static const char *card_name(Brain *b, const char *host, const GpuCard *card)
 typedef struct {
   int used, foreign, orphans, missing, stuck;
 } Difference;
-
-GPtrArray *gpu_claims(Brain *b, const char *gpu)
-{
-  g_autoptr(GPtrArray) names = state_gpu_claims(b->state, gpu);
-  GPtrArray *claims = g_ptr_array_new();
-  for (guint i = 0; i < names->len; i++)
-    g_ptr_array_add(claims, (Vgpu *)GET(b, Vgpu, VGPU, names->pdata[i]));
-  return claims;
-}
-
-bool gpu_part_is_claimed(const GpuPart *part, const GPtrArray *claims)
-{
-  for (guint i = 0; i < claims->len; i++)
-    if (part_is_of(part, claims->pdata[i]))
-      return true;
-  return false;
-}
 
 /* Only a UUID with our mark says for itself that it is ours; and it is no other claim's, as no claim's name comes twice. */
 static void orphan_seen(Brain *b, const Gpu *gpu, const GpuPart *part)
@@ -338,7 +219,7 @@ static void claim_judge(Brain *b, const char *name, int64_t looked_us, Differenc
   const Vgpu *claim = GET(b, Vgpu, VGPU, name);
   const Gpu *gpu = GET(b, Gpu, GPU, claim->gpu);
   const GpuPart *part = vgpu_part(b, claim);
-  bool gone = gpu->state == GPU_STATE_GONE, broken = gone || (gpu->state == GPU_BROKEN && !is_refusing(b, gpu));
+  bool gone = gpu->state == GPU_STATE_GONE, broken = gone || (gpu->state == GPU_BROKEN && !gpu_is_refusing(b, gpu));
   bool shows = gone || backend_shows_parts(gpu->backend);
   sum->stuck += claim->state == VGPU_RELEASING && claim->error;
   if (claim->since >= looked_us)
@@ -420,8 +301,8 @@ static void difference_keep(Brain *b, const char *name, const Difference *d, con
     error_set(&err, REASON_GPU_DIFFERS, "gpu", name, "host", gpu->host, "missing", missing, "orphans", orphans, "stuck", stuck, NULL);
   else if (!(err = left_out_why(b, gpu)))
     err = loose_why(b, gpu);
-  bool refusing = gpu->state == GPU_BROKEN && is_refusing(b, gpu);
-  g_autofree char *why = refusing ? g_strdup(picture_of(b, gpu)->refused) : err ? brain_error_json(err) : NULL;
+  bool refusing = gpu->state == GPU_BROKEN && gpu_is_refusing(b, gpu);
+  g_autofree char *why = refusing ? g_strdup(gpu_picture_of(b, gpu)->refused) : err ? brain_error_json(err) : NULL;
   if (gpu->used == d->used && gpu->foreign_parts == d->foreign && !g_strcmp0(gpu->error, why))
     return;
   Gpu *edited = EDIT(b, Gpu, GPU, name);
@@ -437,78 +318,6 @@ static void card_judge(Brain *b, const char *name, int64_t looked_us, const char
   if (GET(b, Gpu, GPU, name)->state != GPU_STATE_GONE)
     parts_judge(b, name, &d);
   difference_keep(b, name, &d, broken);
-}
-
-/* ── a driver that refuses ────────────────────────────────────────────────── */
-
-void gpu_forgive(Brain *b, const char *name)
-{
-  const Gpu *gpu = GET(b, Gpu, GPU, name);
-  if (!gpu)
-    return;
-  bool marked = is_refusing(b, gpu) && gpu->state == GPU_BROKEN;
-  GpuState well = gpu->quarantined ? GPU_QUARANTINED : GPU_READY;
-  refusals_forget(picture_of(b, gpu));
-  if (!marked)
-    return;
-  text_set(&EDIT(b, Gpu, GPU, name)->error, NULL);
-  gpu_set_state(b, name, well);
-}
-
-static bool is_alike(const Gpu *a, const Gpu *b)
-{
-  return a != b && a->backend == b->backend && !g_strcmp0(a->pci_id, b->pci_id);
-}
-
-/* Others of its kind on its host; of a host with one alone, in the fleet. Owned by the caller. */
-static GPtrArray *others_alike(Brain *b, const Gpu *gpu)
-{
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_GPU);
-  GPtrArray *here = g_ptr_array_new_with_free_func(g_free), *elsewhere = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++) {
-    const Gpu *other = GET(b, Gpu, GPU, names->pdata[i]);
-    bool usable = other->state == GPU_READY || (other->state == GPU_BROKEN && is_refusing(b, other));
-    if (usable && is_alike(gpu, other))
-      g_ptr_array_add(g_strcmp0(other->host, gpu->host) ? elsewhere : here, g_strdup(names->pdata[i]));
-  }
-  GPtrArray *asked = here->len ? here : elsewhere, *rest = here->len ? elsewhere : here;
-  g_ptr_array_unref(rest);
-  return asked;
-}
-
-/* One that is the last may not go: it is the type then, not the cards. */
-static bool may_be_marked(Brain *b, const Gpu *gpu, const char *type)
-{
-  g_autoptr(GPtrArray) others = others_alike(b, gpu);
-  for (guint i = 0; i < others->len; i++)
-    if (GET(b, Gpu, GPU, others->pdata[i])->state == GPU_READY)
-      return true;
-  for (guint i = 0; i < others->len; i++)
-    if (!g_strcmp0(picture_of(b, GET(b, Gpu, GPU, others->pdata[i]))->refused_type, type))
-      gpu_forgive(b, others->pdata[i]);
-  return false;
-}
-
-bool gpu_refused_again(Brain *b, const char *name, const char *type, const GError *err)
-{
-  const Gpu *gpu = GET(b, Gpu, GPU, name);
-  if (!gpu || (gpu->state != GPU_READY && !is_refusing(b, gpu)))
-    return false;
-  CardPicture *picture = picture_of(b, gpu);
-  if (++picture->refusals < REFUSALS_MOST)
-    return false;
-  if (!is_refusing(b, gpu) && !may_be_marked(b, gpu, type)) {
-    refusals_forget(picture);
-    return false;
-  }
-  g_free(picture->refused);
-  picture->refused = brain_error_json(err);
-  text_set(&picture->refused_type, type);
-  picture->refused_us = b->now_us;
-  text_set(&EDIT(b, Gpu, GPU, name)->error, picture->refused);
-  if (GET(b, Gpu, GPU, name)->state != GPU_BROKEN)
-    gpu_set_state(b, name, GPU_BROKEN);
-  return true;
 }
 
 /* ── a look ───────────────────────────────────────────────────────────────── */
@@ -631,7 +440,7 @@ static void unread_seen(Brain *b, const char *name, const GpuCard *card)
 static void card_seen(Brain *b, const char *host, GpuCard *card, int64_t looked_us)
 {
   g_autofree char *name = g_strdup(card_name(b, host, card));
-  CardPicture *before = picture_of(b, GET(b, Gpu, GPU, name));
+  CardPicture *before = gpu_picture_of(b, GET(b, Gpu, GPU, name));
   if (before->looked_us > looked_us)
     return; /* a later look came first */
   if (card->unread)
@@ -666,7 +475,7 @@ static void gone_seen(Brain *b, const char *host, const StepResult *result)
   g_autoptr(GPtrArray) names = state_host_gpus(b->state, host);
   for (guint i = 0; i < names->len; i++) {
     const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
-    if (result_card(result, gpu->address) || picture_of(b, gpu)->looked_us > result->looked_us)
+    if (result_card(result, gpu->address) || gpu_picture_of(b, gpu)->looked_us > result->looked_us)
       continue;
     if (result->without_files && gpu->backend != GPU_MDEV) {
       unreached_mark(b, names->pdata[i]);
