@@ -25,8 +25,11 @@ lab-clean:
 # TARGET lab-gpu      the GPU host (built once, about 90 s, kept in build/gpuhost) and its stories: real mediated devices under emulation
 $(GPU_HOST): $(shell find tests/lab/gpu -type f ! -name 'story*' ! -name '*.py' ! -name tiny.xml)
 	@nice -n 5 tests/lab/gpu/build
-.PHONY: lab-gpu
-lab-gpu: $(GPU_HOST) $B/tests/contract/contract_gpu $(BINS)
+.PHONY: lab-gpu lab-gpu-built
+lab-gpu-built: $(GPU_HOST) $B/tests/contract/contract_gpu $(BINS)
+# the host's guest installs its packages on one core while the other compiles
+lab-gpu:
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j2) lab-gpu-built
 	@MODE=$(MODE) tests/run -j 2 lab-gpu $(LAB_GPU_STORIES)
 
 # TARGET lab-xen      the Xen host (built once, about 90 s, kept in build/xenhost) and its stories: a card handed out by a real dom0
