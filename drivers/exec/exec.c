@@ -1,5 +1,6 @@
 #include "drivers/exec/exec.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ void exec_close(Exec *exec)
   exec->driver->close(exec);
 }
 
+void exec_until(Exec *exec, int64_t until_us)
+{
+  exec->until_us = until_us;
+  exec->together_s = until_us ? (int)MAX((until_us - g_get_monotonic_time()) / G_USEC_PER_SEC, 1) : 0;
+}
+
 char *exec_quote(const char *const *argv)
 {
   GString *line = g_string_new(NULL);
@@ -59,11 +66,20 @@ static bool ran_well(const Exec *exec, const char *const *argv, const ExecResult
   return error_false(err, REASON_EXEC_FAILED, "host", exec->host, "command", argv[0], "status", status, "detail", words, NULL);
 }
 
+/* What a call may take now, whole seconds; TIMEOUT where less than one is left of what all may take together. */
+static bool time_left(const Exec *exec, const char *command, int *timeout_s, GError **err)
+{
+  int64_t left_s = exec->until_us ? (exec->until_us - g_get_monotonic_time()) / G_USEC_PER_SEC : INT64_MAX;
+  g_autofree char *limit = g_strdup_printf("%d s", exec->together_s);
+  *timeout_s = (int)MIN(CLAMP(*timeout_s, 1, 600), left_s);
+  return left_s >= 1 || error_false(err, REASON_TIMEOUT, "what", command, "limit", limit, NULL);
+}
+
 static bool run_full(Exec *exec, const char *const *argv, const char *input, int timeout_s, char **ret_text, GError **err)
 {
   ExecResult result = { 0 };
   g_mutex_lock(&exec->lock);
-  bool ok = exec->driver->run(exec, argv, input, CLAMP(timeout_s, 1, 600), &result, err);
+  bool ok = time_left(exec, argv[0], &timeout_s, err) && exec->driver->run(exec, argv, input, timeout_s, &result, err);
   g_mutex_unlock(&exec->lock);
   ok = ok && ran_well(exec, argv, &result, err);
   if (ok && ret_text)

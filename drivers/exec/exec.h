@@ -29,6 +29,8 @@ typedef struct {
 
 bool exec_open(const ExecOptions *options, Exec **ret_exec, GError **err);
 void exec_close(Exec *exec);
+/* Every call from now on ends by until_us too (monotonic), with TIMEOUT, whatever it was given: so what takes several has one limit. 0 = none. */
+void exec_until(Exec *exec, int64_t until_us);
 
 /* Runs argv (argv[0] by PATH of the far side) with no standard input. ret_text: standard output, NUL-ended, owned by the caller. */
 bool exec_run(Exec *exec, const char *const *argv, int timeout_s, char **ret_text, GError **err);
@@ -60,6 +62,8 @@ typedef struct {
 struct Exec {
   const ExecDriver *driver;
   char *host, *root;
+  int64_t until_us;   /* of all calls together; 0 = none */
+  int together_s;     /* how long that was */
   GMutex lock;
 };
 

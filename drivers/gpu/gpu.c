@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "drivers/gpu/fake_cards.h"
+#include "drivers/gpu/turns.h"
 #include "drivers/gpu/view.h"
 #include "drivers/hypervisor/fake.h"
 
@@ -258,34 +259,34 @@ static bool nobody_elses(const GpuHost *host, const GpuOrder *order, GError **er
   return !asked || gpu_nobody_elses(host, order, order->backend == GPU_WHOLE ? order->card : order->address, err);
 }
 
-/* What a card gives is read before it is asked for, and what one asks for changes what another has read: one at a time. Cards whose names
- * hash alike wait for each other. libvirt keeps its mediated devices apart by itself: NULL, nothing is locked. */
-static GMutexLocker *card_lock(const GpuHost *host, const GpuOrder *order)
+/* libvirt keeps its mediated devices apart by itself: there is no turn to take. */
+static bool turn_take(const GpuHost *host, const GpuOrder *order, CardTurn **ret_turn, GError **err)
 {
-  static GMutex locks[64];
-  guint number = g_str_hash(host->host) * 31 + g_str_hash(order->card);
-  return gpu_drivers[order->backend]->needs_exec ? g_mutex_locker_new(&locks[number % G_N_ELEMENTS(locks)]) : NULL;
+  *ret_turn = NULL;
+  return !gpu_drivers[order->backend]->needs_exec || card_turn_take(host->host, order->card, host->exec->until_us, ret_turn, err);
 }
 
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
 {
   *ret_handle = (GpuHandle){ .backend = order->backend, .start = order->start };
-  g_autoptr(GMutexLocker) lock = card_lock(host, order);
-  return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->make(host, order, ret_handle, err);
+  g_autoptr(CardTurn) turn = NULL;
+  return can(host, order, err) && turn_take(host, order, &turn, err) && nobody_elses(host, order, err) &&
+         gpu_drivers[order->backend]->make(host, order, ret_handle, err);
 }
 
 bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
-  g_autoptr(GMutexLocker) lock = card_lock(host, order);
-  return can(host, order, err) && nobody_elses(host, order, err) && gpu_drivers[order->backend]->release(host, order, err);
+  g_autoptr(CardTurn) turn = NULL;
+  return can(host, order, err) && turn_take(host, order, &turn, err) && nobody_elses(host, order, err) &&
+         gpu_drivers[order->backend]->release(host, order, err);
 }
 
 /* A mediated device is reset by ending it. */
 bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err)
 {
   const GpuDriver *driver = gpu_drivers[order->backend];
-  g_autoptr(GMutexLocker) lock = card_lock(host, order);
-  return can(host, order, err) && (!driver->reset || driver->reset(host, order, err));
+  g_autoptr(CardTurn) turn = NULL;
+  return can(host, order, err) && (!driver->reset || (turn_take(host, order, &turn, err) && driver->reset(host, order, err)));
 }
 
 /* ── the device of a domain ─────────────────────────────────────────────── */

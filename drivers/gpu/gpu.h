@@ -6,7 +6,8 @@
  * needs files of the host (sysfs, nvidia-smi) goes through an Exec, on a connection of its own. A host without an Exec has mdev alone and
  * says so. On Xen those files are dom0's, and there are virtual functions as they are and whole cards alone (UNSUPPORTED for the others).
  *
- * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls.
+ * Threads. Verbs block, and are called on the host's lanes like the hypervisor's; nothing is kept between calls. Orders to a card that needs files go
+ * one at a time (turns.h), by the time of their Exec at the latest: GPU_BUSY.
  *
  * Idempotent. make of a part that is there as ordered, and release of one that is gone, succeed. A verb that finds something else in the
  * place than the order names refuses with GPU_NOT_OURS and changes nothing: a late release cannot free the next owner's part. What has no mark

@@ -4,7 +4,7 @@
 #include "drivers/gpu/gpu.h"
 #include "drivers/runtime/steps_parts.h"
 
-enum { SSH_PORT = 22, SSH_CONNECT_S = 10 };
+enum { SSH_PORT = 22, SSH_CONNECT_S = 10, TELL_S = 5 };
 
 /* The way to the host's files, as it was enrolled; "local" is said by the operator alone, as a local URI may be that of a host elsewhere. */
 static ExecOptions exec_options(const Host *h)
@@ -15,13 +15,18 @@ static ExecOptions exec_options(const Host *h)
                         .connect_timeout_s = SSH_CONNECT_S };
 }
 
-/* A host's cards for one step; what it holds beside the connection ends with the scope. */
+/* A host's cards for one step; what it holds beside the connection ends with the scope. A card that hangs costs its step and no more: the step
+ * tells so in time, while one that the lanes have to give up counts against its host. */
 static bool gpu_host_open(const StepRun *run, GpuHost *ret_host, GError **err)
 {
   const Host *h = run->order->host;
   ExecOptions options = exec_options(h);
   *ret_host = (GpuHost){ run->hypervisor, NULL, h->head.name, run->order->controller };
-  return gpu_exec_open(run->hypervisor, h->ssh_address ? &options : NULL, &ret_host->exec, err);
+  if (!gpu_exec_open(run->hypervisor, h->ssh_address ? &options : NULL, &ret_host->exec, err))
+    return false;
+  if (ret_host->exec)
+    exec_until(ret_host->exec, run->deadline_us - TELL_S * G_USEC_PER_SEC);
+  return true;
 }
 
 static void gpu_host_close(GpuHost *host)
@@ -238,7 +243,6 @@ bool run_gpu_plug(StepRun *run, GError **err)
 /* What left is told also where the next one stayed. A domain that is not there has nothing. */
 static bool unplug_all(StepRun *run, const char *uuid, GError **err)
 {
-  enum { TELL_S = 5 };
   const StepOrder *o = run->order;
   for (guint i = 0; i < o->vgpus->len; i++) {
     const Vgpu *v = o->vgpus->pdata[i];
