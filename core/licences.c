@@ -30,6 +30,38 @@ int64_t licences_fit(Brain *b, const Pool *pool)
   return fit;
 }
 
+/* Whether the first who waits in the pool waits longest of all who want one of its licences, and can have it one day. */
+static bool pool_has_head(Brain *b, const Pool *pool)
+{
+  const Session *first = state_pool_waiting(b->state, pool->head.name);
+  g_autoptr(GPtrArray) pools = seats_pools(state_seats(b->state));
+  LicenceNeed needs[LICENCES_MOST];
+  int n = licence_needs(pool->licences, needs), led = n;
+  if (!first || !licences_enough(b, pool, NULL))
+    return false;
+  bool behind[LICENCES_MOST] = { false };
+  for (guint i = 0; i < pools->len && led; i++) {
+    const Pool *other = GET(b, Pool, POOL, pools->pdata[i]);
+    const Session *s = other == pool ? NULL : state_pool_waiting(b->state, other->head.name);
+    if (!s || session_compare_came(first, s) < 0 || !licences_enough(b, other, NULL))
+      continue;
+    for (int k = 0; k < n; k++)
+      if (!behind[k] && licence_wanted(other->licences, needs[k].name)) {
+        behind[k] = true;
+        led--;
+      }
+  }
+  return led > 0;
+}
+
+int64_t licences_worth(Brain *b, const Pool *pool)
+{
+  int64_t waiting = state_pool_use(b->state, pool->head.name).waiting, fit = licences_fit(b, pool);
+  if (waiting <= fit)
+    return waiting;
+  return fit + pool_has_head(b, pool);
+}
+
 bool licences_ok(Brain *b, const Pool *pool, GError **err)
 {
   LicenceNeed need;
@@ -65,6 +97,8 @@ bool licences_enough(Brain *b, const Pool *pool, GError **err)
 /* A holder whose time is known. */
 typedef struct {
   int64_t ends_us, n;
+  int64_t freed;        /* seats that are free by then: its own and those of who ends before */
+  bool sure;            /* and all of these ends are set: who is away can come back */
   const char *session;  /* borrowed until the batch is closed */
 } End;
 
@@ -72,14 +106,44 @@ typedef struct {
 typedef struct {
   int64_t total, held;
   int64_t before, wanted;  /* sessions of the line that want it so far, and how much */
-  GArray *ends;            /* of End, the first first */
+  GArray *ends;            /* of End, the first first; NULL = nobody asked yet */
 } Line;
 
-static void line_free(void *line)
+/* What the sessions of a pool want, read once for all of them. */
+typedef struct {
+  int n;
+  LicenceNeed needs[LICENCES_MOST];
+  Line *lines[LICENCES_MOST];
+} Wants;
+
+/* All who wait for a desktop in pools that want licences, and what of. */
+typedef struct {
+  Brain *b;
+  GHashTable *lines;  /* licence → Line */
+  GHashTable *wants;  /* pool → Wants */
+  GArray *waiting;    /* of Waiting, who came first first */
+} Queue;
+
+typedef struct {
+  const Session *session;  /* borrowed until the batch is closed */
+  Wants *wants;
+} Waiting;
+
+static void line_free(void *data)
 {
-  g_array_unref(((Line *)line)->ends);
+  Line *line = data;
+  if (line->ends)
+    g_array_unref(line->ends);
   g_free(line);
 }
+
+static void queue_clear(Queue *q)
+{
+  g_hash_table_unref(q->lines);
+  g_hash_table_unref(q->wants);
+  g_array_unref(q->waiting);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Queue, queue_clear)
 
 static int compare_ends(const void *a, const void *b)
 {
@@ -87,93 +151,143 @@ static int compare_ends(const void *a, const void *b)
   return x->ends_us != y->ends_us ? (x->ends_us < y->ends_us ? -1 : 1) : strcmp(x->session, y->session);
 }
 
-static Line *line_new(Brain *b, const char *licence)
+static GArray *ends_new(Brain *b, const char *licence)
 {
-  Seats *seats = state_seats(b->state);
-  Line *line = g_new0(Line, 1);
-  line->total = licence_total(b, licence);
-  line->held = seats_held(seats, licence);
-  line->ends = g_array_new(FALSE, FALSE, sizeof(End));
-  g_autoptr(GPtrArray) names = seats_sessions(seats, licence);
+  GArray *ends = g_array_new(FALSE, FALSE, sizeof(End));
+  g_autoptr(GPtrArray) names = seats_sessions(state_seats(b->state), licence);
   for (guint i = 0; i < names->len; i++) {
     const Session *s = GET(b, Session, SESSION, names->pdata[i]);
-    End end = { session_due_us(s, GET(b, Pool, POOL, s->pool)), licence_wanted(s->licences, licence), s->head.name };
-    if (end.ends_us)
-      g_array_append_val(line->ends, end);
+    int64_t ends_us = session_due_us(s, GET(b, Pool, POOL, s->pool));
+    End end = { ends_us, licence_wanted(s->licences, licence), 0, ends_us == s->ends, s->head.name };
+    if (ends_us)
+      g_array_append_val(ends, end);
   }
-  g_array_sort(line->ends, compare_ends);
+  g_array_sort(ends, compare_ends);
+  int64_t freed = 0;
+  bool sure = true;
+  for (guint i = 0; i < ends->len; i++) {
+    End *end = &g_array_index(ends, End, i);
+    end->freed = freed += end->n;
+    end->sure = sure = sure && end->sure;
+  }
+  return ends;
+}
+
+static Line *line_of(Queue *q, const char *licence)
+{
+  Line *line = g_hash_table_lookup(q->lines, licence);
+  if (line)
+    return line;
+  line = g_new0(Line, 1);
+  line->total = licence_total(q->b, licence);
+  line->held = seats_held(state_seats(q->b->state), licence);
+  g_hash_table_insert(q->lines, g_strdup(licence), line);
   return line;
 }
 
-static Line *line_of(Brain *b, GHashTable *lines, const char *licence)
+static Wants *wants_of(Queue *q, const Pool *pool)
 {
-  Line *line = g_hash_table_lookup(lines, licence);
-  if (!line)
-    g_hash_table_insert(lines, g_strdup(licence), line = line_new(b, licence));
-  return line;
+  Wants *w = g_hash_table_lookup(q->wants, pool->head.name);
+  if (w)
+    return w;
+  w = g_new0(Wants, 1);
+  w->n = licence_needs(pool->licences, w->needs);
+  for (int i = 0; i < w->n; i++)
+    w->lines[i] = line_of(q, w->needs[i].name);
+  g_hash_table_insert(q->wants, g_strdup(pool->head.name), w);
+  return w;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+  return session_compare_came(((const Waiting *)a)->session, ((const Waiting *)b)->session);
+}
+
+static void queue_fill(Queue *q, Brain *b)
+{
+  g_autoptr(GPtrArray) pools = seats_pools(state_seats(b->state));
+  *q = (Queue){ b, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free), g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
+                g_array_new(FALSE, FALSE, sizeof(Waiting)) };
+  for (guint i = 0; i < pools->len; i++) {
+    Wants *wants = wants_of(q, GET(b, Pool, POOL, pools->pdata[i]));
+    g_autoptr(GPtrArray) line = state_pool_line(b->state, pools->pdata[i]);
+    for (guint k = 0; k < line->len; k++) {
+      Waiting waiting = { line->pdata[k], wants };
+      g_array_append_val(q->waiting, waiting);
+    }
+  }
+  g_array_sort(q->waiting, compare_waiting);
+}
+
+static const Waiting *waiting_at(const Queue *q, guint i) { return &g_array_index(q->waiting, Waiting, i); }
+
+/* Whoever comes behind has one more before. */
+static void wants_join(Wants *w)
+{
+  for (int i = 0; i < w->n; i++) {
+    w->lines[i]->before++;
+    w->lines[i]->wanted += w->needs[i].n;
+  }
+}
+
+/* The first licence that there is too little of for one more now; -1 = there is enough of each. */
+static int wants_short(const Wants *w)
+{
+  for (int i = 0; i < w->n; i++)
+    if (w->needs[i].n > w->lines[i]->total - w->lines[i]->held)
+      return i;
+  return -1;
 }
 
 /* The holder whose end leaves n more than who came before wants, if ends that are known do; NULL = they do not. */
-static const End *line_end(const Line *line, int64_t n)
+static const End *line_end(Queue *q, const LicenceNeed *need, int64_t n)
 {
-  int64_t missing = line->wanted + n - (line->total - line->held);
-  for (guint i = 0; i < line->ends->len; i++) {
-    const End *end = &g_array_index(line->ends, End, i);
-    missing -= end->n;
-    if (missing <= 0)
-      return end;
+  Line *line = line_of(q, need->name);
+  int64_t missing = line->wanted + need->n * n - (line->total - line->held);
+  if (!line->ends)
+    line->ends = ends_new(q->b, need->name);
+  guint from = 0, to = line->ends->len;
+  while (from < to) {
+    guint middle = (from + to) / 2;
+    if (g_array_index(line->ends, End, middle).freed >= missing)
+      to = middle;
+    else
+      from = middle + 1;
   }
-  return NULL;
+  return from < line->ends->len ? &g_array_index(line->ends, End, from) : NULL;
 }
 
-static char *time_text(int64_t us)
+/* Whether they are free for it by then whatever comes. Of several seats one alone goes to who wants no more, and so does one of several licences. */
+static bool end_is_sure(const End *end, const Wants *w, int i)
 {
-  g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc((us + SECOND_US - 1) / SECOND_US);
-  return g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ");
-}
-
-/* Sessions that wait for a desktop in pools that want licences, who came first first: of const Session *, borrowed until the batch is closed. */
-static int compare_came(const void *a, const void *b)
-{
-  const Session *x = *(const Session *const *)a, *y = *(const Session *const *)b;
-  if (x->head.created_us != y->head.created_us)
-    return x->head.created_us < y->head.created_us ? -1 : 1;
-  size_t nx = strlen(x->head.name), ny = strlen(y->head.name);
-  return nx != ny ? (nx < ny ? -1 : 1) : strcmp(x->head.name, y->head.name);
-}
-
-static GPtrArray *waiting_all(Brain *b)
-{
-  GPtrArray *all = g_ptr_array_new();
-  g_autoptr(GPtrArray) pools = seats_pools(state_seats(b->state));
-  for (guint i = 0; i < pools->len; i++) {
-    g_autoptr(GPtrArray) queue = state_pool_queue(b->state, pools->pdata[i]);
-    for (guint k = 0; k < queue->len; k++)
-      g_ptr_array_add(all, (void *)GET(b, Session, SESSION, queue->pdata[k]));
-  }
-  g_ptr_array_sort(all, compare_came);
-  return all;
+  return end->sure && w->n == 1 && w->needs[i].n == 1;
 }
 
 /* ── why a session waits ──────────────────────────────────────────────────── */
 
 /* When it is free, and whether that is too late for who has a deadline; owned by the caller. */
-static char *when_text(const End *end, int64_t by_us)
+static char *when_text(const End *end, bool sure, int64_t by_us)
 {
-  g_autofree char *at = end ? time_text(end->ends_us) : NULL, *by = by_us ? time_text(by_us) : NULL;
-  if (end && by_us && end->ends_us > by_us)
-    return g_strdup_printf("free at %s at the latest, and its deadline is %s", at, by);
-  return end ? g_strdup_printf("free at %s at the latest", at) : g_strdup("no end is set");
+  g_autofree char *at = end ? moment_format_up(end->ends_us) : NULL, *by = by_us ? moment_format(by_us) : NULL;
+  if (!end)
+    return g_strdup("no end is set");
+  if (by_us && end->ends_us > by_us)
+    return sure ? g_strdup_printf("free at %s at the latest, and its deadline is %s", at, by)
+                : g_strdup_printf("free at %s as things are now, and its deadline is %s", at, by);
+  return g_strdup_printf(sure ? "free at %s at the latest" : "free at %s as things are now", at);
 }
 
-static GError *full_error(const Line *line, const LicenceNeed *need, const Session *s)
+static GError *full_error(Queue *q, const Session *s, const Wants *w, int i)
 {
   GError *err = NULL;
-  g_autofree char *when = when_text(line_end(line, need->n), s->by);
+  const Line *line = w->lines[i];
+  const LicenceNeed *need = &w->needs[i];
+  const End *end = line_end(q, need, 1);
+  g_autofree char *when = when_text(end, end && end_is_sure(end, w, i), s->by);
   const int64_t numbers[] = { line->total, line->held, need->n, line->before };
   char texts[G_N_ELEMENTS(numbers)][24];
-  for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
-    g_snprintf(texts[i], sizeof texts[i], "%" G_GINT64_FORMAT, numbers[i]);
+  for (size_t k = 0; k < G_N_ELEMENTS(numbers); k++)
+    g_snprintf(texts[k], sizeof texts[k], "%" G_GINT64_FORMAT, numbers[k]);
   if (need->n > line->total)
     error_set(&err, REASON_LICENCE_FEW, "licence", need->name, "total", texts[0], "wanted", texts[2], "pool", s->pool, NULL);
   else
@@ -182,61 +296,53 @@ static GError *full_error(const Line *line, const LicenceNeed *need, const Sessi
   return err;
 }
 
-/* The first licence of its pool that there is too little of for one more; then it joins the line. NULL = there is enough of each. */
-static GError *line_join(Brain *b, GHashTable *lines, const Session *s)
-{
-  const Pool *pool = GET(b, Pool, POOL, s->pool);
-  GError *why = NULL;
-  LicenceNeed needs[LICENCES_MOST];
-  int n = pool ? licence_needs(pool->licences, needs) : 0;
-  for (int i = 0; i < n; i++) {
-    Line *line = line_of(b, lines, needs[i].name);
-    if (!why && needs[i].n > line->total - line->held)
-      why = full_error(line, &needs[i], s);
-  }
-  for (int i = 0; i < n; i++) {
-    Line *line = line_of(b, lines, needs[i].name);
-    line->before++;
-    line->wanted += needs[i].n;
-  }
-  return why;
-}
-
 GError *licence_wait(Brain *b, const Session *session)
 {
-  g_autoptr(GHashTable) lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free);
-  g_autoptr(GPtrArray) waiting = waiting_all(b);
-  for (guint i = 0; i < waiting->len; i++) {
-    const Session *s = waiting->pdata[i];
-    g_autoptr(GError) why = line_join(b, lines, s);
-    if (!strcmp(s->head.name, session->head.name))
-      return g_steal_pointer(&why);
+  g_auto(Queue) q;
+  queue_fill(&q, b);
+  for (guint i = 0; i < q.waiting->len; i++) {
+    const Waiting *w = waiting_at(&q, i);
+    int lacks = wants_short(w->wants);
+    if (!strcmp(w->session->head.name, session->head.name))
+      return lacks < 0 ? NULL : full_error(&q, session, w->wants, lacks);
+    wants_join(w->wants);
   }
   return NULL;
 }
 
+/* As brain_error_json() writes it: to read thousands of them at each change would take longer than all the rest. */
 static bool is_of_licences(const char *json)
 {
-  g_autoptr(GError) known = json ? brain_error_of(json) : NULL;
-  return error_is(known, REASON_LICENCE_FULL) || error_is(known, REASON_LICENCE_FEW);
+  static const Reason reasons[] = { REASON_LICENCE_FULL, REASON_LICENCE_FEW };
+  for (size_t i = 0; json && i < G_N_ELEMENTS(reasons); i++) {
+    char start[64];
+    g_snprintf(start, sizeof start, "{\"code\":\"%s\"", reason_wire(reasons[i]));
+    if (g_str_has_prefix(json, start))
+      return true;
+  }
+  return false;
 }
 
-static void session_tell(Brain *b, const Session *s, const GError *why, bool again)
+static void session_tell(Queue *q, const Waiting *w, bool again)
 {
-  g_autofree char *text = why ? brain_error_json(why) : NULL;
+  const Session *s = w->session;
+  int lacks = wants_short(w->wants);
   bool told = is_of_licences(s->error);
-  if (!g_strcmp0(text, s->error) || (!why && !told) || (why && told && !again))
+  if (lacks < 0 ? !told : told && !again)
     return;
-  text_set(&EDIT(b, Session, SESSION, s->head.name)->error, text);
+  g_autoptr(GError) why = lacks < 0 ? NULL : full_error(q, s, w->wants, lacks);
+  g_autofree char *text = why ? brain_error_json(why) : NULL;
+  if (g_strcmp0(text, s->error))
+    text_set(&EDIT(q->b, Session, SESSION, s->head.name)->error, text);
 }
 
 /* Tells all in line what they wait for, and counts for each licence how many they are. */
-static void line_tell(Brain *b, GHashTable *lines)
+static void line_tell(Queue *q)
 {
-  g_autoptr(GPtrArray) waiting = waiting_all(b);
-  for (guint i = 0; i < waiting->len; i++) {
-    g_autoptr(GError) why = line_join(b, lines, waiting->pdata[i]);
-    session_tell(b, waiting->pdata[i], why, i < TOLD_MOST);
+  for (guint i = 0; i < q->waiting->len; i++) {
+    const Waiting *w = waiting_at(q, i);
+    session_tell(q, w, i < TOLD_MOST);
+    wants_join(w->wants);
   }
 }
 
@@ -250,13 +356,14 @@ static char *over_text(const Line *line)
   return brain_error_json(err);
 }
 
-static void figures_tell(Brain *b, GHashTable *lines)
+static void figures_tell(Queue *q)
 {
+  Brain *b = q->b;
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_LICENCE);
   for (guint i = 0; i < names->len; i++) {
     const Licence *l = GET(b, Licence, LICENCE, names->pdata[i]);
     g_autofree char *name = g_strdup(l->head.name);
-    const Line *line = line_of(b, lines, name);
+    const Line *line = line_of(q, name);
     g_autofree char *over = over_text(line);
     if (l->held == line->held && l->waiting == line->before && !g_strcmp0(l->error, over))
       continue;
@@ -278,7 +385,7 @@ static const Session *next_served(Brain *b, const Desktop **ret_desktop)
     const Pool *pool = GET(b, Pool, POOL, pools->pdata[i]);
     const Desktop *desktop;
     const Session *s = licences_fit(b, pool) > 0 ? pool_next_served(b, pool, &desktop) : NULL;
-    if (!s || (best && compare_came(&best, &s) < 0))
+    if (!s || (best && session_compare_came(best, s) < 0))
       continue;
     best = s;
     *ret_desktop = desktop;
@@ -309,10 +416,11 @@ void licences_follow(Brain *b)
 {
   if (!seats_take_touched(state_seats(b->state)))
     return;
-  g_autoptr(GHashTable) lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free);
+  g_auto(Queue) q;
   licences_serve(b);
-  line_tell(b, lines);
-  figures_tell(b, lines);
+  queue_fill(&q, b);
+  line_tell(&q);
+  figures_tell(&q);
   pools_look(b);
   seats_take_touched(state_seats(b->state)); /* that was us */
 }
@@ -330,16 +438,19 @@ int licences_ask(Brain *b, Fleet *f, const Pool *pool, LicenceNeed needs[LICENCE
 }
 
 /* Of whom an end frees enough for the n sessions that are asked for. */
-static GError *fix_end(Brain *b, const Line *line, const LicenceNeed *need, int64_t n)
+static GError *fix_end(Queue *q, const Wants *w, int i, int64_t n)
 {
   GError *err = NULL;
-  const End *end = line_end(line, need->n * n);
-  const Session *s = end ? GET(b, Session, SESSION, end->session) : NULL;
-  g_autofree char *at = end ? time_text(end->ends_us) : NULL, *held = g_strdup_printf("%" G_GINT64_FORMAT, line->held);
-  if (s)
-    error_set(&err, REASON_PLACE_FIX_LICENCE_END, "licence", need->name, "at", at, "session", s->head.name, "user", s->user, NULL);
-  else if (line->held)
-    error_set(&err, REASON_PLACE_FIX_LICENCE_OPEN, "licence", need->name, "held", held, NULL);
+  const char *licence = w->needs[i].name;
+  const End *end = line_end(q, &w->needs[i], n);
+  const Session *s = end ? GET(q->b, Session, SESSION, end->session) : NULL;
+  g_autofree char *at = end ? moment_format_up(end->ends_us) : NULL, *held = g_strdup_printf("%" G_GINT64_FORMAT, w->lines[i]->held);
+  if (s && end_is_sure(end, w, i))
+    error_set(&err, REASON_PLACE_FIX_LICENCE_END, "licence", licence, "at", at, "session", s->head.name, "user", s->user, NULL);
+  else if (s)
+    error_set(&err, REASON_PLACE_FIX_LICENCE_MAY_END, "licence", licence, "at", at, "session", s->head.name, "user", s->user, NULL);
+  else if (w->lines[i]->held)
+    error_set(&err, REASON_PLACE_FIX_LICENCE_OPEN, "licence", licence, "held", held, NULL);
   return err;
 }
 
@@ -362,23 +473,22 @@ static void fix_add(json_t *fixes, const char *kind, GError *take_why)
 
 void licences_plan(Brain *b, const Pool *pool, const Session *session, int64_t n, json_t *out)
 {
-  g_autoptr(GHashTable) lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free);
-  g_autoptr(GPtrArray) waiting = waiting_all(b);
+  g_auto(Queue) q;
+  queue_fill(&q, b);
   json_t *list = json_array(), *fixes = json_object_get(out, "fixes");
-  LicenceNeed needs[LICENCES_MOST];
-  int count = licence_needs(pool->licences, needs);
-  for (guint i = 0; i < waiting->len && waiting->pdata[i] != session; i++) {
-    g_autoptr(GError) why = line_join(b, lines, waiting->pdata[i]);
-  }
-  for (int i = 0; i < count; i++) {
-    const Line *line = line_of(b, lines, needs[i].name);
-    bool short_of = line->wanted + needs[i].n * n > line->total - line->held;
-    json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "licence", needs[i].name, "wanted", (json_int_t)needs[i].n, "total",
+  const Wants *w = wants_of(&q, pool);
+  for (guint i = 0; i < q.waiting->len && waiting_at(&q, i)->session != session; i++)
+    wants_join(waiting_at(&q, i)->wants);
+  for (int i = 0; i < w->n; i++) {
+    const Line *line = w->lines[i];
+    const LicenceNeed *need = &w->needs[i];
+    bool short_of = line->wanted + need->n * n > line->total - line->held;
+    json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "licence", need->name, "wanted", (json_int_t)need->n, "total",
                                           (json_int_t)line->total, "held", (json_int_t)line->held, "before", (json_int_t)line->before));
     if (!short_of || !fixes)
       continue;
-    fix_add(fixes, "licence-end", fix_end(b, line, &needs[i], n));
-    fix_add(fixes, "licence-buy", fix_buy(line, &needs[i], n));
+    fix_add(fixes, "licence-end", fix_end(&q, w, i, n));
+    fix_add(fixes, "licence-buy", fix_buy(line, need, n));
   }
   json_object_set_new(out, "licences", list);
 }

@@ -12,6 +12,9 @@ bool licences_ok(Brain *b, const Pool *pool, GError **err);
 bool licences_enough(Brain *b, const Pool *pool, GError **err);
 /* How many more sessions of the pool there are seats for now; INT_MAX where it wants none. */
 int64_t licences_fit(Brain *b, const Pool *pool);
+/* How many of those in line in the pool a desktop is made for: those there are seats for, and who is first in the line of a licence, as the seat that
+ * is free next must find a desktop there; else who has one would overtake without end. */
+int64_t licences_worth(Brain *b, const Pool *pool);
 /* Gives desktops of pools that want licences to those in line for whom there are seats. */
 void licences_serve(Brain *b);
 /* Whatever changed who holds or wants seats: those in line are served and told, the figures are put right. */

@@ -1,5 +1,7 @@
 #include "core/lifecycle.h"
 
+#include <string.h>
+
 ENUM_DEFINE(DesktopMove, desktop_move, DESKTOP_MOVES, N_DESKTOP_MOVES)
 ENUM_DEFINE(SessionMove, session_move, SESSION_MOVES, N_SESSION_MOVES)
 ENUM_DEFINE(HostMove, host_move, HOST_MOVES, N_HOST_MOVES)
@@ -178,6 +180,14 @@ int64_t session_due_us(const Session *session, const Pool *pool)
   bool away = session->state == SESSION_DISCONNECTED && pool && pool->disconnected_s;
   int64_t left_us = away ? session->disconnected + pool->disconnected_s * SECOND_US : 0;
   return left_us && session->ends ? MIN(left_us, session->ends) : MAX(left_us, session->ends);
+}
+
+int session_compare_came(const Session *a, const Session *b)
+{
+  if (a->head.created_us != b->head.created_us)
+    return a->head.created_us < b->head.created_us ? -1 : 1;
+  size_t x = strlen(a->head.name), y = strlen(b->head.name);
+  return x != y ? (x < y ? -1 : 1) : strcmp(a->head.name, b->head.name);
 }
 
 int64_t pool_surplus_due_us(const Pool *pool)

@@ -33,6 +33,8 @@ bool desktop_state_is_starting(DesktopState state);
 bool session_state_is_final(SessionState state);
 /* Holds a desktop. */
 bool session_state_is_live(SessionState state);
+/* Who asked first comes first, as strcmp says it; at the same moment by number. */
+int session_compare_came(const Session *a, const Session *b);
 bool task_state_is_final(TaskState state);
 /* May be given new desktops, or have its desktops worked on. */
 bool host_state_is_reachable(HostState state);

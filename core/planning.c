@@ -151,9 +151,8 @@ static GError *back_error(Brain *b, const Pool *pool, const Session *s)
 {
   GError *why = NULL;
   int64_t due_us = session_due_us(s, pool);
-  g_autofree char *minutes = g_strdup_printf("%d", (int)(MAX(0, due_us - b->now_us) / (60 * SECOND_US)));
-  g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc((due_us + SECOND_US - 1) / SECOND_US);
-  g_autofree char *at = g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ");
+  g_autofree char *minutes = g_strdup_printf("%d", (int)((MAX(0, due_us - b->now_us) + 60 * SECOND_US - 1) / (60 * SECOND_US)));
+  g_autofree char *at = moment_format_up(due_us);
   if (due_us == s->ends)
     error_set(&why, REASON_PLACE_FIX_OVER, "at", at, "desktop", s->desktop, "session", s->head.name, "user", s->user, NULL);
   else

@@ -58,7 +58,7 @@ static Balance pool_balance(Brain *b, const Pool *pool)
   int coming = n[DESKTOP_DEFINED] + n[DESKTOP_PROVISIONING] + n[DESKTOP_WAIT_READY] + n[DESKTOP_RESETTING];
   int held = n[DESKTOP_ASSIGNED] + n[DESKTOP_USED];
   Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .lost = n[DESKTOP_LOST] };
-  int64_t demand = held + MIN(use.waiting, licences_fit(b, pool)) + pool->spare; /* who waits for a licence needs no desktop yet */
+  int64_t demand = held + licences_worth(b, pool) + pool->spare; /* who waits far back in the line of a licence needs no desktop yet */
   balance.wanted = (int)MIN(MAX(demand, pool->min), pool->max);
   return balance;
 }

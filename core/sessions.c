@@ -107,9 +107,9 @@ const Session *pool_next_served(Brain *b, const Pool *pool, const Desktop **ret_
     *ret_desktop = available;
     return available ? first : NULL;
   }
-  g_autoptr(GPtrArray) queue = state_pool_queue(b->state, pool->head.name);
-  for (guint i = 0; i < queue->len; i++) {
-    const Session *s = GET(b, Session, SESSION, queue->pdata[i]);
+  g_autoptr(GPtrArray) line = state_pool_line(b->state, pool->head.name);
+  for (guint i = 0; i < line->len; i++) {
+    const Session *s = line->pdata[i];
     bool owns;
     const Desktop *own = own_or_none(b, pool->head.name, s->user, &owns);
     *ret_desktop = owns ? own : available;
@@ -389,8 +389,7 @@ static GError *waits_for(Brain *b, const Session *s)
   GError *why = licence_wait(b, s);
   if (why || !pool || !refuse_full(b, pool, state_pool_use(b->state, s->pool).waiting - 1, &why))
     return why;
-  g_autoptr(GDateTime) by = g_date_time_new_from_unix_utc(s->by / SECOND_US);
-  g_autofree char *text = g_date_time_format(by, "%Y-%m-%dT%H:%M:%SZ");
+  g_autofree char *text = moment_format(s->by);
   error_set(&why, REASON_DEADLINE_PASSED, "pool", s->pool, "by", text, NULL);
   return why;
 }

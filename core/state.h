@@ -55,8 +55,8 @@ typedef struct {
 PoolUse state_pool_use(State *state, const char *pool);
 /* The desktop that has been available longest, without an owner, and with no task at work on it; NULL when there is none. */
 const Desktop *state_pool_available(State *state, const char *pool);
-/* Names of the sessions that wait, who came first first: the array owns them. */
-GPtrArray *state_pool_queue(State *state, const char *pool);
+/* The sessions that wait, who came first first: of const Session *, each borrowed until the batch is closed; the caller's array. */
+GPtrArray *state_pool_line(State *state, const char *pool);
 /* Who holds what of licences, borrowed until the next change. */
 Seats *state_seats(State *state);
 /* The session that has waited longest; NULL when none does. */

@@ -8,6 +8,7 @@ static void pool_index_free(void *index)
 {
   PoolIndex *p = index;
   g_hash_table_unref(p->desktops);
+  g_tree_unref(p->waiting);
   g_free(p);
 }
 
@@ -70,6 +71,12 @@ void indexes_done(State *state)
 
 /* ── indexes: file and unfile are each other's mirror. An object leaves them before another takes its place, so they borrow its name ── */
 
+/* Who came first is first, however often it was changed meanwhile. */
+static int compare_slots(const void *a, const void *b, void *data)
+{
+  return session_compare_came((const Session *)((const Slot *)a)->object, (const Session *)((const Slot *)b)->object);
+}
+
 static PoolIndex *pool_index(State *state, const char *name)
 {
   PoolIndex *p = g_hash_table_lookup(state->pools, name);
@@ -77,7 +84,7 @@ static PoolIndex *pool_index(State *state, const char *name)
     return p;
   p = g_new0(PoolIndex, 1);
   g_queue_init(&p->available);
-  g_queue_init(&p->waiting);
+  p->waiting = g_tree_new_full(compare_slots, NULL, NULL, NULL);
   p->desktops = set_new();
   g_hash_table_insert(state->pools, g_strdup(name), p);
   return p;
@@ -125,29 +132,6 @@ static void queue_change(GQueue *queue, Slot *slot, bool in)
     g_queue_unlink(queue, &slot->link);
 }
 
-static int compare_numbers(const char *a, const char *b)
-{
-  size_t x = strlen(a), y = strlen(b);
-  return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
-}
-
-static bool comes_before(const Object *a, const Object *b)
-{
-  return a->created_us != b->created_us ? a->created_us < b->created_us : compare_numbers(a->name, b->name) < 0;
-}
-
-/* Who came first is first, however often it was changed meanwhile. */
-static void line_change(GQueue *queue, Slot *slot, bool in)
-{
-  GList *behind = queue->tail;
-  while (in && behind && comes_before(slot->object, ((Slot *)behind->data)->object))
-    behind = behind->prev;
-  if (!in)
-    g_queue_unlink(queue, &slot->link);
-  else
-    g_queue_insert_after_link(queue, behind, &slot->link);
-}
-
 static void use_change(HostUse *use, const Desktop *d, int one)
 {
   use->desktops += one;
@@ -187,7 +171,10 @@ static void session_index(State *state, Slot *slot, bool in)
     return;
   PoolIndex *p = pool_index(state, s->pool);
   p->use.waiting += in ? 1 : -1;
-  line_change(&p->waiting, slot, in);
+  if (in)
+    g_tree_insert(p->waiting, slot, slot);
+  else
+    g_tree_remove(p->waiting, slot);
 }
 
 static void receipt_index(State *state, Slot *slot, bool in)
@@ -378,16 +365,17 @@ const Desktop *state_pool_available(State *state, const char *pool)
 const Session *state_pool_waiting(State *state, const char *pool)
 {
   settle(state);
-  return (const Session *)queue_head(&pool_index(state, pool)->waiting);
+  GTreeNode *first = g_tree_node_first(pool_index(state, pool)->waiting);
+  return first ? (const Session *)((Slot *)g_tree_node_key(first))->object : NULL;
 }
 
-GPtrArray *state_pool_queue(State *state, const char *pool)
+GPtrArray *state_pool_line(State *state, const char *pool)
 {
   settle(state);
-  GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-  for (GList *link = pool_index(state, pool)->waiting.head; link; link = link->next)
-    g_ptr_array_add(names, g_strdup(((Slot *)link->data)->object->name));
-  return names;
+  GPtrArray *line = g_ptr_array_new();
+  for (GTreeNode *at = g_tree_node_first(pool_index(state, pool)->waiting); at; at = g_tree_node_next(at))
+    g_ptr_array_add(line, ((Slot *)g_tree_node_key(at))->object);
+  return line;
 }
 
 Seats *state_seats(State *state)
@@ -445,6 +433,12 @@ GPtrArray *state_session_relays(State *state, const char *session)
 {
   settle(state);
   return names_of(g_hash_table_lookup(state->session_relays, session));
+}
+
+static int compare_numbers(const char *a, const char *b)
+{
+  size_t x = strlen(a), y = strlen(b);
+  return x != y ? (x < y ? -1 : 1) : strcmp(a, b);
 }
 
 static int compare_numbered(const void *a, const void *b)

@@ -10,12 +10,13 @@ typedef struct {
   bool indexed;
   bool observed;   /* it left the indexes for what is seen alone */
   int64_t due_us;  /* as filed in the timers; 0 = not filed */
-  GList link;      /* in its pool's or user's queue; its data is the slot */
+  GList link;      /* in its pool's available desktops or its user's receipts; its data is the slot */
 } Slot;
 
 typedef struct {
   PoolUse use;
-  GQueue available, waiting;  /* of Slot */
+  GQueue available;           /* of Slot, who came last at the end */
+  GTree *waiting;             /* of Slot, who came first first */
   GHashTable *desktops;       /* set of names: of the objects themselves, as in every set here */
 } PoolIndex;
 

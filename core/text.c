@@ -178,3 +178,11 @@ bool path_is_below(const char *directory, const char *path)
       return false;
   return parts[0];
 }
+
+char *moment_format(int64_t us)
+{
+  g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
+  return g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ");
+}
+
+char *moment_format_up(int64_t us) { return moment_format(us + G_USEC_PER_SEC - 1); }

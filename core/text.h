@@ -35,6 +35,10 @@ bool path_is_below(const char *directory, const char *path);
 /* A time in text as µs since 1970: "90s", "15m", "2h" or "7d" from now on, or a time of ISO 8601 with a date ("2026-11-23T14:05:00Z"; without a zone it is
  * UTC). False where it is neither, or the count is beyond a million. */
 bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us);
+/* A time in µs since 1970 as "2026-11-23T14:05:00Z", owned by the caller. To whole seconds it goes down, so that nobody comes too late by it (a
+ * deadline), or up, so that nobody is told too early what is there by then (an end). */
+char *moment_format(int64_t us);
+char *moment_format_up(int64_t us);
 /* outer is inner, or somewhere above it: both absolute, in their shortest writing. */
 bool path_holds(const char *outer, const char *inner);
 

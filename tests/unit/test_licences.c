@@ -183,19 +183,84 @@ static void several_licences_are_held_together_or_not_at_all(void **state)
   world_free(w);
 }
 
+static int desktops(World *w)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
+  return (int)names->len;
+}
+
+/* But one for the head of the line: it is there when the next seat is. */
 static void a_pool_makes_no_desktops_for_whom_there_are_no_seats(void **state)
 {
   World *w = two_seats();
   pool_add(w, "r", ",'min':0,'max':4,'licences':['cad=1']");
-  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *three = ask(w, "a3", "r");
+  pool_add(w, "s", ",'min':0,'max':4,'licences':['cad=1']");
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *head = ask(w, "a3", "r"), *next = ask(w, "a4", "r"), *other = ask(w, "a5", "s");
   world_pass(w, 10);
-  waits_for(w, three, "licence-full", "2 of 2");
-  g_autoptr(GPtrArray) none = brain_names(w->brain, NOUN_DESKTOP);
-  assert_int_equal(none->len, 5);
-  ends(w, one); /* of another pool: r makes one now */
+  waits_for(w, head, "licence-full", "2 of 2");
+  assert_int_equal(desktops(w), 5 + 1);
+  ends(w, one);
+  session_is(w, head, SESSION_ASSIGNED);
   world_pass(w, 10);
-  session_is(w, three, SESSION_ASSIGNED);
+  assert_int_equal(desktops(w), 5 + 2); /* next is the head now */
+  ends(w, two);
+  session_is(w, next, SESSION_ASSIGNED);
+  session_is(w, other, SESSION_REQUESTED);
   world_free(w);
+}
+
+static void who_can_never_have_a_seat_is_no_head(void **state)
+{
+  World *w = two_seats();
+  pool_add(w, "big", ",'min':0,'max':4,'licences':['cad=2']");
+  pool_add(w, "r", ",'min':0,'max':4,'licences':['cad=1']");
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *big = ask(w, "a3", "big"), *small = ask(w, "a4", "r");
+  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
+  world_pass(w, 10);
+  waits_for(w, big, "licence-few", "1 seats in all");
+  ends(w, one);
+  ends(w, two);
+  session_is(w, small, SESSION_ASSIGNED);
+  world_free(w);
+}
+
+/* Pools without a desktop to spare beside one that always has some: who is first when a seat frees gets it, as soon as its desktop could be made. */
+static void no_head_waits_for_ever(void **state)
+{
+  static const char *const pools[] = { "p", "q", "r", "s" };
+  for (guint32 seed = 1; seed <= 8; seed++) {
+    World *w = two_seats();
+    GRand *rand = g_rand_new_with_seed(seed);
+    pool_add(w, "r", ",'min':0,'max':4,'spare':0,'licences':['cad=1']");
+    pool_add(w, "s", ",'min':0,'max':4,'spare':0,'licences':['cad=1']");
+    for (int step = 0; step < 80; step++) {
+      g_autofree char *body = g_strdup_printf("{'pool':'%s','user':'a%d'}", pools[g_rand_int_range(rand, 0, 4)], g_rand_int_range(rand, 1, 7));
+      world_ask(w, API_SESSION_REQUEST, NULL, NULL, body);
+      world_pass(w, 20); /* long enough to make a desktop */
+      g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_SESSION);
+      const Session *head = NULL;
+      int line = 0;
+      g_autofree char *holder = NULL;
+      for (guint i = 0; i < names->len; i++) {
+        const Session *s = WORLD_GET(w, Session, SESSION, names->pdata[i]);
+        line += s->state == SESSION_REQUESTED;
+        if (s->state == SESSION_REQUESTED && (!head || session_compare_came(s, head) < 0))
+          head = s;
+        if (session_state_is_live(s->state) && (!holder || g_rand_boolean(rand))) {
+          g_free(holder);
+          holder = g_strdup(s->head.name);
+        }
+      }
+      g_autofree char *first = head ? g_strdup(head->head.name) : NULL;
+      if (!holder || line < g_rand_int_range(rand, 0, 6))
+        continue;
+      ends(w, holder);
+      if (first)
+        session_is(w, first, SESSION_ASSIGNED);
+    }
+    g_rand_free(rand);
+    world_free(w);
+  }
 }
 
 static void a_dedicated_desktop_waits_for_its_seat_too(void **state)
@@ -264,11 +329,43 @@ static void an_end_that_is_known_is_told(void **state)
   waits_for(w, three, "licence-full", "; free at ");
   waits_for(w, four, "licence-full", "; no end is set");
   done(world_ask(w, API_SESSION_EXPLAIN, NULL, three, NULL), 200);
-  if (!strstr(w->last->json, "place-fix-licence-end") || !strstr(w->last->json, one) || !strstr(w->last->json, "of a1 ends"))
+  if (!strstr(w->last->json, "place-fix-licence-may-end") || !strstr(w->last->json, one) || !strstr(w->last->json, "of a1 ends"))
     fail_msg("%s", w->last->json);
   done(world_ask(w, API_SESSION_EXPLAIN, NULL, four, NULL), 200);
   if (!strstr(w->last->json, "place-fix-licence-open") || !strstr(w->last->json, "2 more seats") || !strstr(w->last->json, "--total 4"))
     fail_msg("%s", w->last->json);
+  world_free(w);
+}
+
+/* Two of two seats are had until a time that is set: one more gets the first of them, but who wants both can be overtaken by who wants one. */
+static void only_what_is_sure_is_told_as_sure(void **state)
+{
+  World *w = two_seats();
+  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':600}"), 200);
+  pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=2']");
+  pool_add(w, "both", ",'min':1,'max':1,'licences':['cad=1','sim=1']");
+  g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *small = ask(w, "a3", "p"), *big = ask(w, "a4", "big"), *both = ask(w, "a5", "both");
+  waits_for(w, small, "licence-full", "at the latest");
+  waits_for(w, big, "licence-full", "; no end is set"); /* small before it has none yet */
+  ends(w, small);
+  waits_for(w, big, "licence-full", " as things are now");
+  waits_for(w, both, "licence-full", "; no end is set");
+  done(world_ask(w, API_SESSION_EXPLAIN, NULL, big, NULL), 200);
+  if (!strstr(w->last->json, "place-fix-licence-may-end") || strstr(w->last->json, "place-fix-licence-end\""))
+    fail_msg("%s", w->last->json);
+  ends(w, big);
+  waits_for(w, both, "licence-full", " as things are now");
+  ends(w, both);
+  g_autofree char *last = ask(w, "a6", "q");
+  waits_for(w, last, "licence-full", "at the latest");
+  Session *left = (Session *)WORLD_GET(w, Session, SESSION, one);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':60}"), 200);
+  left->state = SESSION_DISCONNECTED; /* as its gateway would have said */
+  left->disconnected = w->now_us;
+  ends(w, last);
+  g_autofree char *more = ask(w, "a6", "q");
+  waits_for(w, more, "licence-full", " as things are now"); /* a1 may come back */
   world_free(w);
 }
 
@@ -399,10 +496,13 @@ int main(void)
     cmocka_unit_test(what_is_held_does_not_change_with_the_pool),
     cmocka_unit_test(several_licences_are_held_together_or_not_at_all),
     cmocka_unit_test(a_pool_makes_no_desktops_for_whom_there_are_no_seats),
+    cmocka_unit_test(who_can_never_have_a_seat_is_no_head),
+    cmocka_unit_test(no_head_waits_for_ever),
     cmocka_unit_test(a_dedicated_desktop_waits_for_its_seat_too),
     cmocka_unit_test(what_is_held_and_the_line_outlive_the_controller),
     cmocka_unit_test(the_line_of_a_pool_outlives_the_controller),
     cmocka_unit_test(an_end_that_is_known_is_told),
+    cmocka_unit_test(only_what_is_sure_is_told_as_sure),
     cmocka_unit_test(a_plan_has_no_more_places_than_seats),
     cmocka_unit_test(what_no_seats_will_ever_do_is_denied_and_recorded),
     cmocka_unit_test(what_cannot_be_is_refused),
