@@ -312,8 +312,16 @@ static const struct {
   { RULE_CELL, state_cells }, { RULE_CARDS, state_cards }, { RULE_NEAR, state_near },
 };
 
+/* Most demands ask for nothing of the rules between memory and cards, and nearly all of the time nobody wants to know why not. */
+static bool asks_little(const DemandClass *c)
+{
+  return !c->huge && !c->disk && !c->one_cell && !c->near;
+}
+
 Rule filter_state(const DemandClass *c, const HostKind *k, const HostState *s, Finding *finding)
 {
+  if (!finding && asks_little(c))
+    return c->vcpus > s->vcpus ? RULE_VCPUS : c->memory > s->memory ? RULE_MEMORY : state_cards(c, k, s, NULL) ? RULE_NONE : RULE_CARDS;
   for (guint i = 0; i < G_N_ELEMENTS(state_rules); i++)
     if (!state_rules[i].fits(c, k, s, finding))
       return state_rules[i].rule;

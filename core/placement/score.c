@@ -19,10 +19,25 @@ typedef struct {
   int16_t room[COLUMNS_MOST];     /* vGPUs of that demand, at most its count */
 } Row;
 
+/* The same of all cards of a host. */
+typedef struct {
+  int16_t usable[COLUMNS_MOST], room[COLUMNS_MOST];
+} Sums;
+
+/* Each class that follows asks for the sums of a state anew: of those that were asked last they are kept. */
+enum { KEPT_SUMS = 512 };
+
+typedef struct {
+  uint32_t bucket, serial;        /* serial 0: nothing is kept */
+  Sums sums;
+} KeptSums;
+
 struct Mix {
   int n_items, n_columns, width;
   DemandClass **items;            /* sorted by column; references */
   int32_t *weight, *vcpus, *memory;
+  int32_t *fits;                  /* room for the weights of those that fit, padded as vcpus and memory are */
+  KeptSums *kept;                 /* KEPT_SUMS of them, by bucket; NULL: none yet */
   int16_t *column_end;            /* items of column c end before column_end[c] */
   int16_t count[COLUMNS_MOST];
   int64_t vcpus_a_card, memory_a_card;  /* what comes with a whole card's worth of vGPUs, on the mean */
@@ -89,9 +104,10 @@ static Mix *mix_new(const Item *items, int n, int64_t total)
 {
   Mix *m = g_new0(Mix, 1);
   m->items = g_new0(DemandClass *, n + 1);
-  m->weight = g_new0(int32_t, n + 1);
-  m->vcpus = g_new0(int32_t, n + 1);
-  m->memory = g_new0(int32_t, n + 1);
+  m->weight = g_new0(int32_t, n + LANES);
+  m->vcpus = g_new0(int32_t, n + LANES);
+  m->memory = g_new0(int32_t, n + LANES);
+  m->fits = g_new0(int32_t, n + LANES);
   m->column_end = g_new0(int16_t, COLUMNS_MOST);
   for (int i = 0; i < n; i++) {
     if (!i || items[i].column != items[i - 1].column)
@@ -133,6 +149,8 @@ void mix_free(Mix *m)
   g_free(m->weight);
   g_free(m->vcpus);
   g_free(m->memory);
+  g_free(m->fits);
+  g_free(m->kept);
   g_free(m->column_end);
   g_free(m);
 }
@@ -212,28 +230,35 @@ static const Row *row_of(Mix *m, int model, CardState card)
 static const int32_t *kind_weights(const Mix *m, HostKind *k)
 {
   if (!k->weight) {
-    k->weight = g_new0(int32_t, m->n_items + 1);
+    k->weight = g_new0(int32_t, m->n_items + LANES);
     for (int i = 0; i < m->n_items; i++)
       k->weight[i] = filter_kind(m->items[i], k, NULL) == RULE_NONE ? m->weight[i] : 0;
   }
   return k->weight;
 }
 
+/* Four at a time: the compiler finds none by itself at -O2. */
+enum { VECTOR = 4 };
+typedef int32_t Vector __attribute__((vector_size(VECTOR * sizeof(int32_t)), aligned(sizeof(int32_t)), may_alias));
+
+static Vector *vector_at(int32_t *numbers, int i) { return (Vector *)(void *)&numbers[i]; }
+
 /* How much of the mix each column still brings to a host that has so much left besides its cards. */
 static void weights_left(const Mix *m, const int32_t *weight, const HostState *s, int32_t *left)
 {
-  int i = 0;
+  const Vector vcpus = (Vector){ 0 } + s->vcpus, memory = (Vector){ 0 } + s->memory;
+  int32_t *fits = m->fits;
+  for (int i = 0; i < m->n_items; i += VECTOR)
+    *vector_at(fits, i) = (*vector_at(m->vcpus, i) <= vcpus) & (*vector_at(m->memory, i) <= memory) & *vector_at((int32_t *)weight, i);
+  const int16_t *end = m->column_end;
+  const int32_t *item = fits;
   for (int c = 0; c < m->n_columns; c++) {
     int32_t sum = 0;
-    for (; i < m->column_end[c]; i++)
-      sum += m->vcpus[i] <= s->vcpus && m->memory[i] <= s->memory ? weight[i] : 0;
+    for (const int32_t *last = fits + end[c]; item < last; item++)
+      sum += *item;
     left[c] = sum;
   }
 }
-
-typedef struct {
-  int16_t usable[COLUMNS_MOST], room[COLUMNS_MOST];
-} Sums;
 
 static void sums_make(Mix *m, const HostKind *k, const HostState *s, Sums *sums)
 {
@@ -245,6 +270,20 @@ static void sums_make(Mix *m, const HostKind *k, const HostState *s, Sums *sums)
       sums->room[c] += row->room[c];
     }
   }
+}
+
+/* Those of a bucket's state; number is its bucket's, whose cards s has. */
+static const Sums *sums_of(Mix *m, const HostKind *k, const HostState *s, uint32_t number, uint32_t serial)
+{
+  if (!m->kept)
+    m->kept = g_new0(KeptSums, KEPT_SUMS);
+  KeptSums *kept = &m->kept[number % KEPT_SUMS];
+  if (kept->serial == serial && kept->bucket == number)
+    return &kept->sums;
+  sums_make(m, k, s, &kept->sums);
+  kept->bucket = number;
+  kept->serial = serial;
+  return &kept->sums;
 }
 
 static void sums_change(const Mix *m, Sums *sums, const Row *old, const Row *new)
@@ -347,7 +386,7 @@ static bool cards_take_one(Cards *w)
 }
 
 /* Puts all vGPUs of the demand on cards of s; *ret_worth is what the host is worth then. */
-static bool cards_take(const DemandClass *c, HostKind *k, HostState *s, int cell, int32_t *ret_worth)
+static bool cards_take(const DemandClass *c, HostKind *k, HostState *s, int cell, const Sums *known, int32_t *ret_worth)
 {
   Cards w;
   w.c = c;
@@ -358,7 +397,7 @@ static bool cards_take(const DemandClass *c, HostKind *k, HostState *s, int cell
   w.taken = 0;
   if (w.mix) {
     weights_left(w.mix, kind_weights(w.mix, k), s, w.left);
-    sums_make(w.mix, k, s, &w.sums);
+    w.sums = *known;
   }
   for (int i = 0; i < c->count; i++)
     if (!cards_take_one(&w))
@@ -367,13 +406,11 @@ static bool cards_take(const DemandClass *c, HostKind *k, HostState *s, int cell
   return true;
 }
 
-static int32_t state_worth(Mix *m, HostKind *k, const HostState *s)
+static int32_t state_worth(Mix *m, HostKind *k, const HostState *s, const Sums *sums)
 {
   int32_t left[COLUMNS_MOST];
-  Sums sums;
   weights_left(m, kind_weights(m, k), s, left);
-  sums_make(m, k, s, &sums);
-  return sums_worth(m, left, &sums);
+  return sums_worth(m, left, sums);
 }
 
 /* ── the score ────────────────────────────────────────────────────────────── */
@@ -439,8 +476,14 @@ bool score_fit(const DemandClass *c, HostKind *k, const HostState *s, Bucket *bu
 {
   Mix *m = c->policy.fragments ? c->fleet->mix : NULL;
   int32_t before = 0;
+  Sums own;
+  const Sums *sums = &own;
+  if (m && bucket)
+    sums = sums_of(m, k, s, (uint32_t)(bucket - bucket_at(c->fleet, 0)), bucket->serial);
+  else if (m)
+    sums_make(m, k, s, &own);
   if (m)
-    before = bucket && bucket->worth_known ? bucket->worth : state_worth(m, k, s);
+    before = bucket && bucket->worth_known ? bucket->worth : state_worth(m, k, s, sums);
   if (m && bucket) {
     bucket->worth = before;
     bucket->worth_known = true;
@@ -454,7 +497,7 @@ bool score_fit(const DemandClass *c, HostKind *k, const HostState *s, Bucket *bu
     Fit fit = { .cell = cell, .disk = state_disk(c, k, s), .after = *s };
     int32_t worth = 0;
     state_take(c, &fit.after, cell, fit.disk >= 0 && k->shared[fit.disk] < 0 ? fit.disk : -1);
-    if (!cards_take(c, k, &fit.after, c->near ? cell : NO_CELL, &worth))
+    if (!cards_take(c, k, &fit.after, c->near ? cell : NO_CELL, sums, &worth))
       continue;
     int64_t loss = m ? ((int64_t)before - worth) / MIX_ONE + REACH_PCT * (state_reach(m, s) - state_reach(m, &fit.after)) / 100 : 0;
     fit.key = score_key(c, k, &fit.after, loss);
