@@ -68,7 +68,8 @@ GError *error_of_object(json_t *object) { return output_error(json_object_get(ob
 static const char *since_of(Noun noun, json_t *object)
 {
   static const struct { const char *state, *field; } sessions[] = {
-    { "assigned", "assigned" }, { "active", "connected" }, { "disconnected", "disconnected" }, { "ended", "ended" },
+    { "queued", "created" }, { "offered", "assigned" }, { "assigned", "assigned" },
+    { "active", "connected" }, { "disconnected", "disconnected" }, { "ended", "ended" },
   };
   for (size_t i = 0; noun == NOUN_SESSION && i < G_N_ELEMENTS(sessions); i++)
     if (!strcmp(sessions[i].state, member(object, "state")) && *member(object, sessions[i].field))
@@ -105,7 +106,7 @@ static const char *held_word(Noun noun, json_t *object)
   static const struct { const char *code, *word; } away[] = {
     { "desktop-away", "lost" }, { "desktop-vanished", "vanished" }, { "desktop-elsewhere", "elsewhere" },
   };
-  static const char *const held[] = { "assigned", "used", "connecting", "active", "disconnected", "warned", NULL };
+  static const char *const held[] = { "offered", "assigned", "used", "connecting", "active", "disconnected", "warned", NULL };
   json_t *error = json_object_get(object, "error");
   if ((noun != NOUN_SESSION && noun != NOUN_DESKTOP) || !g_strv_contains(held, member(object, "state")))
     return NULL;
@@ -371,7 +372,7 @@ static void print_denials(json_t *denials, Lang lang)
 static json_t *placement_of(Command *c, Noun noun, json_t *object, json_t *denials)
 {
   json_t *plan = NULL;
-  bool waits = noun == NOUN_SESSION && !strcmp(member(object, "state"), "requested");
+  bool waits = noun == NOUN_SESSION && (!strcmp(member(object, "state"), "queued") || !strcmp(member(object, "state"), "requested"));
   if (!waits && !json_array_size(denials))
     return NULL;
   g_autofree char *path = client_path(waits ? API_SESSION_EXPLAIN : API_POOL_PLAN, member(object, "name"));

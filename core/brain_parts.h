@@ -329,6 +329,8 @@ void session_refresh(Brain *b, const char *desktop);
 void session_personalised(Brain *b, const char *desktop, const GError *err);
 void session_end(Brain *b, const char *name, EndReason reason, const char *user);
 void session_due(Brain *b, const char *name);
+/* Its person is about to come, until then at the latest: what is offered is theirs so long. */
+void session_take(Brain *b, const char *name, int64_t until_us);
 
 /* ── demands.c ── */
 /* user was refused a desktop of pool, for want of room. */

@@ -78,6 +78,7 @@ char *ticket_make(Brain *b, const Session *session, const Request *r)
   ref_set(&ticket->origin, request_text(r, "origin"));
   text_set(&ticket->token, r->caller.token);
   ticket->expires = b->now_us + TICKET_LIFE_S * SECOND_US;
+  session_take(b, session->head.name, ticket->expires);
   char *json = g_strdup_printf("{\"ticket\":\"%s.%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", name, secret, TICKET_LIFE_S);
   memset(secret, 0, strlen(secret));
   return json;
@@ -240,6 +241,7 @@ static void relay_opened(Brain *b, const char *name, const char *gateway)
     brain_event(b, "session.active", NOUN_SESSION, open->head.name, open->user, NULL);
   open->state = to;
   open->connected = b->now_us;
+  open->take_by = 0;
 }
 
 static void relay_closed(Brain *b, const char *name)

@@ -83,7 +83,7 @@ static Seat *seat_of(Seats *seats, const char *licence)
 
 static void session_change(Seats *seats, const Session *s, bool in)
 {
-  seats->touched = seats->touched || (s->state == SESSION_REQUESTED && s->pool && g_hash_table_contains(seats->pools, s->pool));
+  seats->touched = seats->touched || (session_state_is_waiting(s->state) && s->pool && g_hash_table_contains(seats->pools, s->pool));
   if (!s->licences || !session_state_is_live(s->state))
     return;
   LicenceNeed needs[LICENCES_MOST];

@@ -157,7 +157,7 @@ static GArray *ends_new(Brain *b, const char *licence)
   g_autoptr(GPtrArray) names = seats_sessions(state_seats(b->state), licence);
   for (guint i = 0; i < names->len; i++) {
     const Session *s = GET(b, Session, SESSION, names->pdata[i]);
-    int64_t ends_us = session_due_us(s, GET(b, Pool, POOL, s->pool));
+    int64_t ends_us = session_ends_us(s, GET(b, Pool, POOL, s->pool));
     End end = { ends_us, licence_wanted(s->licences, licence), 0, ends_us == s->ends, s->head.name };
     if (ends_us)
       g_array_append_val(ends, end);

@@ -73,7 +73,8 @@ static const Transition session_table[] = {
   { SESSION_QUEUED, SESSION_ASSIGN, SESSION_ASSIGNED },
   { SESSION_QUEUED, SESSION_END, SESSION_ENDED },
   { SESSION_OFFERED, SESSION_ASSIGN, SESSION_ASSIGNED },
-  { SESSION_OFFERED, SESSION_END, SESSION_ENDED },
+  { SESSION_OFFERED, SESSION_REDEEM, SESSION_CONNECTING },
+  { SESSION_OFFERED, SESSION_END, SESSION_ENDING },
   { SESSION_ASSIGNED, SESSION_REDEEM, SESSION_CONNECTING },
   { SESSION_ASSIGNED, SESSION_END, SESSION_ENDING },
   { SESSION_CONNECTING, SESSION_REDEEM, SESSION_CONNECTING },
@@ -88,7 +89,8 @@ static const Transition session_table[] = {
   { SESSION_DISCONNECTED, SESSION_REDEEM, SESSION_CONNECTING },
   { SESSION_DISCONNECTED, SESSION_OPEN, SESSION_ACTIVE },
   { SESSION_DISCONNECTED, SESSION_END, SESSION_ENDING },
-  { SESSION_WARNED, SESSION_OPEN, SESSION_ACTIVE },
+  { SESSION_WARNED, SESSION_REDEEM, SESSION_WARNED },
+  { SESSION_WARNED, SESSION_OPEN, SESSION_WARNED },
   { SESSION_WARNED, SESSION_CLOSE, SESSION_DISCONNECTED },
   { SESSION_WARNED, SESSION_END, SESSION_ENDING },
   { SESSION_ENDING, SESSION_GONE, SESSION_ENDED },
@@ -153,10 +155,12 @@ bool desktop_state_is_starting(DesktopState state)
 
 bool session_state_is_final(SessionState state) { return state == SESSION_ENDED; }
 
+bool session_state_is_waiting(SessionState state) { return state == SESSION_REQUESTED || state == SESSION_QUEUED; }
+
 bool session_state_is_live(SessionState state)
 {
-  return state == SESSION_ASSIGNED || state == SESSION_CONNECTING || state == SESSION_ACTIVE || state == SESSION_DISCONNECTED ||
-         state == SESSION_WARNED;
+  return state == SESSION_OFFERED || state == SESSION_ASSIGNED || state == SESSION_CONNECTING || state == SESSION_ACTIVE ||
+         state == SESSION_DISCONNECTED || state == SESSION_WARNED;
 }
 
 bool task_state_is_final(TaskState state) { return state == TASK_DONE || state == TASK_FAILED || state == TASK_CANCELLED; }
@@ -171,15 +175,31 @@ int64_t task_due_us(const Task *task)
   return task_state_is_final(task->state) ? task->ended + FINISHED_KEEP_S * SECOND_US : task->next_try;
 }
 
+int64_t pool_offer_us(const Pool *pool) { return (pool->offer_s ? pool->offer_s : OFFER_S) * SECOND_US; }
+int64_t pool_warn_us(const Pool *pool) { return (pool->warn_s ? pool->warn_s : WARN_S) * SECOND_US; }
+
+/* The first of two times, of which 0 is none. */
+static int64_t first_us(int64_t a, int64_t b) { return a && b ? MIN(a, b) : MAX(a, b); }
+
+int64_t session_ends_us(const Session *session, const Pool *pool)
+{
+  bool away = session->state == SESSION_DISCONNECTED && pool && pool->disconnected_s;
+  return first_us(away ? session->disconnected + pool->disconnected_s * SECOND_US : 0, session->ends);
+}
+
+int64_t session_back_us(const Session *session, const Pool *pool)
+{
+  bool held = session->state != SESSION_CONNECTING; /* who is about to get in is let in */
+  return first_us(session_ends_us(session, pool), held ? session->take_by : 0);
+}
+
 int64_t session_due_us(const Session *session, const Pool *pool)
 {
   if (session->state == SESSION_ENDED)
     return session->ended + FINISHED_KEEP_S * SECOND_US;
-  if (session->state == SESSION_REQUESTED)
+  if (session_state_is_waiting(session->state))
     return session->by;
-  bool away = session->state == SESSION_DISCONNECTED && pool && pool->disconnected_s;
-  int64_t left_us = away ? session->disconnected + pool->disconnected_s * SECOND_US : 0;
-  return left_us && session->ends ? MIN(left_us, session->ends) : MAX(left_us, session->ends);
+  return first_us(session_back_us(session, pool), session->state == SESSION_ACTIVE ? session->warns : 0);
 }
 
 int session_compare_came(const Session *a, const Session *b)
@@ -197,8 +217,7 @@ int64_t pool_surplus_due_us(const Pool *pool)
 
 int64_t pool_due_us(const Pool *pool)
 {
-  int64_t brake = pool->errors ? pool->errors_since + BRAKE_WINDOW_S * SECOND_US : 0, surplus = pool_surplus_due_us(pool);
-  return brake && surplus ? MIN(brake, surplus) : MAX(brake, surplus);
+  return first_us(pool->errors ? pool->errors_since + BRAKE_WINDOW_S * SECOND_US : 0, pool_surplus_due_us(pool));
 }
 
 int64_t demand_due_us(const DemandRow *demand)

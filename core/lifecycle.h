@@ -31,6 +31,8 @@ bool host_next(HostState from, HostMove move, HostState *ret_to, GError **err);
 /* On its way to being available: counts against the host's parallel starts. */
 bool desktop_state_is_starting(DesktopState state);
 bool session_state_is_final(SessionState state);
+/* In line for a desktop. */
+bool session_state_is_waiting(SessionState state);
 /* Holds a desktop. */
 bool session_state_is_live(SessionState state);
 /* Who asked first comes first, as strcmp says it; at the same moment by number. */
@@ -42,6 +44,7 @@ bool host_state_is_reachable(HostState state);
 /* How long things last, in µs. */
 #define SECOND_US (INT64_C(1000000))
 enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30,
+       OFFER_S = 600, WARN_S = 300,
        GATEWAY_SILENT_S = 30, DEMAND_AGAIN_S = 900 };
 #define RECEIPT_LIFE_US (24 * 3600 * SECOND_US)
 /* So many a person; beyond them the oldest gives way, but none before this time: a retry that is about to come finds it. */
@@ -51,6 +54,13 @@ enum { RECEIPTS_A_USER = 1000 };
 /* When an object is to be looked at again, in µs since 1970; 0 = never. */
 int64_t task_due_us(const Task *task);
 int64_t session_due_us(const Session *session, const Pool *pool);
+/* When a session that holds a desktop ends: its time is over, or its person has been away for long enough. */
+int64_t session_ends_us(const Session *session, const Pool *pool);
+/* The same, or its person has not come at all. */
+int64_t session_back_us(const Session *session, const Pool *pool);
+/* What a pool says, or does not. */
+int64_t pool_offer_us(const Pool *pool);
+int64_t pool_warn_us(const Pool *pool);
 int64_t pool_due_us(const Pool *pool);
 /* When the desktops that were too many go. */
 int64_t pool_surplus_due_us(const Pool *pool);

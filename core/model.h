@@ -129,7 +129,7 @@ ENUM_DECLARE(TokenKind, token_kind, TOKEN_KINDS, N_TOKEN_KINDS)
 #define END_REASONS(X) \
   X(END_NONE, "none") X(END_BY_USER, "by-user") X(END_BY_OPERATOR, "by-operator") X(END_TIMEOUT, "disconnected-too-long") \
   X(END_FAILED, "failed") X(END_HOST_LOST, "host-lost") X(END_POOL_DELETED, "pool-deleted") X(END_CANCELLED, "cancelled") \
-  X(END_DENIED, "denied") X(END_OVER, "time-over")
+  X(END_DENIED, "denied") X(END_OVER, "time-over") X(END_OFFER, "offer-expired")
 ENUM_DECLARE(EndReason, end_reason, END_REASONS, N_END_REASONS)
 
 /* denied: refused for want of room each time; given-up: taken into line, and gone before there was a desktop. */
@@ -313,6 +313,8 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(LIST, users, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 100000, "who may use it; empty = everyone") \
   F(INT, disconnected_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may stay disconnected before it ends; 0 = for ever") \
   F(INT, lasts_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds a session may last from when it gets its desktop; then it ends. 0 = for ever") \
+  F(INT, warn_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds before that end at which a session is warned; 0 = 300") \
+  F(INT, offer_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 31536000, "seconds for which a desktop is held for a session that has not connected yet; 0 = 600") \
   F(INT, errors, F_WIDE | F_STAFF, NULL, 0, INT64_MAX, "failures that count for the brake") \
   F(TIME, errors_since, F_STAFF, NULL, 0, 0, "when the first of them was") \
   F(JSON, error, F_WIDE | F_STAFF, NULL, 0, 4096, "why it is restrained")
@@ -394,6 +396,8 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, task, F_WIDE, NULL, 0, 63, "what works on it") \
   F(TIME, by, F_WIDE, NULL, 0, 0, "its deadline: without a desktop by then it is denied") \
   F(TIME, assigned, F_WIDE, NULL, 0, 0, "when it got its desktop") \
+  F(TIME, take_by, F_WIDE, NULL, 0, 0, "until when its desktop is held for its person, who has not connected yet; absent = they have") \
+  F(TIME, warns, F_WIDE, NULL, 0, 0, "when its person is told that it ends") \
   F(TIME, ends, F_WIDE, NULL, 0, 0, "when it ends at the latest") \
   F(TIME, connected, F_WIDE, NULL, 0, 0, "when its person came last") \
   F(TIME, disconnected, F_WIDE, NULL, 0, 0, "when its person left last") \

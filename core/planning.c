@@ -131,7 +131,7 @@ static json_t *places_json(const Fleet *f, const int *counts, int hosts)
   return list;
 }
 
-/* The desktop of the pool that comes back first by itself: its person left, and has so long to return. */
+/* The desktop of the pool that comes back first by itself: its person left, or has not come yet, and has so long for it. */
 static const Session *first_back(Brain *b, const Pool *pool)
 {
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_SESSION);
@@ -139,8 +139,8 @@ static const Session *first_back(Brain *b, const Pool *pool)
   for (guint i = 0; i < names->len; i++) {
     const Session *s = GET(b, Session, SESSION, names->pdata[i]);
     bool has = session_state_is_live(s->state) && s->desktop && !g_strcmp0(s->pool, pool->head.name);
-    int64_t due_us = has ? session_due_us(s, pool) : 0;
-    if (due_us && (!first || due_us < session_due_us(first, pool)))
+    int64_t due_us = has ? session_back_us(s, pool) : 0;
+    if (due_us && (!first || due_us < session_back_us(first, pool)))
       first = s;
   }
   return first;
@@ -150,13 +150,14 @@ static const Session *first_back(Brain *b, const Pool *pool)
 static GError *back_error(Brain *b, const Pool *pool, const Session *s)
 {
   GError *why = NULL;
-  int64_t due_us = session_due_us(s, pool);
+  int64_t due_us = session_back_us(s, pool);
+  Reason soon = due_us == s->take_by ? REASON_PLACE_FIX_OFFER : REASON_PLACE_FIX_BACK;
   g_autofree char *minutes = g_strdup_printf("%d", (int)((MAX(0, due_us - b->now_us) + 60 * SECOND_US - 1) / (60 * SECOND_US)));
   g_autofree char *at = moment_format_up(due_us);
   if (due_us == s->ends)
     error_set(&why, REASON_PLACE_FIX_OVER, "at", at, "desktop", s->desktop, "session", s->head.name, "user", s->user, NULL);
   else
-    error_set(&why, REASON_PLACE_FIX_BACK, "minutes", minutes, "desktop", s->desktop, "session", s->head.name, NULL);
+    error_set(&why, soon, "minutes", minutes, "desktop", s->desktop, "session", s->head.name, NULL);
   return why;
 }
 

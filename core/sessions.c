@@ -54,9 +54,12 @@ static TaskKind personalise_task(Brain *b, const Desktop *d, const char *user)
 void session_assign(Brain *b, const char *name, const char *desktop)
 {
   const Pool *pool = GET(b, Pool, POOL, GET(b, Session, SESSION, name)->pool);
-  Session *s = session_move(b, name, SESSION_ASSIGN);
+  bool waited = GET(b, Session, SESSION, name)->state == SESSION_QUEUED;
+  Session *s = session_move(b, name, waited ? SESSION_OFFER : SESSION_ASSIGN);
   s->assigned = b->now_us;
+  s->take_by = b->now_us + pool_offer_us(pool);
   s->ends = pool->lasts_s ? b->now_us + pool->lasts_s * SECOND_US : 0;
+  s->warns = s->ends ? MAX(b->now_us, s->ends - pool_warn_us(pool)) : 0;
   list_set(&s->licences, (const char *const *)pool->licences); /* as they are now: what is held does not change with the pool */
   text_set(&s->error, NULL);
   text_set(&s->desktop, desktop);
@@ -80,6 +83,23 @@ void session_assign(Brain *b, const char *name, const char *desktop)
   } else if (personalise != N_TASK_KINDS) {
     text_set(&s->task, task_begin(b, personalise, NOUN_DESKTOP, desktop, s->user));
   }
+}
+
+/* Nobody can take what is not there yet: the time to come runs from when the desktop is ready. */
+static void offer_begins(Brain *b, Session *s)
+{
+  const Pool *pool = GET(b, Pool, POOL, s->pool);
+  if (s->take_by && pool)
+    s->take_by = b->now_us + pool_offer_us(pool);
+}
+
+void session_take(Brain *b, const char *name, int64_t until_us)
+{
+  if (GET(b, Session, SESSION, name)->state == SESSION_OFFERED)
+    session_move(b, name, SESSION_ASSIGN);
+  int64_t take_by_us = GET(b, Session, SESSION, name)->take_by;
+  if (take_by_us && take_by_us < until_us)
+    EDIT(b, Session, SESSION, name)->take_by = until_us;
 }
 
 /* A person's own desktop is the only one for them: while it cannot be had, nobody waits in line for another. */
@@ -195,6 +215,8 @@ void session_personalised(Brain *b, const char *desktop, const GError *err)
   g_autofree char *name = g_strdup(s->head.name);
   if (!err) {
     Session *prepared = EDIT(b, Session, SESSION, name);
+    if (!prepared->prepared)
+      offer_begins(b, prepared);
     prepared->prepared = true;
     text_set(&prepared->task, NULL);
     session_refresh(b, desktop);
@@ -220,6 +242,7 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
   ended->ended = b->now_us;
   demand_close(b, ended);
   ended->ready = ended->prepared = false;
+  ended->take_by = 0;
   if (reason != END_FAILED && reason != END_HOST_LOST && reason != END_DENIED)
     g_clear_pointer(&ended->error, g_free); /* what hindered it is over with it */
   text_set(&ended->task, NULL);
@@ -408,22 +431,50 @@ static void session_deny(Brain *b, const char *name)
   session_end(b, name, END_DENIED, NULL);
 }
 
+/* When it ends is told with it. */
+static void session_warn(Brain *b, const char *name)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  g_autoptr(GDateTime) ends = g_date_time_new_from_unix_utc(s->ends / SECOND_US);
+  g_autofree char *at = g_date_time_format(ends, "%Y-%m-%dT%H:%M:%SZ"), *detail = g_strdup_printf("{\"ends\":\"%s\"}", at);
+  session_move_by(b, name, SESSION_WARN, s->user, detail);
+}
+
+static EndReason end_reason_now(Brain *b, const Session *s)
+{
+  if (s->ends && s->ends <= b->now_us)
+    return END_OVER;
+  return s->take_by && s->take_by <= b->now_us ? END_OFFER : END_TIMEOUT;
+}
+
+static void session_held_due(Brain *b, const char *name)
+{
+  const Session *s = GET(b, Session, SESSION, name);
+  int64_t back_us = session_back_us(s, GET(b, Pool, POOL, s->pool));
+  if (back_us && back_us <= b->now_us)
+    session_end(b, name, end_reason_now(b, s), NULL);
+  else if (s->state == SESSION_ACTIVE && s->warns && s->warns <= b->now_us)
+    session_warn(b, name);
+  else
+    EDIT(b, Session, SESSION, name); /* filed anew: its pool gives more time than it did */
+}
+
 void session_due(Brain *b, const char *name)
 {
   const Session *s = GET(b, Session, SESSION, name);
   if (session_state_is_final(s->state))
     state_archive(b->state, NOUN_SESSION, name);
-  else if (s->state == SESSION_REQUESTED)
+  else if (session_state_is_waiting(s->state))
     session_deny(b, name);
   else
-    session_end(b, name, s->ends && s->ends <= b->now_us ? END_OVER : END_TIMEOUT, NULL);
+    session_held_due(b, name);
 }
 
 /* The person's session that is there, asked for again: in line its deadline is the one that was said last. */
 static void session_again(Brain *b, const Request *r, Answer *a, const Session *held, int64_t by_us)
 {
   g_autofree char *name = g_strdup(held->head.name);
-  if (by_us && held->state == SESSION_REQUESTED)
+  if (by_us && session_state_is_waiting(held->state))
     EDIT(b, Session, SESSION, name)->by = by_us;
   answer_object(b, a, 200, name);
   answer_ticket(b, r, a, name);
@@ -466,6 +517,8 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
     session_assign(b, name, owned->head.name);
   else
     sessions_serve(b, pool->head.name);
+  if (GET(b, Session, SESSION, name)->state == SESSION_REQUESTED)
+    session_move(b, name, SESSION_QUEUE);
   brain_dirty(b, pool->head.name);
   answer_object(b, a, 201, name);
   answer_ticket(b, r, a, name);

@@ -167,7 +167,7 @@ static void session_index(State *state, Slot *slot, bool in)
 {
   const Session *s = (const Session *)slot->object;
   group_change(state->user_sessions, s->user, s->head.name, in);
-  if (s->state != SESSION_REQUESTED)
+  if (!session_state_is_waiting(s->state))
     return;
   PoolIndex *p = pool_index(state, s->pool);
   p->use.waiting += in ? 1 : -1;

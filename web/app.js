@@ -1,7 +1,7 @@
 // The page: log in, my desktops, and the bar around a desktop's console.
 import { ask, askAll, Refusal } from "./api.js";
 import { Console } from "./console.js";
-import { speakOther, t, tOr, translate } from "./language.js";
+import { speakOther, t, tOr, tag, translate } from "./language.js";
 
 const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 2000;
@@ -63,13 +63,31 @@ function actionButton(key, label, kind, act) {
 }
 
 // Which of a session's states a person cares for.
-const shownState = (session) => (session.ready && session.state === "assigned" ? "ready" : session.state);
+function shownState(session) {
+  if (session.state === "offered") return session.ready ? "offered" : "assigned";
+  return session.ready && session.state === "assigned" ? "ready" : session.state;
+}
 
-function card({ title, about, state, buttons }) {
+// By the clock of where the person sits; with its day where that is another one.
+function clock(time) {
+  const at = new Date(time);
+  const day = at.toDateString() === new Date().toDateString() ? {} : { month: "short", day: "numeric" };
+  return at.toLocaleString(tag(), { ...day, hour: "2-digit", minute: "2-digit" });
+}
+
+// Until when a session is there; "" where no end is known.
+function until(session) {
+  const kind = session.take_by ? "take" : session.state === "warned" ? "warned" : "ends";
+  const time = session.take_by || session.ends;
+  return time ? t(`until.${kind}`).replace("{at}", clock(time)) : "";
+}
+
+function card({ title, about, state, time, buttons }) {
   const item = element("li", "card", "");
   const text = element("div", "card-text", "");
   text.append(element("h3", "", title), element("p", "about", about));
   if (state) text.append(element("p", `state ${state}`, t(`state.${state}`)));
+  if (time) text.append(element("p", "until", time));
   const side = element("div", "card-buttons", "");
   side.append(...buttons);
   item.append(text, side);
@@ -80,7 +98,8 @@ function sessionCard(session, pool) {
   const open = () => { location.hash = `#/session/${encodeURIComponent(session.id)}`; };
   const buttons = [actionButton(`end ${session.id}`, t("end"), "quiet", () => endSession(session.id, pool.kind))];
   if (session.ready) buttons.push(actionButton(`connect ${session.id}`, t("connect"), "primary", open));
-  return card({ title: pool.title || session.pool, about: [session.pool, session.desktop].filter(Boolean).join(" · "), state: shownState(session), buttons });
+  return card({ title: pool.title || session.pool, about: [session.pool, session.desktop].filter(Boolean).join(" · "), state: shownState(session),
+    time: until(session), buttons });
 }
 
 function poolCard(pool) {
@@ -119,7 +138,7 @@ async function refresh() {
   try {
     const [sessions, pools] = await Promise.all([askAll("/sessions", { user: me.name }), askAll("/pools")]);
     if ($("home-view").hidden) return;
-    draw(sessions.filter((s) => s.state !== "ended").map((s) => kept(s, ["id", "pool", "desktop", "state", "ready"])),
+    draw(sessions.filter((s) => s.state !== "ended").map((s) => kept(s, ["id", "pool", "desktop", "state", "ready", "take_by", "ends"])),
       pools.map((p) => kept(p, ["name", "title", "kind"])));
     $("offline").hidden = true;
   } catch (error) {
@@ -156,7 +175,7 @@ const sessionInView = () => decodeURIComponent(location.hash.split("/")[2] || ""
 // What stands in front of the screen: [text, more of it].
 const curtains = {
   reaching: () => [t("reaching")],
-  waiting: ({ session }) => [tOr(`state.${session.state}`, "state.assigned")],
+  waiting: ({ session }) => [tOr(`state.${shownState(session)}`, "state.assigned")],
   lost: ({ code, error }) => [error ? error.message : tOr(`lost.${code}`, "lost"), t("retrying")],
   unreachable: () => [t("unreachable")],
   ended: ({ session }) => [tOr(`ended.${session.reason}`, "ended.none"), session.error?.text],
@@ -171,10 +190,11 @@ function tellOfConsole(news) {
     $("console-name").textContent = [session.pool, session.desktop].filter(Boolean).join(" · ");
     document.title = `${$("console-name").textContent} · Sarang`;
   }
-  $("console-state").textContent = phase === "connected" ? t("connected") : "";
+  $("console-state").textContent = phase === "connected" ? [t("connected"), session.ends && until({ ...session, take_by: null })].filter(Boolean).join(" · ") : "";
+  $("console-state").classList.toggle("warned", phase === "connected" && session.state === "warned");
   $("curtain").hidden = phase === "connected";
   $("screen").inert = phase !== "connected";
-  if (phase === "connected") return seat.rfb.focus();
+  if (phase === "connected") return news.again ? undefined : seat.rfb.focus();
   const [text, more] = curtains[phase](news);
   $("curtain-text").textContent = text;
   $("curtain-more").textContent = more || "";

@@ -4,6 +4,7 @@ import RFB from "./novnc/core/rfb.js";
 import { ask, Refusal } from "./api.js";
 
 const READY_POLL_MS = 700;
+const LOOK_MS = 20000;
 const PAUSES_MS = [300, 1000, 2000, 4000, 8000];
 const LATER = [409, 429, 503, 504]; // answers that may be another one soon
 
@@ -61,16 +62,26 @@ export class Console {
       this.rfb = new RFB(this.screen, channel);
       this.rfb.scaleViewport = this.fit;
       this.rfb.background = "transparent";
+      let look = 0;
       this.rfb.addEventListener("connect", () => {
         this.tries = 0;
         this.told({ phase: "connected", session });
+        look = setInterval(() => this.look(), LOOK_MS);
+        this.look();
       });
       this.rfb.addEventListener("clipboard", (event) => this.clipboard(event.detail.text));
       this.rfb.addEventListener("disconnect", () => {
         this.rfb = null;
+        clearInterval(look);
         done(code);
       });
     });
+  }
+
+  // What became of the session while its screen is shown: it may be about to end.
+  async look() {
+    const session = await ask("GET", `/sessions/${encodeURIComponent(this.id)}`).catch(() => null);
+    if (session && this.open && this.rfb) this.told({ phase: "connected", session, again: true });
   }
 
   finish(news) {

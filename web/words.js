@@ -61,6 +61,9 @@ export const words = {
   "state.active": ["Connected", "연결됨"],
   "state.disconnected": ["Running, not connected", "실행 중, 연결 안 됨"],
   "state.warned": ["Ends soon", "곧 종료됨"],
+  "until.take": ["Held for you until {at}", "{at}까지 잡아 둡니다"],
+  "until.ends": ["Ends at {at}", "{at}에 종료"],
+  "until.warned": ["Ends at {at}. Save elsewhere what you want to keep.", "{at}에 종료됩니다. 남길 내용은 다른 곳에 저장하십시오."],
   "state.ending": ["Ending …", "종료 중 …"],
   "state.ended": ["Ended", "종료됨"],
 
@@ -72,6 +75,7 @@ export const words = {
   "ended.host-lost": ["The session ended because its host was lost.", "호스트를 잃어 세션이 끝났습니다."],
   "ended.pool-deleted": ["The session ended because its pool was removed.", "풀이 삭제되어 세션이 끝났습니다."],
   "ended.denied": ["No desktop could be given to you in time.", "기한 안에 데스크톱을 드릴 수 없었습니다."],
+  "ended.offer-expired": ["The session ended because nobody connected while the desktop was held.", "데스크톱을 잡아 둔 동안 접속하지 않아 세션이 끝났습니다."],
   "ended.time-over": ["The session ended because its time was over.", "정해진 시간이 지나 세션이 끝났습니다."],
   "ended.cancelled": ["The session was cancelled.", "세션이 취소되었습니다."],
 };

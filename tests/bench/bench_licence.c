@@ -154,7 +154,7 @@ static double change_ms(int waiting)
     b.now_us += 1000;
     took[i] = one_ends(&b, i);
     const Session *s = (const Session *)brain_find(b.brain, NOUN_SESSION, served);
-    if (!s || s->state == SESSION_REQUESTED)
+    if (!s || session_state_is_waiting(s->state))
       g_error("%s was not served", served);
   }
   qsort(took, CHANGES, sizeof *took, compare);

@@ -155,7 +155,7 @@ def an_object_explains_itself():
         session = sarang.ok("session request cad --user jihye --wait=30 -o name").out.strip()
         desktop = sarang.ok(f"session show {session} -o json").json()["desktop"]
         answer = sarang.ok(f"explain session {session}").out
-        for words in (f"session {session}: assigned", f"desktop {desktop} is there for jihye", f"sarang connect {session} --viewer",
+        for words in (f"session {session}: offered", f"desktop {desktop} is held for jihye, who waited for it", f"sarang connect {session} --viewer",
                       f"desktop {desktop}: assigned", "pool cad: ready", "session.ready", "ago"):
             assert words in answer, (words, answer)
         assert sarang.ok(f"explain {session}").out.splitlines()[0] == answer.splitlines()[0], "a number tells its kind"
@@ -163,7 +163,7 @@ def an_object_explains_itself():
         assert "배정되었고" in korean and "호스트 h1: 정상" in korean, korean
         assert "1 assigned" in sarang.ok("explain pool cad").out
         told = sarang.ok(f"explain {session} -o json", LANG="ko_KR.UTF-8").json()
-        assert told["state"] == "assigned" and told["means"].isascii() and told["events"] and told["around"]
+        assert told["state"] == "offered" and told["means"].isascii() and told["events"] and told["around"]
         sarang.command_host("die")
         sarang.wait_for("host", "h1", 60, state="unreachable")
         host = sarang.ok("explain host h1").out

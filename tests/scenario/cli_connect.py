@@ -84,7 +84,7 @@ def login_is_kept_and_left_again():
         assert denied.status == 4, denied
         assert "역할" in sarang.type("host list --lang ko").err
         explained = sarang.ok(f"explain {session}").out
-        assert "is there for jihye" in explained and "events" not in explained, "people see no events"
+        assert "is held for jihye" in explained and "events" not in explained, "people see no events"
         token = re.search("token=(.*)", file.read_text()).group(1)
         sarang.ok("logout")
         assert token not in file.read_text()

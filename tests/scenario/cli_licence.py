@@ -23,7 +23,7 @@ def a_seat_is_waited_for_and_given_with_numbers():
         asked = sarang.ok("session request cad --user mina --by 1h")
         assert 'licence "solver": 1 of 1 seats are held, 1 wanted, 0 wait before; no end is set' in asked.err, (asked.out, asked.err)
         waiting = next(s for s in sarang.ok("session list -o json").json() if s["user"] == "mina")
-        assert waiting["state"] == "requested" and waiting["error"]["code"] == "licence-full" and waiting["by"], waiting
+        assert waiting["state"] == "queued" and waiting["error"]["code"] == "licence-full" and waiting["by"], waiting
         seats = sarang.ok("licence show solver -o json").json()
         assert (seats["held"], seats["waiting"]) == (1, 1), seats
         told = sarang.ok(f"explain session {waiting['name']}").out
@@ -34,7 +34,7 @@ def a_seat_is_waited_for_and_given_with_numbers():
         planned = sarang.ok("plan --pool cad --count 1 -o json").json()
         assert planned["placed"] == 0 and planned["licences"][0]["before"] == 1, planned
         sarang.ok("licence set solver --total 2")
-        sarang.wait_for("session", waiting["name"], state="assigned")
+        sarang.wait_for("session", waiting["name"], state="offered")
         assert sarang.ok("licence show solver -o json").json()["held"] == 2
         refused = sarang.type("licence remove solver")
         assert refused.status and "in use" in refused.err or "pool" in refused.err, refused.err
@@ -63,8 +63,32 @@ def a_session_says_when_it_ends_and_does():
         first = sarang.ok("session request cad --user jihye --wait=30 -o json").json()
         assert first["ends"], first
         asked = sarang.ok("session request cad --user mina -o json")
-        sarang.wait_for("session", asked.json()["name"], state="assigned")
+        sarang.wait_for("session", asked.json()["name"], state="offered")
         assert sarang.ok(f"session show {first['name']} -o json").json()["reason"] == "time-over"
+
+
+@test
+def what_is_not_taken_in_time_is_offered_to_the_next():
+    with Place() as sarang:
+        two_pools(sarang)
+        sarang.ok("pool change cad --offer-s 4")
+        first = sarang.ok("session request cad --user jihye --wait=30 -o json").json()
+        assert first["state"] == "assigned" and first["take_by"], first
+        sarang.ok("pool change cad --offer-s 600")
+        waits = sarang.ok("session request cad --user mina -o json").json()
+        assert waits["state"] == "queued" and not waits["take_by"], waits
+        sarang.wait_for("session", waits["name"], state="offered")
+        assert sarang.ok(f"session show {first['name']} -o json").json()["reason"] == "offer-expired"
+        offered = sarang.ok("session request cad --user mina --wait=30 -o json").json()
+        assert offered["name"] == waits["name"] and offered["state"] == "offered" and offered["ready"], offered
+        told = sarang.ok(f"explain session {waits['name']}").out
+        assert "is held for mina" in told and f"without a connect by {offered['take_by']}" in told, told
+        korean = sarang.ok(f"explain session {waits['name']} --lang ko").out
+        assert "mina을(를) 위해 데스크톱" in korean and "다음 사람에게 갑니다" in korean, korean
+        events = [e["kind"] for e in sarang.ok("event list -o json").json()]
+        assert "session.queued" in events and "session.offered" in events, events
+        sarang.ok(f"session ticket {waits['name']}")
+        assert sarang.ok(f"session show {waits['name']} -o json").json()["state"] == "assigned"
 
 
 if __name__ == "__main__":

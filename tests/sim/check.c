@@ -159,6 +159,13 @@ static void check_session(Sim *s, const Object *object)
     broken(s, "one live session a desktop, one desktop a session", "%s holds %s, which names %s", session->head.name, session->desktop,
            d ? d->session : "nothing: it is gone");
   bool there = (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && d->power == POWER_ON;
+  if (session->take_by && session->take_by <= s->now_us && session->state != SESSION_CONNECTING)
+    broken(s, "what nobody takes in time is offered to the next", "%s is %s, and should have been taken", session->head.name,
+           session_state_name(session->state));
+  if (session->ends && session->ends <= s->now_us)
+    broken(s, "a session ends when its time is over", "%s is %s", session->head.name, session_state_name(session->state));
+  if (session->state == SESSION_ACTIVE && session->warns && session->warns <= s->now_us)
+    broken(s, "who sits at a desktop is warned before the time is over", "%s is active", session->head.name);
   if (session->ready && !there)
     broken(s, "a session is ready only while its desktop is on", "%s is ready, %s is %s and %s", session->head.name, d->head.name,
            desktop_state_name(d->state), power_state_name(d->power));

@@ -232,6 +232,9 @@ static void pool_seed(Sim *s, const char *name, const char *template, PoolKind k
   p->max = 2 + chance_below(s, 4);
   p->surplus_s = 30 + chance_below(s, 600);
   p->disconnected_s = chance(s, 500) ? 120 : 0;
+  p->offer_s = chance(s, 500) ? 30 + chance_below(s, 90) : 0;
+  p->lasts_s = chance(s, 300) ? 120 + chance_below(s, 600) : 0;
+  p->warn_s = chance(s, 500) ? 60 : 0;
 }
 
 static void class_seed(Sim *s, const char *name, const char *const *accepts)

@@ -291,7 +291,7 @@ void world_furnish(World *w, int min, int spare, int max)
   world_template_add(w, "linux", NULL, NULL);
   must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'jihye','title':'Kim Jihye'}"));
   must(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'minsu'}"));
-  g_autofree char *pool = g_strdup_printf("{'name':'cad','template':'linux','image':'linux','min':%d,'spare':%d,'max':%d}", min, spare, max);
+  g_autofree char *pool = g_strdup_printf("{'name':'cad','template':'linux','image':'linux','offer_s':604800,'min':%d,'spare':%d,'max':%d}", min, spare, max);
   must(world_ask(w, API_POOL_CREATE, NULL, NULL, pool));
 }
 

@@ -195,15 +195,15 @@ static void who_waits_is_served_whatever_they_ask_meanwhile(void **state)
   w->hold = true;
   world_ask(w, API_SESSION_END, "minsu", held, NULL); /* its desktop is being reset */
   g_autofree char *waits = g_strdup(ask_pool(w, "jihye")->object->name);
-  assert_int_equal(WORLD_GET(w, Session, SESSION, waits)->state, SESSION_REQUESTED);
+  assert_int_equal(WORLD_GET(w, Session, SESSION, waits)->state, SESSION_QUEUED);
   tokens_looped(w, "jihye", 100);
   assert_int_equal(ask_pool(w, "jihye")->status, 429);
-  assert_int_equal(WORLD_GET(w, Session, SESSION, waits)->state, SESSION_REQUESTED);
+  assert_int_equal(WORLD_GET(w, Session, SESSION, waits)->state, SESSION_QUEUED);
   w->hold = false;
   world_release(w);
   world_settle(w);
   const Session *served = WORLD_GET(w, Session, SESSION, waits);
-  assert_int_equal(served->state, SESSION_ASSIGNED);
+  assert_int_equal(served->state, SESSION_OFFERED);
   assert_non_null(served->desktop);
   world_free(w);
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "core/lifecycle.h"
 #include "core/text.h"
 #include "core/words.h"
 #include "tests/unit/brain_world.h"
@@ -27,7 +28,7 @@ static World *one_seat(const char *more)
   done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
   done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
   done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':1}"), 201);
-  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':2,'licences':['cad']%s}", more);
+  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':2,'offer_s':86400,'licences':['cad']%s}", more);
   done(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
   return w;
 }
@@ -47,6 +48,15 @@ static const Session *session_is(World *w, const char *name, SessionState state)
   return s;
 }
 
+/* A desktop, whether it waited for it or not. */
+static const Session *holds(World *w, const char *name)
+{
+  const Session *s = WORLD_GET(w, Session, SESSION, name);
+  if (!s || !session_state_is_live(s->state))
+    fail_msg("%s is %s", name, s ? session_state_name(s->state) : "no more");
+  return s;
+}
+
 static void in_text(const char *text, const char *what)
 {
   if (!text || !strstr(text, what))
@@ -57,16 +67,16 @@ static void who_still_waits_at_the_deadline_is_denied_with_the_reason(void **sta
 {
   World *w = one_seat("");
   g_autofree char *holder = ask(w, "ann", ""), *late = ask(w, "bea", ",'by':'15m'");
-  assert_int_equal(session_is(w, late, SESSION_REQUESTED)->by, w->now_us + 15 * MINUTE_US);
+  assert_int_equal(session_is(w, late, SESSION_QUEUED)->by, w->now_us + 15 * MINUTE_US);
   assert_true(w->wake_us <= w->now_us + 15 * MINUTE_US);
   world_pass(w, 15 * 60 - 1);
-  session_is(w, late, SESSION_REQUESTED);
+  session_is(w, late, SESSION_QUEUED);
   world_pass(w, 1);
   const Session *s = session_is(w, late, SESSION_ENDED);
   assert_int_equal(s->reason, END_DENIED);
   in_text(s->error, "licence-full");
   in_text(s->error, "1 of 1 seats are held");
-  session_is(w, holder, SESSION_ASSIGNED);
+  holds(w, holder);
   assert_int_equal(WORLD_GET(w, Licence, LICENCE, "cad")->waiting, 0);
   in_text(world_event(w, "session.denied")->detail, "licence-full");
   assert_int_equal(w->demands->len, 1);
@@ -85,9 +95,9 @@ static void who_is_served_in_time_stays(void **state)
   g_autofree char *holder = ask(w, "ann", ""), *next = ask(w, "bea", ",'by':'15m'");
   world_pass(w, 600);
   done(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
-  session_is(w, next, SESSION_ASSIGNED);
+  holds(w, next);
   world_pass(w, 3600);
-  session_is(w, next, SESSION_ASSIGNED);
+  holds(w, next);
   world_free(w);
 }
 
@@ -116,14 +126,14 @@ static void a_deadline_that_is_too_early_is_told_at_once(void **state)
   g_autofree char *korean = word_argument(REASON_LICENCE_FULL, "when", when, (const char *const[]){ NULL });
   in_text(korean, "기한은 ");
   done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'p','user':'bea','by':'2h'}"), 200); /* asked again: that one counts */
-  const Session *s = session_is(w, late, SESSION_REQUESTED);
+  const Session *s = session_is(w, late, SESSION_QUEUED);
   assert_int_equal(s->by, w->now_us + 120 * MINUTE_US);
   in_text(s->error, "at the latest\"");
   world_pass(w, 16 * 60);
-  session_is(w, late, SESSION_REQUESTED);
+  session_is(w, late, SESSION_QUEUED);
   world_pass(w, 44 * 60); /* and it was said rightly when it would be free */
   assert_int_equal(session_is(w, holder, SESSION_ENDED)->reason, END_OVER);
-  session_is(w, late, SESSION_ASSIGNED);
+  holds(w, late);
   world_free(w);
 }
 
@@ -134,7 +144,7 @@ static void a_deadline_outlives_the_controller(void **state)
   w->now_us += 20 * MINUTE_US;
   world_crash(w);
   assert_int_equal(session_is(w, late, SESSION_ENDED)->reason, END_DENIED);
-  session_is(w, holder, SESSION_ASSIGNED);
+  holds(w, holder);
   world_free(w);
 }
 
@@ -172,14 +182,14 @@ static void a_session_ends_when_its_time_is_over_whatever_becomes_of_the_pool(vo
 {
   World *w = one_seat(",'lasts_s':3600");
   g_autofree char *name = ask(w, "ann", "");
-  assert_int_equal(session_is(w, name, SESSION_ASSIGNED)->ends, w->now_us + 60 * MINUTE_US);
+  assert_int_equal(holds(w, name)->ends, w->now_us + 60 * MINUTE_US);
   done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':0}"), 200);
   world_pass(w, 3599);
-  session_is(w, name, SESSION_ASSIGNED);
+  holds(w, name);
   world_pass(w, 1);
   assert_int_equal(session_is(w, name, SESSION_ENDED)->reason, END_OVER);
   g_autofree char *next = ask(w, "ann", "");
-  assert_int_equal(session_is(w, next, SESSION_ASSIGNED)->ends, 0);
+  assert_int_equal(holds(w, next)->ends, 0);
   world_free(w);
 }
 
@@ -203,7 +213,7 @@ static World *full_pool(const char *more)
   world_furnish(w, 0, 0, 0);
   world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'vcpus':2}");
   done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
-  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':4%s}", more);
+  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':4,'offer_s':86400%s}", more);
   done(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
   return w;
 }
@@ -215,7 +225,7 @@ static void the_nearest_end_is_a_way_out(void **state)
   world_pass(w, 60);
   g_autofree char *second = ask(w, "root", "");
   done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
-  const Session *s = session_is(w, first, SESSION_ASSIGNED);
+  const Session *s = holds(w, first);
   g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(s->ends / G_USEC_PER_SEC);
   g_autofree char *said = g_date_time_format(date, "comes back to the pool at %Y-%m-%dT%H:%M:%SZ at the latest");
   in_text(w->last->json, "place-fix-over");
@@ -224,7 +234,7 @@ static void the_nearest_end_is_a_way_out(void **state)
   in_text(w->last->json, "of ann ends then");
   world_pass(w, 3600); /* and then there is one */
   g_autofree char *third = ask(w, "ann", "");
-  session_is(w, third, SESSION_ASSIGNED);
+  holds(w, third);
   world_free(w);
 }
 
@@ -232,6 +242,11 @@ static void that_no_end_is_set_is_told(void **state)
 {
   World *w = full_pool("");
   g_autofree char *first = ask(w, "ann", ""), *second = ask(w, "root", "");
+  done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
+  in_text(w->last->json, "in at most 1440 minutes desktop ");
+  in_text(w->last->json, "unless the person of session ");
+  ((Session *)WORLD_GET(w, Session, SESSION, first))->take_by = 0; /* as when they have come */
+  ((Session *)WORLD_GET(w, Session, SESSION, second))->take_by = 0;
   done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
   in_text(w->last->json, "no end is set for the 2 desktops");
   world_free(w);

@@ -84,7 +84,7 @@ static void who_asks_again_later_or_is_another_is_another_demand(void **state)
 
 static void a_grant_is_kept_when_it_is_over(void **state)
 {
-  World *w = one_pool("{'name':'p','template':'linux','image':'linux','vcpus':2,'memory_mib':2048,'min':0,'max':2}");
+  World *w = one_pool("{'name':'p','template':'linux','image':'linux','vcpus':2,'memory_mib':2048,'min':0,'max':2,'offer_s':7200}");
   int64_t asked_us = w->now_us;
   g_autofree char *session = asks(w, "jihye");
   world_pass(w, 3600);

@@ -64,7 +64,7 @@ static World *world_with(GpuCard *take_card, const char *type)
 
 static void pool_of(World *w, int n)
 {
-  g_autofree char *body = g_strdup_printf("{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':%d,'max':%d}", n, n);
+  g_autofree char *body = g_strdup_printf("{'name':'gpu','template':'linux','image':'linux','offer_s':604800,'gpu_class':'small','min':%d,'max':%d}", n, n);
   assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, body)->error);
 }
 
@@ -388,7 +388,7 @@ static void a_card_that_nobody_claims_is_taken_as_what_it_is_and_told(void **sta
 static void who_asked_for_what_no_card_has_is_told_what_there_is(void **state)
 {
   World *w = world_with(functions_of(4, 0), "nvidia-588"); /* a slip of the pen */
-  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}");
+  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','offer_s':604800,'gpu_class':'small','min':1,'max':1}");
   const char *why = WORLD_GET(w, Pool, POOL, "gpu")->error;
   assert_true(says(why, "offers nvidia-558, and class small accepts nvidia-588"));
   assert_null(world_ask(w, API_GPU_QUARANTINE, NULL, only_card(w)->head.name, NULL)->error);

@@ -168,7 +168,7 @@ static Owned owned_new(GpuCard *take_first)
   look(o.w, take_first, NULL);
   assert_null(world_ask(o.w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'small','accepts':['" TYPE "']}")->error);
   assert_null(world_ask(o.w, API_POOL_CREATE, NULL, NULL,
-                        "{'name':'own','kind':'dedicated','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
+                        "{'name':'own','kind':'dedicated','template':'linux','image':'linux','gpu_class':'small','offer_s':604800,'min':1,'max':1}")->error);
   const Answer *a = world_ask(o.w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'own'}");
   assert_null(a->error);
   o.desktop = g_strdup(WORLD_GET(o.w, Session, SESSION, a->object->name)->desktop);

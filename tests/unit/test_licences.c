@@ -61,6 +61,15 @@ static const Session *session_is(World *w, const char *name, SessionState state)
   return s;
 }
 
+/* A desktop, whether it waited for it or not. */
+static const Session *holds(World *w, const char *name)
+{
+  const Session *s = WORLD_GET(w, Session, SESSION, name);
+  if (!s || !session_state_is_live(s->state))
+    fail_msg("%s is %s", name, s ? session_state_name(s->state) : "no more");
+  return s;
+}
+
 static void cad_is(World *w, int total, int held, int waiting)
 {
   const Licence *l = WORLD_GET(w, Licence, LICENCE, "cad");
@@ -72,7 +81,7 @@ static void cad_is(World *w, int total, int held, int waiting)
 /* That is why it waits, and text says what is in it. */
 static void waits_for(World *w, const char *session, const char *code, const char *text)
 {
-  const Session *s = session_is(w, session, SESSION_REQUESTED);
+  const Session *s = session_is(w, session, SESSION_QUEUED);
   if (!s->error || !strstr(s->error, code) || !strstr(s->error, text))
     fail_msg("\"%s\" and \"%s\" are not in: %s", code, text, s->error ? s->error : "nothing");
 }
@@ -82,12 +91,12 @@ static void seats_are_never_more_than_there_are(void **state)
   World *w = two_seats();
   cad_is(w, 2, 0, 0);
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "p"), *four = ask(w, "a4", "q");
-  const Session *held = session_is(w, one, SESSION_ASSIGNED);
+  const Session *held = holds(w, one);
   assert_string_equal(held->licences[0], "cad=1");
-  session_is(w, two, SESSION_ASSIGNED);
+  holds(w, two);
   waits_for(w, three, "licence-full", "2 of 2 seats are held, 1 wanted, 0 wait before; no end is set");
   waits_for(w, four, "licence-full", "2 of 2 seats are held, 1 wanted, 1 wait before; no end is set");
-  assert_null(session_is(w, three, SESSION_REQUESTED)->licences);
+  assert_null(session_is(w, three, SESSION_QUEUED)->licences);
   cad_is(w, 2, 2, 2);
   world_free(w);
 }
@@ -97,14 +106,14 @@ static void who_waits_longest_gets_the_next_whichever_pool_frees_it(void **state
   World *w = two_seats();
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "q"), *four = ask(w, "a4", "p"), *five = ask(w, "a5", "q");
   ends(w, one); /* of p: q's is first in line */
-  assert_null(session_is(w, three, SESSION_ASSIGNED)->error);
+  assert_null(holds(w, three)->error);
   waits_for(w, four, "licence-full", "0 wait before");
   waits_for(w, five, "licence-full", "1 wait before");
   cad_is(w, 2, 2, 2);
   ends(w, two);
-  session_is(w, four, SESSION_ASSIGNED);
+  holds(w, four);
   ends(w, three);
-  session_is(w, five, SESSION_ASSIGNED);
+  holds(w, five);
   ends(w, four);
   ends(w, five);
   cad_is(w, 2, 0, 0);
@@ -117,15 +126,15 @@ static void one_pool_in_line_holds_up_no_other(void **state)
   pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=2']");
   pool_add(w, "free", ",'min':1,'max':1");
   g_autofree char *one = ask(w, "a1", "p"), *big = ask(w, "a2", "big"), *other = ask(w, "a3", "free");
-  session_is(w, one, SESSION_ASSIGNED);
+  holds(w, one);
   waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
-  session_is(w, other, SESSION_ASSIGNED);
+  holds(w, other);
   g_autofree char *small = ask(w, "a4", "q"); /* one seat is free, and not enough for the one before */
-  session_is(w, small, SESSION_ASSIGNED);
+  holds(w, small);
   ends(w, one);
   waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
   ends(w, small);
-  session_is(w, big, SESSION_ASSIGNED);
+  holds(w, big);
   world_free(w);
 }
 
@@ -136,15 +145,15 @@ static void fewer_seats_throw_nobody_out(void **state)
   done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
   cad_is(w, 1, 2, 1);
   assert_non_null(strstr(WORLD_GET(w, Licence, LICENCE, "cad")->error, "licence-over"));
-  session_is(w, one, SESSION_ASSIGNED);
-  session_is(w, two, SESSION_ASSIGNED);
+  holds(w, one);
+  holds(w, two);
   ends(w, one);
   waits_for(w, three, "licence-full", "1 of 1 seats are held");
   assert_null(WORLD_GET(w, Licence, LICENCE, "cad")->error);
   done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':0}"), 200);
   waits_for(w, three, "licence-few", "0 seats in all");
   done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
-  session_is(w, three, SESSION_ASSIGNED);
+  holds(w, three);
   cad_is(w, 3, 2, 0);
   world_free(w);
 }
@@ -156,10 +165,10 @@ static void what_is_held_does_not_change_with_the_pool(void **state)
   done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
   cad_is(w, 2, 2, 0);
   g_autofree char *third = ask(w, "a3", "p"), *fourth = ask(w, "a4", "q");
-  session_is(w, third, SESSION_ASSIGNED);
+  holds(w, third);
   waits_for(w, fourth, "licence-full", "2 of 2");
   done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200); /* it waits for nothing any more */
-  assert_null(session_is(w, fourth, SESSION_ASSIGNED)->error);
+  assert_null(holds(w, fourth)->error);
   ends(w, one);
   ends(w, two);
   ends(w, third);
@@ -173,11 +182,11 @@ static void several_licences_are_held_together_or_not_at_all(void **state)
   done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
   pool_add(w, "both", ",'min':2,'max':2,'licences':['cad=1','sim=1']");
   g_autofree char *one = ask(w, "a1", "both"), *two = ask(w, "a2", "both");
-  session_is(w, one, SESSION_ASSIGNED);
+  holds(w, one);
   waits_for(w, two, "licence-full", "\\\"sim\\\": 1 of 1");
   cad_is(w, 2, 1, 1);
   ends(w, one);
-  session_is(w, two, SESSION_ASSIGNED);
+  holds(w, two);
   cad_is(w, 2, 1, 0);
   assert_int_equal(WORLD_GET(w, Licence, LICENCE, "sim")->held, 1);
   world_free(w);
@@ -200,12 +209,12 @@ static void a_pool_makes_no_desktops_for_whom_there_are_no_seats(void **state)
   waits_for(w, head, "licence-full", "2 of 2");
   assert_int_equal(desktops(w), 5 + 1);
   ends(w, one);
-  session_is(w, head, SESSION_ASSIGNED);
+  holds(w, head);
   world_pass(w, 10);
   assert_int_equal(desktops(w), 5 + 2); /* next is the head now */
   ends(w, two);
-  session_is(w, next, SESSION_ASSIGNED);
-  session_is(w, other, SESSION_REQUESTED);
+  holds(w, next);
+  session_is(w, other, SESSION_QUEUED);
   world_free(w);
 }
 
@@ -220,7 +229,7 @@ static void who_can_never_have_a_seat_is_no_head(void **state)
   waits_for(w, big, "licence-few", "1 seats in all");
   ends(w, one);
   ends(w, two);
-  session_is(w, small, SESSION_ASSIGNED);
+  holds(w, small);
   world_free(w);
 }
 
@@ -243,8 +252,8 @@ static void no_head_waits_for_ever(void **state)
       g_autofree char *holder = NULL;
       for (guint i = 0; i < names->len; i++) {
         const Session *s = WORLD_GET(w, Session, SESSION, names->pdata[i]);
-        line += s->state == SESSION_REQUESTED;
-        if (s->state == SESSION_REQUESTED && (!head || session_compare_came(s, head) < 0))
+        line += s->state == SESSION_QUEUED;
+        if (s->state == SESSION_QUEUED && (!head || session_compare_came(s, head) < 0))
           head = s;
         if (session_state_is_live(s->state) && (!holder || g_rand_boolean(rand))) {
           g_free(holder);
@@ -256,7 +265,7 @@ static void no_head_waits_for_ever(void **state)
         continue;
       ends(w, holder);
       if (first)
-        session_is(w, first, SESSION_ASSIGNED);
+        holds(w, first);
     }
     g_rand_free(rand);
     world_free(w);
@@ -268,13 +277,13 @@ static void a_dedicated_desktop_waits_for_its_seat_too(void **state)
   World *w = two_seats();
   pool_add(w, "own", ",'kind':'dedicated','min':1,'max':3,'licences':['cad=1']");
   g_autofree char *first = ask(w, "a1", "own");
-  g_autofree char *desktop = g_strdup(session_is(w, first, SESSION_ASSIGNED)->desktop);
+  g_autofree char *desktop = g_strdup(holds(w, first)->desktop);
   ends(w, first);
   cad_is(w, 2, 0, 0);
   g_autofree char *one = ask(w, "a2", "p"), *two = ask(w, "a3", "p"), *again = ask(w, "a1", "own");
   waits_for(w, again, "licence-full", "2 of 2");
   ends(w, one);
-  assert_string_equal(session_is(w, again, SESSION_ASSIGNED)->desktop, desktop);
+  assert_string_equal(holds(w, again)->desktop, desktop);
   world_free(w);
 }
 
@@ -291,8 +300,8 @@ static void what_is_held_and_the_line_outlive_the_controller(void **state)
   waits_for(w, three, "licence-full", "0 wait before");
   waits_for(w, four, "licence-full", "1 wait before");
   ends(w, two);
-  session_is(w, three, SESSION_ASSIGNED);
-  session_is(w, four, SESSION_REQUESTED);
+  holds(w, three);
+  session_is(w, four, SESSION_QUEUED);
   world_free(w);
 }
 
@@ -307,9 +316,9 @@ static void the_line_of_a_pool_outlives_the_controller(void **state)
   world_crash(w);
   ends(w, one);
   for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
-    session_is(w, line[i], SESSION_ASSIGNED);
+    holds(w, line[i]);
     for (size_t k = i + 1; k < G_N_ELEMENTS(users); k++)
-      session_is(w, line[k], SESSION_REQUESTED);
+      session_is(w, line[k], SESSION_QUEUED);
     ends(w, line[i]);
     world_pass(w, 5);
     g_free(line[i]);
@@ -473,7 +482,7 @@ static void random_days_add_up(void **state)
       for (guint i = 0; i < now->len; i++) {
         const Session *s = WORLD_GET(w, Session, SESSION, now->pdata[i]);
         held += session_state_is_live(s->state) ? licence_wanted(s->licences, "cad") : 0;
-        if (s->state == SESSION_REQUESTED && s->error && strstr(s->error, "licence-full"))
+        if (s->state == SESSION_QUEUED && s->error && strstr(s->error, "licence-full"))
           least = MIN(least, licence_wanted(WORLD_GET(w, Pool, POOL, s->pool)->licences, "cad"));
       }
       const Licence *l = WORLD_GET(w, Licence, LICENCE, "cad");

@@ -139,7 +139,7 @@ static Held held_new(const char *fields_of_b)
   h.w->answer = house_answers;
   h.w->fill = house_tells;
   assert_null(world_ask(h.w, API_POOL_CREATE, NULL, NULL,
-                        "{'name':'p','template':'linux','image':'linux','vcpus':2,'memory_mib':1024,'min':1,'max':9,'hosts':['a']}")->error);
+                        "{'name':'p','template':'linux','image':'linux','offer_s':604800,'vcpus':2,'memory_mib':1024,'min':1,'max':9,'hosts':['a']}")->error);
   assert_null(world_ask(h.w, API_POOL_CHANGE, NULL, "p", "{'hosts':[],'min':0}")->error);
   const Answer *a = world_ask(h.w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'p'}");
   assert_null(a->error);

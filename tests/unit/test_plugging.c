@@ -118,7 +118,7 @@ static Held held_new(const char *display)
   world_look(h.w, card_of_four());
   assert_null(world_ask(h.w, API_GPU_CLASS_ADD, NULL, NULL, class)->error);
   assert_null(world_ask(h.w, API_POOL_CREATE, NULL, NULL,
-                        "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','gpus':2,'min':1,'max':1}")->error);
+                        "{'name':'gpu','template':'linux','image':'linux','offer_s':604800,'gpu_class':'small','gpus':2,'min':1,'max':1}")->error);
   const Answer *a = world_ask(h.w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'gpu'}");
   assert_null(a->error);
   h.desktop = g_strdup(WORLD_GET(h.w, Session, SESSION, a->object->name)->desktop);
