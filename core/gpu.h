@@ -13,6 +13,10 @@
 
 enum { GPU_UUID_TEXT_BYTES = 37, GPU_ADDRESS_BYTES = 13 };
 
+/* Functions of a card that a guest gets beside the first: a slot has eight at most. Addresses, "" behind the last. */
+enum { GPU_BESIDE_MOST = 7 };
+typedef char GpuBeside[GPU_BESIDE_MOST][GPU_ADDRESS_BYTES];
+
 /* mdev: mediated devices by the host's node device driver. vendor-vf: a type is written to a virtual function's own node. sr-iov: a
  * virtual function as it is. mig: a GPU instance, then a vGPU on it. whole: the card itself. */
 #define GPU_BACKENDS(X) \

@@ -377,6 +377,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, start, F_WIDE, NULL, -1, 10000, "place on the card; -1 = any") \
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "of the mediated device") \
   F(TEXT, address, F_WIDE, NULL, 0, 12, "of the function or card") \
+  F(LIST, beside, F_WIDE, NULL, 0, GPU_BESIDE_MOST, "other functions of a whole card that its guest gets, too: sound, USB-C") \
   F(ENUM, state, F_COL, &vgpu_state_names, 0, 0, "claimed, made, attached or releasing") \
   F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
   F(INT, tries, F_WIDE, NULL, 0, 1000000, "how often the host was told to make it since the card was last seen without it") \

@@ -139,13 +139,22 @@ static bool is_screen(const Vgpu *v)
   return !v->slot && v->display != GPU_DISPLAY_OFF;
 }
 
+/* libvirt: "cannot hot unplug hostdev device with multifunction PCI guest address". On Xen each function has a slot of its own. */
+static bool is_in_one_slot(Brain *b, const Vgpu *v)
+{
+  const Host *h = GET(b, Host, HOST, v->host);
+  return v->beside && v->beside[0] && h && g_strcmp0(h->virt_type, "xen");
+}
+
 static bool may_leave(Brain *b, const Desktop *d, int64_t slot, GError **err)
 {
   const Vgpu *v = claim_of_slot(b, d, slot);
   g_autofree char *number = g_strdup_printf("%" G_GINT64_FORMAT, slot);
   if (!v || v->state != VGPU_ATTACHED)
     return error_false(err, REASON_GPU_NOT_IN, "desktop", d->head.name, "slot", number, NULL);
-  return !is_screen(v) || error_false(err, REASON_GPU_IS_SCREEN, "desktop", d->head.name, "slot", number, "vgpu", v->head.name, NULL);
+  if (is_screen(v))
+    return error_false(err, REASON_GPU_IS_SCREEN, "desktop", d->head.name, "slot", number, "vgpu", v->head.name, NULL);
+  return !is_in_one_slot(b, v) || error_false(err, REASON_GPU_ONE_SLOT, "desktop", d->head.name, "slot", number, "vgpu", v->head.name, NULL);
 }
 
 static bool task_answer(Brain *b, const Request *r, Answer *a, TaskKind kind)

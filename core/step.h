@@ -96,6 +96,7 @@ typedef struct {
   char *vgpu;
   int64_t clone;
   char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES];
+  GpuBeside beside;
   int start;
   bool fresh;            /* of GPU_MAKE: it was not there; a guest that runs does not have it */
 } VgpuDone;

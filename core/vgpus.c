@@ -316,6 +316,15 @@ void vgpu_seen_missing(Brain *b, const char *name)
     EDIT(b, Vgpu, VGPU, name)->tries = 0;
 }
 
+static void beside_set(Vgpu *v, const GpuBeside beside)
+{
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
+  for (int i = 0; i < GPU_BESIDE_MOST && beside[i][0]; i++)
+    g_strv_builder_add(all, beside[i]);
+  g_strfreev(v->beside);
+  v->beside = beside[0][0] ? g_strv_builder_end(all) : NULL;
+}
+
 static void vgpu_made(Brain *b, const VgpuDone *done)
 {
   const Vgpu *v = GET(b, Vgpu, VGPU, done->vgpu);
@@ -329,6 +338,7 @@ static void vgpu_made(Brain *b, const VgpuDone *done)
     text_set(&made->uuid, done->uuid);
   if (done->address[0])
     text_set(&made->address, done->address);
+  beside_set(made, done->beside);
 }
 
 static void vgpu_done(Brain *b, StepKind kind, const VgpuDone *done)
@@ -489,15 +499,23 @@ void vgpus_started(Brain *b, const char *desktop)
 /* What is known of a domain is read anew at the news of a change, and the news may come behind the change. */
 enum { PART_SETTLES_US = 5 * SECOND_US };
 
+/* All of it: a card without its sound is not what its guest was given. */
+static bool guest_has(const DomainSeen *seen, const Vgpu *v)
+{
+  const char *const *parts = (const char *const *)seen->parts;
+  bool has = parts && g_strv_contains(parts, v->uuid ? v->uuid : v->address);
+  for (char **function = v->beside; has && function && *function; function++)
+    has = g_strv_contains(parts, *function);
+  return has;
+}
+
 bool vgpus_left(Brain *b, const char *desktop, const DomainSeen *seen)
 {
   bool any = false, runs = seen->power == POWER_ON || seen->power == POWER_SUSPENDED;
   g_autoptr(GPtrArray) names = state_desktop_claims(b->state, desktop);
   for (guint i = 0; runs && i < names->len; i++) {
     const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-    const char *part = v->uuid ? v->uuid : v->address;
-    bool has = seen->parts && g_strv_contains((const char *const *)seen->parts, part);
-    if (has || v->state != VGPU_ATTACHED || v->error || v->since + PART_SETTLES_US > seen->looked_us)
+    if (v->state != VGPU_ATTACHED || v->error || v->since + PART_SETTLES_US > seen->looked_us || guest_has(seen, v))
       continue;
     g_autoptr(GError) err = NULL;
     error_set(&err, REASON_GPU_LEFT, "vgpu", v->head.name, "type", v->type, "gpu", v->gpu, "desktop", desktop, "host", v->host, NULL);

@@ -443,6 +443,81 @@ bool machine_takes_hostdevs(const xmlNode *root)
   return !type || (g_strcmp0(kind, "xenpvh") != 0 && !xml_has(type, "machine", "xenpvh"));
 }
 
+/* A number as libvirt reads one, such as "0x1f"; -1 = none. */
+static int number_of(const xmlNode *node, const char *name)
+{
+  g_autofree char *text = xml_dup(node, name);
+  bool hex = text && g_str_has_prefix(text, "0x");
+  guint64 value;
+  return text && g_ascii_string_to_unsigned(hex ? text + 2 : text, hex ? 16 : 10, 0, 255, &value, NULL) ? (int)value : -1;
+}
+
+/* Buses of PCI Express have one slot each, made by a controller; on the others, of i440fx, a slot is free or not. */
+static bool has_express(const xmlNode *root)
+{
+  xmlNode *os = xml_find(root, "os"), *type = os ? xml_find(os, "type") : NULL;
+  g_autofree char *machine = type ? xml_dup(type, "machine") : NULL;
+  return machine && (strstr(machine, "q35") || g_str_has_prefix(machine, "virt"));
+}
+
+enum { BUSES = 256, SLOTS = 32 };
+
+/* What the template says of buses, and of slots on the first. */
+typedef struct {
+  bool bus[BUSES], slot[SLOTS];
+} Places;
+
+static void places_read(const xmlNode *parent, Places *places)
+{
+  for (xmlNode *node = parent->children; node; node = node->next) {
+    if (node->type != XML_ELEMENT_NODE || xmlStrEqual(node->name, BAD_CAST "source"))
+      continue;
+    bool address = xmlStrEqual(node->name, BAD_CAST "address") && xml_has(node, "type", "pci");
+    bool controller = xmlStrEqual(node->name, BAD_CAST "controller") && xml_has(node, "type", "pci");
+    int bus = address ? number_of(node, "bus") : controller ? number_of(node, "index") : -1, slot = number_of(node, "slot");
+    if (bus >= 0)
+      places->bus[bus] = true;
+    if (address && bus == 0 && slot >= 0)
+      places->slot[slot % SLOTS] = true;
+    places_read(node, places);
+  }
+}
+
+/* libvirt fills up what buses lie between, so the lowest is taken; it puts devices without an address into the lowest slots, so the highest is. */
+static int place_free(const bool *taken, int from, int to)
+{
+  int step = from < to ? 1 : -1;
+  while (from != to && taken[from])
+    from += step;
+  return from;
+}
+
+static void hostdev_place(xmlNode *root, xmlNode *hostdev)
+{
+  xmlNode *address = xml_find(hostdev, "address"), *first = NULL;
+  if (!address || number_of(address, "bus") >= 0)
+    return;
+  for (xmlNode *each = first_device(root, "hostdev"); each && each != hostdev; each = xml_next(each, false)) {
+    xmlNode *at = xml_find(each, "address");
+    first = at && xml_has(at, "multifunction", "on") ? at : first;
+  }
+  Places places = { 0 };
+  bool express = has_express(root);
+  places_read(machine_devices(root), &places);
+  bool joins = first && !xml_has(address, "multifunction", "on");
+  int bus = joins ? number_of(first, "bus") : express ? place_free(places.bus, 1, BUSES - 1) : 0;
+  int slot = joins ? number_of(first, "slot") : express ? 0 : place_free(places.slot, SLOTS - 1, 1);
+  xml_set(address, "domain", "0x0000");
+  xml_set_number(address, "bus", bus);
+  xml_set_number(address, "slot", slot);
+  if (joins || !express)
+    return;
+  xmlNode *port = xml_append(machine_devices(root), "controller");
+  xml_set(port, "type", "pci");
+  xml_set_number(port, "index", bus);
+  xml_set(port, "model", "pcie-root-port");
+}
+
 bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err)
 {
   g_autoptr(xmlDoc) doc = NULL;
@@ -453,6 +528,7 @@ bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err)
   g_assert(copy);
   xmlReplaceNode(place, copy);
   xmlFreeNode(place);
+  hostdev_place(root, copy);
   return true;
 }
 

@@ -66,7 +66,8 @@ void machine_ensure_agent(xmlNode *root);
 /* Whether the host's devices can be passed to such a guest: not to a PVH guest of Xen ("passthrough not yet supported for x86 PVH guests",
  * libxl 4.17). */
 bool machine_takes_hostdevs(const xmlNode *root);
-/* Adds a device of the host, one <hostdev> element. Errors: those of xml_parse(). */
+/* Adds a device of the host, one <hostdev> element. One whose address in the guest has multifunction and no bus gets a slot that nothing else is in, and those
+ * behind it whose addresses have no bus either are functions of that slot, too. Errors: those of xml_parse(). */
 bool machine_add_hostdev(xmlNode *root, const char *xml, GError **err);
 /* No video of QEMU's own: the console then shows what a part of a graphics card draws. On Xen there is no console then. */
 void machine_hide_video(xmlNode *root);

@@ -48,7 +48,9 @@ static const FakeModel models[] = {
                { "3g.20gb", "NVIDIA A100-3-20C", 4, 9, { 0, 4 }, 2 }, { "4g.20gb", "NVIDIA A100-4-20C", 4, 5, { 0 }, 1 },
                { "7g.40gb", "NVIDIA A100-7-40C", 8, 0, { 0 }, 1 } } },
   { "w6800", GPU_WHOLE, "0x030000", "0x1002", "0x73a3", "amdgpu", "Advanced Micro Devices", "Navi 21 [Radeon PRO W6800]",
-    .capacity = 1, .sound = true },
+    .capacity = 1, .beside = 1 },
+  { "rtx2080", GPU_WHOLE, "0x030000", "0x10de", "0x1e87", "nouveau", "NVIDIA Corporation", "TU104 [GeForce RTX 2080 Rev. A]",
+    .capacity = 1, .beside = 3 },
   { "console", GPU_WHOLE, "0x030000", "0x1a03", "0x2000", "ast", "ASPEED Technology, Inc.", "ASPEED Graphics Family",
     .capacity = 1, .console = true },
 };
@@ -190,6 +192,16 @@ static void functions_add(const char *dir, const char *card, const FakeModel *mo
   }
 }
 
+static void beside_add(const char *dir, const char *card, const FakeModel *model, int group)
+{
+  static const char *const classes[] = { "0x040300", "0x0c0330", "0x0c8000" };
+  for (int i = 0; i < model->beside; i++) {
+    g_autofree char *address = address_after(card, 1 + i);
+    function_add(dir, address, model, group);
+    fake_put(dir, classes[i], FAKE_PCI "/%s/class", address);
+  }
+}
+
 bool fake_cards_add(const char *dir, const char *address, const char *name, GError **err)
 {
   const FakeModel *model = model_find(name);
@@ -200,11 +212,7 @@ bool fake_cards_add(const char *dir, const char *address, const char *name, GErr
   function_add(dir, address, model, group);
   fake_put(dir, name, FAKE_PCI "/%s/model", address);
   fake_put(dir, model->console ? "1" : "0", FAKE_PCI "/%s/boot_vga", address);
-  if (model->sound) {
-    g_autofree char *sound = address_after(address, 1);
-    function_add(dir, sound, model, group);
-    fake_put(dir, "0x040300", FAKE_PCI "/%s/class", sound);
-  }
+  beside_add(dir, address, model, group);
   if (model->vfs) {
     g_autofree char *vfs = g_strdup_printf("%d", model->vfs);
     fake_put(dir, vfs, FAKE_PCI "/%s/sriov_numvfs", address);

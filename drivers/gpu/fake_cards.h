@@ -20,7 +20,7 @@
 /* Models: mdpy, mbochs, t4 (mediated devices: shared count, shared memory, one type a card), a40mdev (the
  * last on virtual functions, one a function), a40 (vendor functions, one type a card),
  * rtx6000ada (the same), l40s (mixed sizes), flex170 and alderlake (SR-IOV, the second the host's own screen), a100 (MIG), w6800 (whole, with its
- * sound), console (whole, the host's own screen). */
+ * sound), rtx2080 (whole, with sound, USB-C and its UCSI), console (whole, the host's own screen). */
 bool fake_cards_add(const char *dir, const char *address, const char *model, GError **err);
 /* A folder with all that is in it; a link is taken away, never followed. What is not there is no error. */
 void fake_tree_del(const char *path);

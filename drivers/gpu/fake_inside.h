@@ -18,7 +18,8 @@ typedef struct {
   GpuBackend backend;
   const char *class, *vendor, *device, *driver, *vendor_name, *title;
   int capacity, vfs;
-  bool same_type, console, sound;
+  int beside;         /* functions behind the first: sound, USB-C and its UCSI */
+  bool same_type, console;
   FakeType types[FAKE_TYPES];
 } FakeModel;
 

@@ -309,7 +309,7 @@ static void mdev_fill(xmlNode *hostdev, const GpuHandle *handle, GpuDisplay disp
 
 /* managed='no': libvirt must not give a virtual function back to the vendor's driver, nor a card that we bound ourselves. Without <driver> it is
  * vfio's on KVM and pciback's on Xen: each of libvirt's drivers has the one. */
-static void pci_fill(xmlNode *hostdev, const GpuHandle *handle)
+static void pci_fill(xmlNode *hostdev, const char *of)
 {
   static const struct { const char *name; int at, n; } rows[] = {
     { "domain", 0, 4 }, { "bus", 5, 2 }, { "slot", 8, 2 }, { "function", 11, 1 },
@@ -318,19 +318,47 @@ static void pci_fill(xmlNode *hostdev, const GpuHandle *handle)
   prop(hostdev, "managed", "no");
   xmlNode *address = xmlNewChild(xmlNewChild(hostdev, NULL, BAD_CAST "source", NULL), NULL, BAD_CAST "address", NULL);
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    g_autofree char *value = g_strdup_printf("0x%.*s", rows[i].n, handle->address + rows[i].at);
+    g_autofree char *value = g_strdup_printf("0x%.*s", rows[i].n, of + rows[i].at);
     prop(address, rows[i].name, value);
   }
 }
 
-bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, char **ret_xml, GError **err)
+/* Where it is to be in the guest, but for the slot. Drivers there look for a card's other functions in the slot of its first. */
+static void place_fill(xmlNode *hostdev, int n)
 {
-  if (handle->backend != GPU_MDEV && display != GPU_DISPLAY_OFF)
-    return error_false(err, REASON_GPU_NO_DISPLAY, "backend", gpu_backend_name(handle->backend), "display",
-                       gpu_display_name(display), NULL);
-  if (handle->backend == GPU_MDEV ? !g_uuid_string_is_valid(handle->uuid) : !gpu_address_check(handle->address))
-    return error_false(err, REASON_BAD_VALUE, "field", "part", "value", handle->backend == GPU_MDEV ? handle->uuid : handle->address,
-                       "limit", "a part that was made", NULL);
+  g_autofree char *function = g_strdup_printf("0x%d", n);
+  xmlNode *address = xmlNewChild(hostdev, NULL, BAD_CAST "address", NULL);
+  prop(address, "type", "pci");
+  prop(address, "function", function);
+  if (!n)
+    prop(address, "multifunction", "on");
+}
+
+static char *node_text(xmlDoc *doc)
+{
+  xmlBuffer *buffer = xmlBufferCreate();
+  xmlNodeDump(buffer, doc, xmlDocGetRootElement(doc), 0, 0);
+  char *text = g_strdup((const char *)xmlBufferContent(buffer));
+  xmlBufferFree(buffer);
+  return text;
+}
+
+static int beside_count(const GpuHandle *handle)
+{
+  int n = 0;
+  while (n < GPU_BESIDE_MOST && handle->beside[n][0])
+    n++;
+  return n;
+}
+
+char *gpu_alias(const char *claim, int n)
+{
+  return n ? g_strdup_printf("ua-%s-%d", claim, n) : g_strdup_printf("ua-%s", claim);
+}
+
+static char *function_xml(const GpuHandle *handle, GpuDisplay display, const char *claim, int n, bool one_slot)
+{
+  g_autofree char *alias = gpu_alias(claim, n);
   xmlDoc *doc = xmlNewDoc(BAD_CAST "1.0");
   xmlNode *hostdev = xmlNewDocNode(doc, NULL, BAD_CAST "hostdev", NULL);
   xmlDocSetRootElement(doc, hostdev);
@@ -338,12 +366,36 @@ bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, cha
   if (handle->backend == GPU_MDEV)
     mdev_fill(hostdev, handle, display);
   else
-    pci_fill(hostdev, handle);
+    pci_fill(hostdev, n ? handle->beside[n - 1] : handle->address);
   prop(xmlNewChild(hostdev, NULL, BAD_CAST "alias", NULL), "name", alias);
-  xmlBuffer *buffer = xmlBufferCreate();
-  xmlNodeDump(buffer, doc, hostdev, 0, 0);
-  *ret_xml = g_strdup((const char *)xmlBufferContent(buffer));
-  xmlBufferFree(buffer);
+  if (one_slot)
+    place_fill(hostdev, n);
+  char *text = node_text(doc);
   xmlFreeDoc(doc);
+  return text;
+}
+
+static bool handle_check(const GpuHandle *handle, GError **err)
+{
+  bool made = handle->backend == GPU_MDEV ? g_uuid_string_is_valid(handle->uuid) : gpu_address_check(handle->address);
+  const char *wrong = made ? NULL : handle->backend == GPU_MDEV ? handle->uuid : handle->address;
+  for (int i = 0; i < beside_count(handle) && !wrong; i++)
+    if (handle->backend != GPU_WHOLE || !gpu_address_check(handle->beside[i]))
+      wrong = handle->beside[i];
+  return !wrong || error_false(err, REASON_BAD_VALUE, "field", "part", "value", wrong, "limit", "a part that was made", NULL);
+}
+
+bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *claim, bool one_slot, GStrv *ret_xmls, GError **err)
+{
+  int n = beside_count(handle);
+  if (handle->backend != GPU_MDEV && display != GPU_DISPLAY_OFF)
+    return error_false(err, REASON_GPU_NO_DISPLAY, "backend", gpu_backend_name(handle->backend), "display",
+                       gpu_display_name(display), NULL);
+  if (!handle_check(handle, err))
+    return false;
+  GStrv xmls = g_new0(char *, n + 2);
+  for (int i = 0; i <= n; i++)
+    xmls[i] = function_xml(handle, display, claim, i, one_slot && n);
+  *ret_xmls = xmls;
   return true;
 }

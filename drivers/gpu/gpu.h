@@ -53,6 +53,7 @@ typedef struct {
   GpuBackend backend;
   char uuid[GPU_UUID_TEXT_BYTES];
   char address[GPU_ADDRESS_BYTES];
+  GpuBeside beside;         /* of a whole card: its functions that go to the guest, too */
   int start;
 } GpuHandle;
 
@@ -73,9 +74,12 @@ bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err);
 /* Resets a dirty function or card. */
 bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err);
 
-/* The <hostdev> for a domain, owned by the caller. Pure. display other than OFF is refused for all but mdev (GPU_NO_DISPLAY): the page
- * then shows a server in the guest. alias: "ua-v-12", by which it is unplugged. */
-bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *alias, char **ret_xml, GError **err);
+/* The <hostdev> of a domain, or those of a card's functions, the first first; owned by the caller. Pure. display other than OFF is refused for all but mdev
+ * (GPU_NO_DISPLAY): the page then shows a server in the guest. one_slot: several functions are to be functions of one slot of the guest, which
+ * machine_add_hostdev() finds; else each gets a slot of its own of libvirt's choice. */
+bool gpu_xml(const GpuHandle *handle, GpuDisplay display, const char *claim, bool one_slot, GStrv *ret_xmls, GError **err);
+/* "ua-v-12", "ua-v-12-1" of claim v-12's n-th function: by that it is unplugged. Owned by the caller. */
+char *gpu_alias(const char *claim, int n);
 
 /* ── back ends ──────────────────────────────────────────────────────────── */
 

@@ -43,13 +43,17 @@ static bool store_has(const char *text, const char *address, char **ret_guest)
 }
 
 /* Without an answer it is not known, and what is not known is not free. */
-static bool store_unused(const GpuHost *host, const char *address, GError **err)
+static bool store_unused(const GpuHost *host, const GPtrArray *addresses, GError **err)
 {
   static const char *const argv[] = { "xenstore-ls", "-f", "/local/domain/0/backend/pci", NULL };
   g_autofree char *text = NULL, *guest = NULL;
   GError *why = NULL;
-  if (exec_run(host->exec, argv, ASK_TIMEOUT_S, &text, &why))
-    return !store_has(text, address, &guest) || in_use(host, address, guest, err);
+  if (exec_run(host->exec, argv, ASK_TIMEOUT_S, &text, &why)) {
+    for (guint i = 0; i < addresses->len; i++)
+      if (store_has(text, addresses->pdata[i], &guest))
+        return in_use(host, addresses->pdata[i], guest, err);
+    return true;
+  }
   const char *detail = error_is(why, REASON_EXEC_FAILED) ? error_arg(why, "detail") : "";
   if (!strstr(detail, "xs_directory") || !strstr(detail, "No such file"))
     return gpu_refused(host, "tell which guests have PCI devices", why, err);
@@ -57,18 +61,37 @@ static bool store_unused(const GpuHost *host, const char *address, GError **err)
   return true;
 }
 
-bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err)
+/* NULL = it has none of them. */
+static const char *domain_has(const DomainFacts *domain, const GPtrArray *addresses)
 {
-  g_autoptr(GPtrArray) domains = NULL;
+  bool runs = domain->state == DOMAIN_ON || domain->state == DOMAIN_SUSPENDED;
+  for (guint i = 0; runs && domain->hostdevs && i < addresses->len; i++)
+    if (g_strv_contains((const char *const *)domain->hostdevs, addresses->pdata[i]))
+      return addresses->pdata[i];
+  return NULL;
+}
+
+bool pci_all_unused(const GpuHost *host, const GPtrArray *addresses, const char *own, GError **err)
+{
+  g_autoptr(GPtrArray) domains = NULL, left = g_ptr_array_new(); /* what the own domain has Xen's store tells, too */
   if (!hypervisor_list(host->hypervisor, &domains, err))
     return false;
+  for (guint i = 0; i < addresses->len; i++)
+    g_ptr_array_add(left, addresses->pdata[i]);
   for (guint i = 0; i < domains->len; i++) {
     const DomainFacts *domain = domains->pdata[i];
-    bool runs = domain->state == DOMAIN_ON || domain->state == DOMAIN_SUSPENDED;
-    if (runs && domain->hostdevs && g_strv_contains((const char *const *)domain->hostdevs, address))
-      return (own && !g_ascii_strcasecmp(domain->uuid, own)) || in_use(host, address, domain->name, err);
+    bool is_own = own && !g_ascii_strcasecmp(domain->uuid, own);
+    for (const char *has; (has = domain_has(domain, left)); g_ptr_array_remove(left, (char *)has))
+      if (!is_own)
+        return in_use(host, has, domain->name, err);
   }
-  return !pci_pass(host)->asks_xenstore || store_unused(host, address, err);
+  return !left->len || !pci_pass(host)->asks_xenstore || store_unused(host, left, err);
+}
+
+bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err)
+{
+  void *only[] = { (char *)address };
+  return pci_all_unused(host, &(const GPtrArray){ only, 1 }, own, err);
 }
 
 /* ── files ──────────────────────────────────────────────────────────────── */
@@ -91,20 +114,26 @@ bool pci_write(const GpuHost *host, const char *address, const char *name, const
   return exec_write(host->exec, path, text, WRITE_TIMEOUT_S, &why) || write_failed(host, address, name, why, err);
 }
 
+bool pci_absent(bool asked, GError *why, GError **err)
+{
+  if (asked)
+    return true;
+  if (!error_is(why, REASON_NOT_FOUND)) {
+    g_propagate_error(err, why);
+    return false;
+  }
+  g_error_free(why);
+  return true;
+}
+
 /* *ret_driver: NULL = none has it. */
 static bool driver_read(const GpuHost *host, const char *address, char **ret_driver, GError **err)
 {
   g_autofree char *path = gpu_file(address, "driver");
   GError *why = NULL;
   *ret_driver = NULL;
-  if (exec_link(host->exec, path, ret_driver, &why))
-    return true;
-  if (error_is(why, REASON_NOT_FOUND)) {
-    g_error_free(why);
-    return true;
-  }
-  g_propagate_error(err, why);
-  return false;
+  bool there = exec_link(host->exec, path, ret_driver, &why);
+  return pci_absent(there, why, err);
 }
 
 bool pci_ask_passed(const GpuHost *host, const char *address, bool *ret_passed, GError **err)
@@ -160,17 +189,9 @@ static bool override_read(const GpuHost *host, const char *address, bool *ret_ke
 {
   g_autofree char *path = gpu_file(address, "driver_override"), *text = NULL;
   GError *why = NULL;
-  *ret_kept = false;
-  if (exec_read(host->exec, path, &text, &why)) {
-    *ret_kept = !strcmp(g_strstrip(text), pci_pass(host)->driver);
-    return true;
-  }
-  if (!error_is(why, REASON_NOT_FOUND)) {
-    g_propagate_error(err, why);
-    return false;
-  }
-  g_error_free(why);
-  return true;
+  bool there = exec_read(host->exec, path, &text, &why);
+  *ret_kept = there && !strcmp(g_strstrip(text), pci_pass(host)->driver);
+  return pci_absent(there, why, err);
 }
 
 /* had: its driver until now; NULL = it had none, and has none again. */
@@ -251,6 +272,18 @@ bool pci_reset(const GpuHost *host, const char *address, GError **err)
   }
   return error_false(err, REASON_GPU_DIRTY, "what", address, "host", host->host, "detail",
                      error_arg(why, "detail") ? error_arg(why, "detail") : why->message, NULL);
+}
+
+bool pci_reset_beside(const GpuHost *host, const char *address, GError **err)
+{
+  g_autoptr(GError) why = NULL;
+  if (pci_reset(host, address, &why))
+    return true;
+  const char *detail = error_is(why, REASON_GPU_DIRTY) ? error_arg(why, "detail") : NULL;
+  if (detail && strstr(detail, "No such file"))
+    return true;
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
 }
 
 /* https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/: the number before the series' letter is the framebuffer in GB, 0 = 512

@@ -25,6 +25,8 @@ bool pci_ask_passed(const GpuHost *host, const char *address, bool *ret_passed, 
 
 /* GPU_IN_USE where a domain that runs, whoever owns it, has the function; the domain is named. own: UUID of one that may, as whose is known; NULL. */
 bool pci_unused(const GpuHost *host, const char *address, const char *own, GError **err);
+/* The same of several (char *), asked once. */
+bool pci_all_unused(const GpuHost *host, const GPtrArray *addresses, const char *own, GError **err);
 /* Gives functions (char *) to the driver for guests, whose module is loaded if need be, and reads that it has them. Those that it has already stay so. Where one
  * fails, all that this call took are the first driver's again. */
 bool pci_bind(const GpuHost *host, const GPtrArray *addresses, GError **err);
@@ -32,6 +34,10 @@ bool pci_bind(const GpuHost *host, const GPtrArray *addresses, GError **err);
 bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err);
 /* Function-level reset; GPU_DIRTY where the function has none or it failed. */
 bool pci_reset(const GpuHost *host, const char *address, GError **err);
+/* The same of a function that goes with a card's first, which was reset: it may have none of its own. */
+bool pci_reset_beside(const GpuHost *host, const char *address, GError **err);
+/* Ends the asking for a file that may be absent: asked says that it was there and read; else true ⇔ it is not there, and why is taken. */
+bool pci_absent(bool asked, GError *why, GError **err);
 /* Writes a file of the function. GPU_IN_USE for EBUSY, GPU_REFUSED for the rest. */
 bool pci_write(const GpuHost *host, const char *address, const char *name, const char *text, GError **err);
 /* Numbers and titles in type names: GiB of "NVIDIA A40-8Q" as MiB; 0 where the name tells none. */

@@ -1,4 +1,5 @@
-/* The card itself, with all of its IOMMU group, by vfio-pci, on Xen by pciback. Bound to that = in use.
+/* The card itself, with all of its IOMMU group, by vfio-pci, on Xen by pciback. Bound to that = in use. The guest gets the card's own functions, the
+ * first first; what else is in the group is kept from the host alone.
  * https://docs.kernel.org/driver-api/vfio.html (groups, devices, IOMMUs) */
 #include <string.h>
 
@@ -31,12 +32,30 @@ static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *
 
 /* ── the group ──────────────────────────────────────────────────────────── */
 
-/* https://pcisig.com class codes: bridges stay with the host; display, sound and the card's own USB go along. */
-static bool member_goes(const char *card, const char *member, uint32_t class, bool *ret_goes)
+/* all: who is bound. beside: of these who goes to the guest with the card itself. */
+typedef struct {
+  GPtrArray *all, *beside;
+} Members;
+
+static void members_done(Members *members)
 {
-  bool bridge = class >> 16 == 0x06, same_slot = !strncmp(card, member, SLOT_CHARS);
-  *ret_goes = !bridge;
-  return bridge || same_slot;
+  g_clear_pointer(&members->all, g_ptr_array_unref);
+  g_clear_pointer(&members->beside, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Members, members_done)
+
+/* https://pcisig.com class codes: bridges stay with the host. */
+static bool is_bridge(uint32_t class)
+{
+  return class >> 16 == 0x06;
+}
+
+/* Display and accelerator, sound, USB, and USB-C's UCSI, which is "serial bus controller, other" and has no class of its own. What else processors
+ * have in their graphics' group (a key store, say) is no guest's. */
+static bool is_of_a_card(uint32_t class)
+{
+  uint32_t base = class >> 16, sub = class >> 8;
+  return base == 0x03 || base == 0x12 || base == 0x04 || sub == 0x0c03 || sub == 0x0c80;
 }
 
 static bool class_read(const GpuHost *host, const char *address, uint32_t *ret_class, GError **err)
@@ -57,17 +76,9 @@ static bool bridge_read(const GpuHost *host, const char *card, bool *ret_behind,
 {
   g_autofree char *path = g_strdup_printf("/sys/class/pci_bus/%.*s/device", BUS_CHARS, card), *parent = NULL;
   GError *why = NULL;
-  if (exec_link(host->exec, path, &parent, &why)) {
-    *ret_behind = gpu_address_check(parent);
-    return true;
-  }
-  if (!error_is(why, REASON_NOT_FOUND)) {
-    g_propagate_error(err, why);
-    return false;
-  }
-  g_error_free(why);
-  *ret_behind = true;
-  return true;
+  bool there = exec_link(host->exec, path, &parent, &why);
+  *ret_behind = !there || gpu_address_check(parent);
+  return pci_absent(there, why, err);
 }
 
 /* Where sysfs has no groups: functions of a slot are told apart by no IOMMU for sure, and what is on one bus behind a bridge to conventional
@@ -93,37 +104,31 @@ static bool names_read(const GpuHost *host, const char *card, GStrv *ret_names, 
 }
 
 /* Who goes with the card: the functions of its slot that are in its group. GPU_REFUSED where another device is in it, too. */
-static bool group_read(const GpuHost *host, const char *card, GPtrArray *members, GError **err)
+static bool group_read(const GpuHost *host, const char *card, Members *members, GError **err)
 {
   g_auto(GStrv) names = NULL;
   if (!names_read(host, card, &names, err))
     return false;
+  members->all = g_ptr_array_new_with_free_func(g_free);
+  members->beside = g_ptr_array_new();
   for (char **name = names; *name; name++) {
     uint32_t class = 0;
-    bool goes = false;
     if (!gpu_address_check(*name))
       return error_false(err, REASON_GPU_FACTS, "host", host->host, "detail", *name, NULL);
     if (!class_read(host, *name, &class, err))
       return false;
-    if (!member_goes(card, *name, class, &goes)) {
+    if (is_bridge(class))
+      continue;
+    if (strncmp(card, *name, SLOT_CHARS)) {
       g_autofree char *detail = g_strdup_printf("%s is %s and would go with it", *name,
                                                 pci_pass(host)->groups ? "in the same IOMMU group" : "behind the same bridge");
       return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", "give away card", "detail", detail, NULL);
     }
-    if (goes)
-      g_ptr_array_add(members, g_strdup(*name));
+    char *address = g_strdup(*name);
+    g_ptr_array_add(members->all, address);
+    if (strcmp(card, address) && is_of_a_card(class) && members->beside->len < GPU_BESIDE_MOST)
+      g_ptr_array_add(members->beside, address);
   }
-  return true;
-}
-
-/* Without groups the kernel does not keep one guest's function from going with another's card. */
-static bool members_unused(const GpuHost *host, const char *card, const GPtrArray *members, const char *own, GError **err)
-{
-  if (!pci_unused(host, card, own, err))
-    return false;
-  for (guint i = 0; i < members->len && !pci_pass(host)->groups; i++)
-    if (strcmp(members->pdata[i], card) != 0 && !pci_unused(host, members->pdata[i], NULL, err))
-      return false;
   return true;
 }
 
@@ -135,6 +140,19 @@ static bool members_free(const GpuHost *host, const GpuOrder *order, const GPtrA
     if (!pci_ask_passed(host, members->pdata[i], &passed, err) || (passed && !gpu_made_before(host, order, members->pdata[i], err)))
       return false;
   }
+  return true;
+}
+
+/* While the driver for guests still has them: the host's drivers must not meet what a guest left. */
+static bool members_reset(const GpuHost *host, const char *card, const Members *members, GError **err)
+{
+  bool passed = false;
+  if (!pci_ask_passed(host, card, &passed, err) || (passed && !pci_reset(host, card, err)))
+    return false;
+  for (guint i = 0; i < members->beside->len; i++)
+    if (!pci_ask_passed(host, members->beside->pdata[i], &passed, err) ||
+        (passed && !pci_reset_beside(host, members->beside->pdata[i], err)))
+      return false;
   return true;
 }
 
@@ -162,7 +180,7 @@ static const ViewFunction *card_find(const GpuHost *host, const GpuOrder *order,
 static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
-  g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(g_free);
+  g_auto(Members) members = { 0 };
   const ViewFunction *card = gpu_view_read(host, &view, err) ? card_find(host, order, view, err) : NULL;
   if (!card)
     return false;
@@ -174,20 +192,19 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     for (guint i = 0; i < view->functions->len; i++)
       if (!strcmp(((ViewFunction *)view->functions->pdata[i])->physical, order->card))
         return gpu_full(host, order, "it has virtual functions: set sriov_numvfs to 0 first", err);
-  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, order->domain, err) ||
-      !members_free(host, order, members, err))
-    return false;
-  if (!pci_bind(host, members, err))
+  if (!group_read(host, order->card, &members, err) || !pci_all_unused(host, members.all, order->domain, err) ||
+      !members_free(host, order, members.all, err) || !pci_bind(host, members.all, err))
     return false;
   g_strlcpy(ret_handle->address, order->card, sizeof ret_handle->address);
+  for (guint i = 0; i < members.beside->len; i++)
+    g_strlcpy(ret_handle->beside[i], members.beside->pdata[i], GPU_ADDRESS_BYTES);
   return true;
 }
 
-/* Reset while the driver for guests still has it: the host's driver must not meet what a guest left. */
 static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
-  g_autoptr(GPtrArray) members = g_ptr_array_new_with_free_func(g_free);
+  g_auto(Members) members = { 0 };
   if (!gpu_view_read(host, &view, err))
     return false;
   const ViewFunction *card = gpu_view_find(view, order->card);
@@ -197,11 +214,11 @@ static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **e
     return false;
   if (!is_meant(card, order->type))
     return true;
-  if (!group_read(host, order->card, members, err) || !members_unused(host, order->card, members, NULL, err) ||
-      (pci_is_passed(host, card) && !pci_reset(host, order->card, err)))
+  if (!group_read(host, order->card, &members, err) || !pci_all_unused(host, members.all, NULL, err) ||
+      !members_reset(host, order->card, &members, err))
     return false;
-  for (guint i = 0; i < members->len; i++)
-    if (!pci_unbind(host, members->pdata[i], true, err))
+  for (guint i = 0; i < members.all->len; i++)
+    if (!pci_unbind(host, members.all->pdata[i], true, err))
       return false;
   return true;
 }

@@ -286,7 +286,7 @@ bool run_define(StepRun *run, GError **err)
     .generation = o->desktop->clone,
   };
   g_auto(GStrv) hostdevs = NULL;
-  if (!step_hostdevs(o, &hostdevs, &spec.gpu_screen, err))
+  if (!step_hostdevs(run, &hostdevs, &spec.gpu_screen, err))
     return false;
   HostCells cells;
   if (!memory_fill(o, &cells, &spec, err))

@@ -114,6 +114,7 @@ static bool make_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu
   VgpuDone *done = step_result_add_vgpu(run->result, v);
   g_strlcpy(done->uuid, handle.uuid, sizeof done->uuid);
   g_strlcpy(done->address, handle.address, sizeof done->address);
+  memcpy(done->beside, handle.beside, sizeof done->beside);
   done->start = handle.start;
   done->fresh = !there;
   return true;
@@ -203,29 +204,49 @@ bool run_gpu_discover(StepRun *run, GError **err)
 
 /* ── in the domain ────────────────────────────────────────────────────────── */
 
-static bool hostdev_of(const Vgpu *v, const Gpu *gpu, char **ret_xml, GError **err)
+static bool hostdev_of(const Vgpu *v, const Gpu *gpu, bool one_slot, GStrv *ret_xmls, GError **err)
 {
   GpuHandle handle = { .backend = gpu ? gpu->backend : GPU_MDEV, .start = v->start };
   g_strlcpy(handle.uuid, v->uuid ? v->uuid : "", sizeof handle.uuid);
   g_strlcpy(handle.address, v->address ? v->address : "", sizeof handle.address);
-  g_autofree char *alias = g_strconcat("ua-", v->head.name, NULL);
+  for (int i = 0; v->beside && v->beside[i] && i < GPU_BESIDE_MOST; i++)
+    g_strlcpy(handle.beside[i], v->beside[i], sizeof handle.beside[i]);
   /* one screen a guest: of several parts the first is it */
   GpuDisplay display = v->slot ? GPU_DISPLAY_OFF : v->display;
-  return gpu_xml(&handle, display, alias, ret_xml, err);
+  return gpu_xml(&handle, display, v->head.name, one_slot, ret_xmls, err);
 }
 
-bool step_hostdevs(const StepOrder *o, GStrv *ret_xmls, bool *ret_screen, GError **err)
+/* libxl has slots of several functions, and libvirt's Xen driver no word for them: there each function has one of its own. */
+static bool has_one_slot(const StepRun *run)
 {
-  g_auto(GStrv) xmls = g_new0(char *, (o->vgpus ? o->vgpus->len : 0) + 1);
+  return hypervisor_flavour(run->hypervisor)->kind != FLAVOUR_XEN;
+}
+
+bool step_hostdevs(const StepRun *run, GStrv *ret_xmls, bool *ret_screen, GError **err)
+{
+  const StepOrder *o = run->order;
+  g_autoptr(GStrvBuilder) all = g_strv_builder_new();
   *ret_screen = false;
   for (guint i = 0; o->vgpus && i < o->vgpus->len; i++) {
     const Vgpu *v = o->vgpus->pdata[i];
-    if (!hostdev_of(v, o->gpus->pdata[i], &xmls[i], err))
+    g_auto(GStrv) xmls = NULL;
+    if (!hostdev_of(v, o->gpus->pdata[i], has_one_slot(run), &xmls, err))
       return false;
+    g_strv_builder_addv(all, (const char **)xmls);
     *ret_screen = *ret_screen || (!v->slot && v->display != GPU_DISPLAY_OFF);
   }
-  *ret_xmls = g_steal_pointer(&xmls);
+  *ret_xmls = g_strv_builder_end(all);
   return true;
+}
+
+/* Each function in a slot of libvirt's choice: which of the guest's is free now it alone knows. */
+static bool plug_one(StepRun *run, const char *uuid, const Vgpu *v, const Gpu *gpu, GError **err)
+{
+  g_auto(GStrv) xmls = NULL;
+  bool plugged = hostdev_of(v, gpu, false, &xmls, err);
+  for (char **xml = xmls; plugged && *xml; xml++)
+    plugged = hypervisor_attach(run->hypervisor, uuid, *xml, err);
+  return plugged;
 }
 
 bool run_gpu_plug(StepRun *run, GError **err)
@@ -233,27 +254,34 @@ bool run_gpu_plug(StepRun *run, GError **err)
   const StepOrder *o = run->order;
   g_autofree char *uuid = step_uuid(o);
   bool plugged = step_meant(run, uuid, err);
-  for (guint i = 0; i < o->vgpus->len && plugged; i++) {
-    g_autofree char *xml = NULL;
-    plugged = hostdev_of(o->vgpus->pdata[i], o->gpus->pdata[i], &xml, err) && hypervisor_attach(run->hypervisor, uuid, xml, err);
-  }
+  for (guint i = 0; i < o->vgpus->len && plugged; i++)
+    plugged = plug_one(run, uuid, o->vgpus->pdata[i], o->gpus->pdata[i], err);
   return plugged;
 }
 
-/* What left is told also where the next one stayed. A domain that is not there has nothing. */
+/* The card's other functions first: without its first one they are of no use to the guest. A domain that is not there has none. */
+static bool unplug_one(StepRun *run, const char *uuid, const Vgpu *v, GError **err)
+{
+  for (int n = v->beside ? (int)g_strv_length(v->beside) : 0; n >= 0; n--) {
+    g_autofree char *alias = gpu_alias(v->head.name, n);
+    int64_t left_s = (run->deadline_us - g_get_monotonic_time()) / G_USEC_PER_SEC - TELL_S;
+    g_autoptr(GError) why = NULL;
+    if (hypervisor_detach(run->hypervisor, uuid, alias, (int)MAX(left_s, 1), &why) || error_is(why, REASON_NOT_FOUND))
+      continue;
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+  }
+  return true;
+}
+
+/* What left is told also where the next one stayed. */
 static bool unplug_all(StepRun *run, const char *uuid, GError **err)
 {
   const StepOrder *o = run->order;
   for (guint i = 0; i < o->vgpus->len; i++) {
-    const Vgpu *v = o->vgpus->pdata[i];
-    g_autofree char *alias = g_strconcat("ua-", v->head.name, NULL);
-    int64_t left_s = (run->deadline_us - g_get_monotonic_time()) / G_USEC_PER_SEC - TELL_S;
-    g_autoptr(GError) why = NULL;
-    if (!hypervisor_detach(run->hypervisor, uuid, alias, (int)MAX(left_s, 1), &why) && !error_is(why, REASON_NOT_FOUND)) {
-      g_propagate_error(err, g_steal_pointer(&why));
+    if (!unplug_one(run, uuid, o->vgpus->pdata[i], err))
       return false;
-    }
-    step_result_add_vgpu(run->result, v);
+    step_result_add_vgpu(run->result, o->vgpus->pdata[i]);
   }
   return true;
 }

@@ -30,8 +30,8 @@ bool run_gpu_make(StepRun *run, GError **err);
 bool run_gpu_release(StepRun *run, GError **err);
 bool run_gpu_plug(StepRun *run, GError **err);
 bool run_gpu_unplug(StepRun *run, GError **err);
-/* The <hostdev> of each part of the order, owned by the caller; *ret_screen: one of them is the guest's screen. */
-bool step_hostdevs(const StepOrder *order, GStrv *ret_xmls, bool *ret_screen, GError **err);
+/* The <hostdev>s of the parts of the order, owned by the caller; *ret_screen: one of them is the guest's screen. */
+bool step_hostdevs(const StepRun *run, GStrv *ret_xmls, bool *ret_screen, GError **err);
 /* A part was made since the domain was started last: if it runs, it runs without. */
 bool step_runs_without_gpu(const StepOrder *order);
 

@@ -144,14 +144,14 @@ static void guest_has_it_and_nobody_else_until_it_stops(void **state)
   Stand *stand = *state;
   GpuHandle handle;
   GpuOrder order = order_of("0000:00:08.0", "vgpu_mdpy-vga", "v-screen");
-  g_autofree char *device = NULL;
+  g_auto(GStrv) devices = NULL;
   g_autoptr(GError) err = NULL;
   g_autoptr(DomainFacts) facts = NULL;
   g_autoptr(GBytes) picture = NULL;
   SerialText armed;
   assert_ok(gpu_make(&stand->host, &order, &handle, E));
-  assert_ok(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-screen", &device, E));
-  desktop_define(stand, device);
+  assert_ok(gpu_xml(&handle, GPU_DISPLAY_ON, "v-screen", false, &devices, E));
+  desktop_define(stand, devices[0]);
   assert_ok(hypervisor_serial(stand->hypervisor, desktop, 0, &armed, E));
   serial_text_clear(&armed);
   assert_ok(hypervisor_power(stand->hypervisor, desktop, DOMAIN_START, E));
@@ -173,18 +173,18 @@ static void display_off_is_unplugged_and_plugged_again(void **state)
   Stand *stand = *state;
   GpuHandle handle;
   GpuOrder order = order_of("0000:00:0a.0", "vgpu_mbochs-medium", "v-compute");
-  g_autofree char *device = NULL;
+  g_auto(GStrv) devices = NULL;
   SerialText armed;
   assert_ok(gpu_make(&stand->host, &order, &handle, E));
-  assert_ok(gpu_xml(&handle, GPU_DISPLAY_OFF, "ua-v-compute", &device, E));
+  assert_ok(gpu_xml(&handle, GPU_DISPLAY_OFF, "v-compute", false, &devices, E));
   desktop_define(stand, "");
   assert_ok(hypervisor_serial(stand->hypervisor, desktop, 0, &armed, E));
   serial_text_clear(&armed);
   assert_ok(hypervisor_power(stand->hypervisor, desktop, DOMAIN_START, E));
   guest_says(stand, "TINY up");
   for (int i = 0; i < 2; i++) {
-    assert_ok(hypervisor_attach(stand->hypervisor, desktop, device, E));
-    assert_ok(hypervisor_attach(stand->hypervisor, desktop, device, E));
+    assert_ok(hypervisor_attach(stand->hypervisor, desktop, devices[0], E));
+    assert_ok(hypervisor_attach(stand->hypervisor, desktop, devices[0], E));
     assert_ok(hypervisor_detach(stand->hypervisor, desktop, "ua-v-compute", UNPLUG_S, E));
     assert_ok(hypervisor_detach(stand->hypervisor, desktop, "ua-v-compute", UNPLUG_S, E));
   }
@@ -196,12 +196,12 @@ static void display_on_stays_and_says_so(void **state)
   Stand *stand = *state;
   GpuHandle handle;
   GpuOrder order = order_of("0000:00:08.0", "vgpu_mdpy-vga", "v-stays");
-  g_autofree char *device = NULL;
+  g_auto(GStrv) devices = NULL;
   g_autoptr(GError) err = NULL, used = NULL;
   SerialText armed;
   assert_ok(gpu_make(&stand->host, &order, &handle, E));
-  assert_ok(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-stays", &device, E));
-  desktop_define(stand, device);
+  assert_ok(gpu_xml(&handle, GPU_DISPLAY_ON, "v-stays", false, &devices, E));
+  desktop_define(stand, devices[0]);
   assert_ok(hypervisor_serial(stand->hypervisor, desktop, 0, &armed, E));
   serial_text_clear(&armed);
   assert_ok(hypervisor_power(stand->hypervisor, desktop, DOMAIN_START, E));

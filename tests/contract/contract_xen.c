@@ -98,11 +98,11 @@ static const char hvm[] =
 /* A guest of that kind with the card that was made, started. */
 static void guest_start(Stand *stand, const char *kind, const GpuHandle *handle)
 {
-  g_autofree char *device = NULL;
-  assert_ok(gpu_xml(handle, GPU_DISPLAY_OFF, "ua-v-1", &device, E));
+  g_auto(GStrv) devices = NULL;
+  assert_ok(gpu_xml(handle, GPU_DISPLAY_OFF, "v-1", false, &devices, E));
   g_autofree char *xml = g_strdup_printf(
     "<domain type='xen'><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS "' controller='%s' "
-    "desktop='d-1' generation='1'/></metadata>%s%s</devices></domain>", desktop, controller, kind, device);
+    "desktop='d-1' generation='1'/></metadata>%s%s</devices></domain>", desktop, controller, kind, devices[0]);
   assert_ok(hypervisor_define(stand->hypervisor, xml, true, E));
   assert_ok(hypervisor_power(stand->hypervisor, desktop, DOMAIN_START, E));
 }

@@ -8,12 +8,10 @@
 
 #include <cmocka.h>
 
-#include "drivers/gpu/fake_cards.h"
-#include "drivers/gpu/view.h"
 #include "drivers/hypervisor/fake.h"
 #include "tests/unit/gpu_contract.h"
+#include "tests/unit/gpu_place.h"
 
-static const char controller[] = "11111111-2222-4333-8444-555555555555";
 static char *dir;
 
 static Exec *exec_of(const void *data)
@@ -28,18 +26,18 @@ static Exec *exec_of(const void *data)
 static void mark_is_the_controllers_and_nobody_elses(void **state)
 {
   char a[GPU_UUID_TEXT_BYTES], b[GPU_UUID_TEXT_BYTES];
-  gpu_part_uuid(controller, "v-12", 3, a);
-  gpu_part_uuid(controller, "v-12", 3, b);
+  gpu_part_uuid(gpu_place_controller, "v-12", 3, a);
+  gpu_part_uuid(gpu_place_controller, "v-12", 3, b);
   assert_string_equal(a, b);
   assert_true(g_uuid_string_is_valid(a));
   assert_int_equal(a[14], '8');
-  assert_true(gpu_uuid_is_ours(controller, a));
+  assert_true(gpu_uuid_is_ours(gpu_place_controller, a));
   assert_false(gpu_uuid_is_ours("99999999-2222-4333-8444-555555555555", a));
-  assert_false(gpu_uuid_is_ours(controller, "11111111-1111-4111-8111-111111111111"));
-  assert_false(gpu_uuid_is_ours(controller, "nonsense"));
-  gpu_part_uuid(controller, "v-12", 4, b);
+  assert_false(gpu_uuid_is_ours(gpu_place_controller, "11111111-1111-4111-8111-111111111111"));
+  assert_false(gpu_uuid_is_ours(gpu_place_controller, "nonsense"));
+  gpu_part_uuid(gpu_place_controller, "v-12", 4, b);
   assert_string_not_equal(a, b);
-  gpu_part_uuid(controller, "v-1", 23, b);
+  gpu_part_uuid(gpu_place_controller, "v-1", 23, b);
   assert_string_not_equal(a, b);
 }
 
@@ -74,105 +72,98 @@ static void device_of_each_back_end_is_as_recorded(void **state)
   };
   GpuHandle handle = { .uuid = "4b20d080-1b54-4048-85b3-a6a62d165c01", .address = "0000:41:00.4" };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    g_autofree char *xml = NULL;
+    g_auto(GStrv) xmls = NULL;
     handle.backend = rows[i].backend;
-    assert_true(gpu_xml(&handle, rows[i].display, "ua-v-1", &xml, NULL));
-    assert_string_equal(xml, rows[i].xml);
+    assert_true(gpu_xml(&handle, rows[i].display, "v-1", true, &xmls, NULL));
+    assert_int_equal(g_strv_length(xmls), 1);
+    assert_string_equal(xmls[0], rows[i].xml);
   }
   for (GpuBackend backend = GPU_VENDOR_VF; backend < N_GPU_BACKENDS; backend++) {
     g_autoptr(GError) err = NULL;
-    char *xml;
+    GStrv xmls;
     handle.backend = backend;
-    assert_false(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-1", &xml, &err));
+    assert_false(gpu_xml(&handle, GPU_DISPLAY_ON, "v-1", false, &xmls, &err));
     assert_true(error_is(err, REASON_GPU_NO_DISPLAY));
+  }
+}
+
+#define FUNCTION(n, rest) \
+  "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source>" \
+  "<address domain=\"0x0000\" bus=\"0x65\" slot=\"0x00\" function=\"0x" n "\"/></source><alias name=\"ua-v-1" rest "</hostdev>"
+
+/* Its functions are those of one slot of the guest where that can be said, and each has an alias to go by where it cannot. */
+static void devices_of_a_whole_card_are_as_recorded(void **state)
+{
+  static const char *const rows[2][3] = {
+    { FUNCTION("0", "\"/>"), FUNCTION("1", "-1\"/>"), FUNCTION("3", "-2\"/>") },
+    { FUNCTION("0", "\"/><address type=\"pci\" function=\"0x0\" multifunction=\"on\"/>"),
+      FUNCTION("1", "-1\"/><address type=\"pci\" function=\"0x1\"/>"), FUNCTION("3", "-2\"/><address type=\"pci\" function=\"0x2\"/>") },
+  };
+  GpuHandle handle = { .backend = GPU_WHOLE, .address = "0000:65:00.0", .beside = { "0000:65:00.1", "0000:65:00.3" } };
+  for (int one_slot = 0; one_slot < 2; one_slot++) {
+    g_auto(GStrv) xmls = NULL;
+    assert_true(gpu_xml(&handle, GPU_DISPLAY_OFF, "v-1", one_slot, &xmls, NULL));
+    assert_int_equal(g_strv_length(xmls), 3);
+    for (int i = 0; i < 3; i++)
+      assert_string_equal(xmls[i], rows[one_slot][i]);
+  }
+  static const struct { GpuBackend backend; const char *beside; } wrong[] = { { GPU_SRIOV, "0000:65:00.1" }, { GPU_WHOLE, "0000:65:00.9" } };
+  for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    g_autoptr(GError) err = NULL;
+    GStrv xmls;
+    handle.backend = wrong[i].backend;
+    g_strlcpy(handle.beside[1], wrong[i].beside, GPU_ADDRESS_BYTES);
+    assert_false(gpu_xml(&handle, GPU_DISPLAY_OFF, "v-1", true, &xmls, &err));
+    assert_true(error_is(err, REASON_BAD_VALUE));
   }
 }
 
 /* ── the vendors' rules ─────────────────────────────────────────────────── */
 
-typedef struct {
-  Hypervisor *hypervisor;
-  Exec *exec;
-  GpuHost host;
-} Rules;
-
 static int rules_up(void **state)
 {
-  Rules *rules = g_new0(Rules, 1);
-  g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
-  HypervisorOptions options = { .uri = uri, .host = "h1", .controller = controller };
-  assert_true(hypervisor_open(&options, &rules->hypervisor, NULL));
-  assert_true(gpu_exec_open(rules->hypervisor, NULL, &rules->exec, NULL));
-  assert_non_null(rules->exec);
-  rules->host = (GpuHost){ rules->hypervisor, rules->exec, "h1", controller };
-  *state = rules;
+  *state = gpu_place_in(dir, "");
   return 0;
 }
 
 static int rules_down(void **state)
 {
-  Rules *rules = *state;
-  exec_close(rules->exec);
-  hypervisor_close(rules->hypervisor);
-  g_free(rules);
-  fake_cards_reboot(dir);
+  gpu_place_free(*state);
   return 0;
 }
 
-static bool make(Rules *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
+static bool make(GpuPlace *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
 {
   GpuOrder order = { .card = card, .backend = backend, .type = type, .claim = address, .generation = 1, .address = address, .start = -1 };
   GpuHandle handle;
   return gpu_make(&rules->host, &order, &handle, err);
 }
 
-static bool release(Rules *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
+static bool release(GpuPlace *rules, const char *card, GpuBackend backend, const char *type, const char *address, GError **err)
 {
   GpuOrder order = { .card = card, .backend = backend, .type = type, .claim = address, .generation = 1, .address = address, .start = -1 };
   return gpu_release(&rules->host, &order, err);
 }
 
-static int free_of(Rules *rules, const char *address, const char *id)
-{
-  g_autoptr(GpuCard) card = NULL;
-  assert_true(gpu_look(&rules->host, address, &card, NULL));
-  for (guint i = 0; i < card->types->len; i++)
-    if (!strcmp(((GpuType *)card->types->pdata[i])->id, id))
-      return ((GpuType *)card->types->pdata[i])->free;
-  return 0;
-}
-
-static void text_put(const char *name, const char *text)
-{
-  g_autofree char *path = g_build_filename(dir, name, NULL);
-  assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-static void text_drop(const char *name)
-{
-  g_autofree char *path = g_build_filename(dir, name, NULL);
-  g_unlink(path);
-}
-
 static void same_type_card_offers_no_other_once_one_is_given(void **state)
 {
-  Rules *rules = *state;
-  assert_true(free_of(rules, "0000:41:00.0", "nvidia-559") > 0);
+  GpuPlace *rules = *state;
+  assert_true(gpu_place_free_of(rules, "0000:41:00.0", "nvidia-559") > 0);
   assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
-  assert_int_equal(free_of(rules, "0000:41:00.0", "nvidia-559"), 0);
+  assert_int_equal(gpu_place_free_of(rules, "0000:41:00.0", "nvidia-559"), 0);
   g_autoptr(GError) err = NULL;
   assert_false(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-559", "0000:41:00.5", &err));
   assert_true(error_is(err, REASON_GPU_FULL));
   /* mixed sizes are another card's */
   assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1155", "0000:42:00.4", NULL));
   assert_true(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:42:00.5", NULL));
-  assert_int_equal(free_of(rules, "0000:42:00.0", "nvidia-1155"), 0);
-  assert_true(free_of(rules, "0000:42:00.0", "nvidia-1153") > 0);
+  assert_int_equal(gpu_place_free_of(rules, "0000:42:00.0", "nvidia-1155"), 0);
+  assert_true(gpu_place_free_of(rules, "0000:42:00.0", "nvidia-1153") > 0);
 }
 
 static void function_in_a_guest_is_neither_released_nor_reset(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL;
   assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
   assert_true(fake_cards_hold(dir, "0000:41:00.4"));
@@ -184,7 +175,7 @@ static void function_in_a_guest_is_neither_released_nor_reset(void **state)
 
 static void function_whose_reset_failed_stays_dirty_until_one_is_confirmed(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL, again = NULL;
   g_autofree char *fail = g_build_filename(dir, "sys/bus/pci/devices/0000:41:00.4/fail", NULL);
   assert_true(make(rules, "0000:41:00.0", GPU_VENDOR_VF, "nvidia-558", "0000:41:00.4", NULL));
@@ -201,7 +192,7 @@ static void function_whose_reset_failed_stays_dirty_until_one_is_confirmed(void 
 
 static void function_that_got_another_type_is_not_ours(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL, released = NULL;
   assert_int_equal(fake_cards_write(dir, "/sys/bus/pci/devices/0000:42:00.4/nvidia/current_vgpu_type", "1149"), 0);
   assert_false(make(rules, "0000:42:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:42:00.4", &err));
@@ -212,7 +203,7 @@ static void function_that_got_another_type_is_not_ours(void **state)
 
 static void console_card_is_given_only_by_force(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL;
   GpuHandle handle;
   GpuOrder order = { .card = "0000:02:00.0", .backend = GPU_WHOLE, .type = "whole", .claim = "v-1", .generation = 1, .start = -1 };
@@ -226,7 +217,7 @@ static void console_card_is_given_only_by_force(void **state)
 /* At its address another card may lie since: nothing of that one is given or reset for the claim. */
 static void whole_card_of_a_claim_is_the_one_that_was_meant(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL;
   g_autofree char *link = g_build_filename(dir, "sys/bus/pci/devices/0000:65:00.0/driver", NULL), *to = NULL, *still = NULL;
   assert_false(make(rules, "0000:65:00.0", GPU_WHOLE, "whole:10de:2235", "0000:65:00.0", &err));
@@ -242,7 +233,7 @@ static void whole_card_of_a_claim_is_the_one_that_was_meant(void **state)
 
 static void whole_card_takes_its_sound_along_and_nobody_else(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autofree char *link = g_build_filename(dir, "sys/bus/pci/devices/0000:65:00.1/driver", NULL), *to = NULL, *after = NULL;
   assert_true(make(rules, "0000:65:00.0", GPU_WHOLE, "whole", "0000:65:00.0", NULL));
   to = g_file_read_link(link, NULL);
@@ -268,7 +259,7 @@ static void whole_card_takes_its_sound_along_and_nobody_else(void **state)
 
 static void mig_places_are_kept_apart(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   GpuHandle handle;
   GpuOrder big = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "3g.20gb", .claim = "v-1", .generation = 1, .start = 0 };
   GpuOrder small = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-2", .generation = 1, .start = 2 };
@@ -278,15 +269,15 @@ static void mig_places_are_kept_apart(void **state)
   assert_true(error_is(err, REASON_GPU_FULL));
   small.start = 4;
   assert_true(gpu_make(&rules->host, &small, &handle, NULL));
-  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 0);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "7g.40gb"), 0);
   assert_true(gpu_release(&rules->host, &big, NULL));
   assert_true(gpu_release(&rules->host, &small, NULL));
-  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
 }
 
 static void gpu_instance_of_others_is_not_taken(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   GpuHandle handle;
   GpuOrder order = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = 4 };
   const char *made[] = { "nvidia-smi", "mig", "-cgi", "19:2", "-i", "0000:81:00.0", NULL };
@@ -296,9 +287,9 @@ static void gpu_instance_of_others_is_not_taken(void **state)
   assert_false(gpu_make(&rules->host, &order, &handle, &err));
   assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "took instance 1, which has no function and is somebody else's"));
   assert_true(gpu_release(&rules->host, &order, NULL));
-  assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
   assert_true(exec_run(rules->host.exec, ended, 5, NULL, NULL));
-  assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 7);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "1g.5gb"), 7);
   assert_true(gpu_make(&rules->host, &order, &handle, NULL));
   order.address = handle.address;
   assert_true(gpu_release(&rules->host, &order, NULL));
@@ -310,32 +301,32 @@ static void gpu_instance_goes_with_the_make_that_failed(void **state)
   static const struct { const char *fails; Reason reason; const char *told; } rows[] = {
     { "nvidia/current_vgpu_type 5", REASON_GPU_REFUSED, "Input/output error" }, { "nvidia/current_vgpu_type 16", REASON_GPU_IN_USE, "busy" },
   };
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   GpuHandle handle;
   GpuOrder order = { .card = "0000:81:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = 4,
                      .address = "0000:81:00.4" };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(GError) err = NULL;
-    text_put("sys/bus/pci/devices/0000:81:00.4/fail", rows[i].fails);
+    gpu_place_put(rules, "sys/bus/pci/devices/0000:81:00.4/fail", rows[i].fails);
     assert_false(gpu_make(&rules->host, &order, &handle, &err));
     assert_true(error_is(err, rows[i].reason) && strstr(err->message, rows[i].told));
-    text_drop("sys/bus/pci/devices/0000:81:00.4/fail");
-    assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 7);
+    gpu_place_put(rules, "sys/bus/pci/devices/0000:81:00.4/fail", NULL);
+    assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "1g.5gb"), 7);
   }
   assert_true(gpu_make(&rules->host, &order, &handle, NULL));
   /* one that an earlier try had made stays for the next */
   assert_int_equal(fake_cards_write(dir, "/sys/bus/pci/devices/0000:81:00.4/nvidia/current_vgpu_type", "0"), 0);
-  text_put("sys/bus/pci/devices/0000:81:00.4/fail", "nvidia/current_vgpu_type 5");
+  gpu_place_put(rules, "sys/bus/pci/devices/0000:81:00.4/fail", "nvidia/current_vgpu_type 5");
   order.again = true;
   assert_false(gpu_make(&rules->host, &order, &handle, NULL));
-  text_drop("sys/bus/pci/devices/0000:81:00.4/fail");
-  assert_int_equal(free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
+  gpu_place_put(rules, "sys/bus/pci/devices/0000:81:00.4/fail", NULL);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
   assert_true(gpu_release(&rules->host, &order, NULL));
 }
 
 static void mig_card_without_functions_makes_no_instance(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL;
   GpuHandle handle;
   GpuOrder order = { .card = "0000:c2:00.0", .backend = GPU_MIG, .type = "1g.5gb", .claim = "v-1", .generation = 1, .start = 0 };
@@ -346,13 +337,13 @@ static void mig_card_without_functions_makes_no_instance(void **state)
   }
   assert_false(gpu_make(&rules->host, &order, &handle, &err));
   assert_true(error_is(err, REASON_GPU_FULL) && strstr(err->message, "no virtual functions"));
-  assert_int_equal(free_of(rules, "0000:c2:00.0", "1g.5gb"), 7);
+  assert_int_equal(gpu_place_free_of(rules, "0000:c2:00.0", "1g.5gb"), 7);
   fake_cards_lose(dir, "0000:c2:00.0");
 }
 
 enum { AT_ONCE = 4, TURNS = 8 };
 typedef struct {
-  Rules *rules;
+  GpuPlace *rules;
   GpuOrder order;
   const char *step;
 } AtOnce;
@@ -375,7 +366,7 @@ static void *make_and_release(void *data)
 /* As tasks of four desktops do. */
 static void gpu_instances_are_made_at_once(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   AtOnce all[AT_ONCE];
   GThread *threads[AT_ONCE];
   for (int i = 0; i < AT_ONCE; i++) {
@@ -386,60 +377,50 @@ static void gpu_instances_are_made_at_once(void **state)
     g_thread_join(threads[i]);
   for (int i = 0; i < AT_ONCE; i++)
     assert_null(all[i].step);
-  assert_int_equal(free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
+  assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "7g.40gb"), 1);
 }
 
 /* Through the fake hypervisor, as a desktop has it. */
 static void desktop_starts_only_with_its_devices(void **state)
 {
   static const char uuid[] = "aaaaaaaa-0000-4000-8000-000000000001";
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   GpuOrder order = { .card = "0000:08:00.0", .backend = GPU_MDEV, .type = "vgpu_mdpy-hd", .claim = "v-1", .generation = 1, .start = -1 };
-  GpuHandle handle;
+  GpuHandle handle = { 0 };
   g_autoptr(GError) missing = NULL, used = NULL, stays = NULL;
-  g_autofree char *device = NULL, *plugged = NULL;
-  gpu_part_uuid(controller, "v-1", 1, handle.uuid);
+  g_auto(GStrv) devices = NULL, plugged = NULL;
+  gpu_part_uuid(gpu_place_controller, "v-1", 1, handle.uuid);
   handle.backend = GPU_MDEV;
-  assert_true(gpu_xml(&handle, GPU_DISPLAY_ON, "ua-v-1", &device, NULL));
+  assert_true(gpu_xml(&handle, GPU_DISPLAY_ON, "v-1", false, &devices, NULL));
   g_autofree char *xml = g_strdup_printf("<domain><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS
                                          "' controller='%s' desktop='d-1' generation='1'/></metadata><devices>%s</devices></domain>", uuid,
-                                         controller, device);
-  assert_true(hypervisor_define(rules->hypervisor, xml, false, NULL));
-  assert_false(hypervisor_power(rules->hypervisor, uuid, DOMAIN_START, &missing));
+                                         gpu_place_controller, devices[0]);
+  assert_true(hypervisor_define(rules->host.hypervisor, xml, false, NULL));
+  assert_false(hypervisor_power(rules->host.hypervisor, uuid, DOMAIN_START, &missing));
   assert_true(error_is(missing, REASON_HYPERVISOR_REFUSED));
   assert_true(gpu_make(&rules->host, &order, &handle, NULL));
-  assert_true(hypervisor_power(rules->hypervisor, uuid, DOMAIN_START, NULL));
+  assert_true(hypervisor_power(rules->host.hypervisor, uuid, DOMAIN_START, NULL));
   assert_false(gpu_release(&rules->host, &order, &used));
   assert_true(error_is(used, REASON_GPU_IN_USE));
   order.claim = "v-2";
   assert_true(gpu_make(&rules->host, &order, &handle, NULL));
-  assert_true(gpu_xml(&handle, GPU_DISPLAY_OFF, "ua-v-2", &plugged, NULL));
-  assert_true(hypervisor_attach(rules->hypervisor, uuid, plugged, NULL));
+  assert_true(gpu_xml(&handle, GPU_DISPLAY_OFF, "v-2", false, &plugged, NULL));
+  assert_true(hypervisor_attach(rules->host.hypervisor, uuid, plugged[0], NULL));
   assert_true(fake_do("gpu", "sticky d-1 on", NULL));
-  assert_false(hypervisor_detach(rules->hypervisor, uuid, "ua-v-2", 1, &stays));
+  assert_false(hypervisor_detach(rules->host.hypervisor, uuid, "ua-v-2", 1, &stays));
   assert_true(error_is(stays, REASON_DEVICE_STAYS));
   assert_true(fake_do("gpu", "sticky d-1 off", NULL));
-  assert_true(hypervisor_detach(rules->hypervisor, uuid, "ua-v-2", 1, NULL));
+  assert_true(hypervisor_detach(rules->host.hypervisor, uuid, "ua-v-2", 1, NULL));
   assert_true(gpu_release(&rules->host, &order, NULL));
-  assert_true(hypervisor_power(rules->hypervisor, uuid, DOMAIN_DESTROY, NULL));
+  assert_true(hypervisor_power(rules->host.hypervisor, uuid, DOMAIN_DESTROY, NULL));
   order.claim = "v-1";
   assert_true(gpu_release(&rules->host, &order, NULL));
-  assert_true(hypervisor_undefine(rules->hypervisor, uuid, NULL));
+  assert_true(hypervisor_undefine(rules->host.hypervisor, uuid, NULL));
 }
 
 /* ── whose guest runs with it ───────────────────────────────────────────── */
 
-static void guest_define(Rules *rules, const char *uuid, const GpuHandle *handle)
-{
-  g_autofree char *device = NULL;
-  assert_true(gpu_xml(handle, GPU_DISPLAY_OFF, "ua-v-1", &device, NULL));
-  g_autofree char *xml = g_strdup_printf("<domain><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS
-                                         "' controller='%s' desktop='d-1' generation='1'/></metadata><devices>%s</devices></domain>", uuid,
-                                         controller, device);
-  assert_true(hypervisor_define(rules->hypervisor, xml, false, NULL));
-}
-
-static void must_be_anothers(Rules *rules, const GpuOrder *order, const char *what)
+static void must_be_anothers(GpuPlace *rules, const GpuOrder *order, const char *what)
 {
   g_autoptr(GError) made = NULL, released = NULL;
   GpuHandle handle;
@@ -450,7 +431,7 @@ static void must_be_anothers(Rules *rules, const GpuOrder *order, const char *wh
 }
 
 /* Its own guest's: made again without harm, and let go of once that guest is off. */
-static void must_be_its_own(Rules *rules, const GpuOrder *order)
+static void must_be_its_own(GpuPlace *rules, const GpuOrder *order)
 {
   g_autoptr(GError) used = NULL;
   GpuHandle handle;
@@ -470,7 +451,7 @@ static void what_another_guest_runs_with_is_neither_made_nor_released(void **sta
     { GPU_SRIOV, "0000:51:00.0", "vf", "0000:51:00.4", -1 },
     { GPU_WHOLE, "0000:65:00.0", "whole", "0000:65:00.0", -1 },
   };
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     GpuOrder order = { .card = rows[i].card, .backend = rows[i].backend, .type = rows[i].type, .claim = "v-1", .generation = 1,
                        .domain = theirs, .address = rows[i].address, .start = rows[i].start }, stale = order;
@@ -479,22 +460,22 @@ static void what_another_guest_runs_with_is_neither_made_nor_released(void **sta
     stale.domain = others;
     if (!gpu_make(&rules->host, &order, &handle, &err))
       fail_msg("%s: %s", rows[i].card, err->message);
-    guest_define(rules, theirs, &handle);
+    gpu_place_define(rules, theirs, &handle);
     stale.again = true;
     assert_true(gpu_make(&rules->host, &stale, &handle, NULL)); /* defined is not run */
-    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_START, NULL));
+    assert_true(hypervisor_power(rules->host.hypervisor, theirs, DOMAIN_START, NULL));
     must_be_anothers(rules, &stale, rows[i].card);
     must_be_its_own(rules, &order);
-    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_SUSPEND, NULL));
+    assert_true(hypervisor_power(rules->host.hypervisor, theirs, DOMAIN_SUSPEND, NULL));
     must_be_anothers(rules, &stale, rows[i].card); /* it goes on with it */
-    assert_true(hypervisor_power(rules->hypervisor, theirs, DOMAIN_DESTROY, NULL));
+    assert_true(hypervisor_power(rules->host.hypervisor, theirs, DOMAIN_DESTROY, NULL));
     assert_true(gpu_release(&rules->host, &stale, NULL));
-    assert_true(hypervisor_undefine(rules->hypervisor, theirs, NULL));
+    assert_true(hypervisor_undefine(rules->host.hypervisor, theirs, NULL));
   }
 }
 
 /* Between the look and the make, by an operator or another program. */
-static void others_make(Rules *rules, GpuBackend backend, const char *address)
+static void others_make(GpuPlace *rules, GpuBackend backend, const char *address)
 {
   static const char *const passed[] = { "driver_override", "driver/unbind" };
   const char *instance[] = { "nvidia-smi", "mig", "-cgi", "19:4", "-i", "0000:81:00.0", NULL };
@@ -524,7 +505,7 @@ static void what_others_made_since_the_look_is_not_taken(void **state)
     { GPU_WHOLE, "0000:65:00.0", "whole", "0000:65:00.0", "0000:65:00.1", -1 }, /* its sound alone */
     { GPU_MIG, "0000:81:00.0", "1g.5gb", NULL, NULL, 4 },
   };
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     GpuOrder order = { .card = rows[i].card, .backend = rows[i].backend, .type = rows[i].type, .claim = "v-1", .generation = 1,
                        .address = rows[i].address, .start = rows[i].start };
@@ -545,7 +526,7 @@ static void what_others_made_since_the_look_is_not_taken(void **state)
 
 static void lost_card_is_gone(void **state)
 {
-  Rules *rules = *state;
+  GpuPlace *rules = *state;
   g_autoptr(GError) err = NULL;
   assert_true(fake_cards_add(dir, "0000:c1:00.0", "l40s", NULL));
   assert_true(make(rules, "0000:c1:00.0", GPU_VENDOR_VF, "nvidia-1152", "0000:c1:00.4", NULL));
@@ -575,6 +556,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(mark_is_the_controllers_and_nobody_elses), cmocka_unit_test(addresses_are_taken_or_refused),
     cmocka_unit_test(device_of_each_back_end_is_as_recorded),
+    cmocka_unit_test(devices_of_a_whole_card_are_as_recorded),
     R(same_type_card_offers_no_other_once_one_is_given), R(function_in_a_guest_is_neither_released_nor_reset),
     R(function_whose_reset_failed_stays_dirty_until_one_is_confirmed), R(function_that_got_another_type_is_not_ours),
     R(console_card_is_given_only_by_force), R(whole_card_of_a_claim_is_the_one_that_was_meant),
@@ -584,20 +566,18 @@ int main(void)
     R(lost_card_is_gone), R(desktop_starts_only_with_its_devices), R(what_another_guest_runs_with_is_neither_made_nor_released),
     R(what_others_made_since_the_look_is_not_taken),
   };
-  dir = g_dir_make_tmp("sarang-gpu-XXXXXX", NULL);
+  GpuPlaceCard cards[G_N_ELEMENTS(card_rows) + 2] = { { "0000:02:00.0", "console" } };
+  for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++)
+    cards[i + 1] = (GpuPlaceCard){ card_rows[i].address, card_rows[i].model };
+  dir = gpu_place_dir(cards);
   g_autofree char *uri = g_strdup_printf("fake:gpu?gpus=%s", dir);
   int failed = 0;
-  for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++)
-    failed += !fake_cards_add(dir, card_rows[i].address, card_rows[i].model, NULL);
-  failed += !fake_cards_add(dir, "0000:02:00.0", "console", NULL);
   for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++) {
     GpuContract contract = { .title = card_rows[i].model, .uri = uri, .backend = card_rows[i].backend, .card = card_rows[i].address,
                              .type = card_rows[i].type, .most = card_rows[i].most, .exec = exec_of };
     failed += gpu_contract_run(&contract);
   }
   failed += cmocka_run_group_tests(tests, NULL, NULL);
-  fake_forget();
-  fake_tree_del(dir);
-  g_free(dir);
+  gpu_place_dir_free(dir);
   return failed;
 }

@@ -1,5 +1,4 @@
 /* Functions that go to the driver for guests and come back, on a fake host: what fails on the way leaves the host's card with the host. */
-#include <glib/gstdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,9 +6,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/gpu/fake_cards.h"
-#include "drivers/gpu/view.h"
-#include "drivers/hypervisor/fake.h"
+#include "tests/unit/gpu_place.h"
 
 #define CARD "0000:65:00.0"
 #define SOUND "0000:65:00.1"
@@ -17,55 +14,28 @@
 #define FUNCTION "0000:51:00.4"
 #define DEVICES "sys/bus/pci/devices/"
 
-typedef struct {
-  char *dir;
-  GpuHost host;
-} Place;
+static const GpuPlaceCard cards[] = { { CARD, "w6800" }, { FLEX, "flex170" }, { NULL, NULL } };
 
 static int up(void **state)
 {
-  Place *p = g_new0(Place, 1);
-  p->dir = g_dir_make_tmp("sarang-pci-XXXXXX", NULL);
-  g_autofree char *uri = g_strdup_printf("fake:pci?gpus=%s", p->dir);
-  HypervisorOptions options = { .uri = uri, .host = "h1", .controller = "11111111-2222-4333-8444-555555555555" };
-  assert_true(fake_cards_add(p->dir, CARD, "w6800", NULL) && fake_cards_add(p->dir, FLEX, "flex170", NULL));
-  p->host = (GpuHost){ .host = "h1", .controller = options.controller };
-  assert_true(hypervisor_open(&options, &p->host.hypervisor, NULL));
-  assert_true(gpu_exec_open(p->host.hypervisor, NULL, &p->host.exec, NULL));
-  *state = p;
+  *state = gpu_place_new(cards);
   return 0;
 }
 
 static int down(void **state)
 {
-  Place *p = *state;
-  exec_close(p->host.exec);
-  hypervisor_close(p->host.hypervisor);
-  fake_forget();
-  fake_tree_del(p->dir);
-  g_free(p->dir);
-  g_free(p);
+  gpu_place_free(*state);
   return 0;
 }
 
-/* A file below the directory; NULL takes it away. */
-static void file(const Place *p, const char *name, const char *text)
-{
-  g_autofree char *path = g_build_filename(p->dir, name, NULL);
-  if (text)
-    assert_true(g_file_set_contents(path, text, -1, NULL));
-  else
-    g_unlink(path);
-}
-
-static int write_to(const Place *p, const char *address, const char *name, const char *text)
+static int write_to(const GpuPlace *p, const char *address, const char *name, const char *text)
 {
   g_autofree char *path = g_strdup_printf("/" DEVICES "%s/%s", address, name);
   return fake_cards_write(p->dir, path, text);
 }
 
 /* driver "": none has it. */
-static void has(const Place *p, const char *address, const char *driver, bool kept)
+static void has(const GpuPlace *p, const char *address, const char *driver, bool kept)
 {
   g_autofree char *link = g_build_filename(p->dir, DEVICES, address, "driver", NULL), *to = g_file_read_link(link, NULL);
   g_autofree char *name = to ? g_path_get_basename(to) : g_strdup(""), *text = NULL;
@@ -82,7 +52,7 @@ static GpuOrder order_of(GpuBackend backend)
                                             .start = -1 };
 }
 
-static void make_fails(Place *p, GpuBackend backend, Reason reason, const char *told)
+static void make_fails(GpuPlace *p, GpuBackend backend, Reason reason, const char *told)
 {
   GpuOrder order = order_of(backend);
   GpuHandle handle;
@@ -106,29 +76,29 @@ static void make_that_fails_leaves_the_host_its_card(void **state)
     { GPU_WHOLE, DEVICES SOUND "/fail", "driver/unbind 16", REASON_GPU_IN_USE, SOUND },
     { GPU_WHOLE, DEVICES SOUND "/fail", "driver_override 13", REASON_GPU_REFUSED, "Permission denied" },
   };
-  Place *p = *state;
+  GpuPlace *p = *state;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-    file(p, rows[i].file, rows[i].text);
+    gpu_place_put(p, rows[i].file, rows[i].text);
     make_fails(p, rows[i].backend, rows[i].reason, rows[i].told);
-    file(p, rows[i].file, NULL);
+    gpu_place_put(p, rows[i].file, NULL);
   }
 }
 
 /* What was bound before this order stays: its guest may run. */
 static void later_try_that_fails_takes_nothing_back(void **state)
 {
-  Place *p = *state;
+  GpuPlace *p = *state;
   GpuOrder order = order_of(GPU_WHOLE);
   GpuHandle handle;
   assert_true(gpu_make(&p->host, &order, &handle, NULL));
   assert_int_equal(write_to(p, SOUND, "driver_override", "\n"), 0);
   assert_int_equal(write_to(p, SOUND, "driver/unbind", SOUND), 0);
-  file(p, DEVICES SOUND "/unwanted", "");
+  gpu_place_put(p, DEVICES SOUND "/unwanted", "");
   order.again = true;
   assert_false(gpu_make(&p->host, &order, &handle, NULL));
   has(p, CARD, "vfio-pci", true);
   has(p, SOUND, "", false);
-  file(p, DEVICES SOUND "/unwanted", NULL);
+  gpu_place_put(p, DEVICES SOUND "/unwanted", NULL);
   assert_true(gpu_make(&p->host, &order, &handle, NULL));
   has(p, SOUND, "vfio-pci", true);
   assert_true(gpu_release(&p->host, &order, NULL));
@@ -139,7 +109,7 @@ static void later_try_that_fails_takes_nothing_back(void **state)
 /* The controller ended in the middle: kept for guests, and nobody has it. */
 static void release_clears_what_half_a_make_left(void **state)
 {
-  Place *p = *state;
+  GpuPlace *p = *state;
   GpuOrder whole = order_of(GPU_WHOLE), function = order_of(GPU_SRIOV);
   static const char *const left[] = { CARD, FUNCTION };
   for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
@@ -156,7 +126,7 @@ static void release_clears_what_half_a_make_left(void **state)
 /* Another's override is theirs. */
 static void release_leaves_what_others_chose(void **state)
 {
-  Place *p = *state;
+  GpuPlace *p = *state;
   GpuOrder order = order_of(GPU_WHOLE);
   g_autofree char *path = g_build_filename(p->dir, DEVICES CARD "/driver_override", NULL), *text = NULL;
   assert_int_equal(write_to(p, CARD, "driver_override", "amdgpu"), 0);

@@ -8,9 +8,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/gpu/fake_cards.h"
-#include "drivers/gpu/view.h"
-#include "drivers/hypervisor/fake.h"
+#include "tests/unit/gpu_place.h"
 
 #define T4 "0000:21:00.0"
 #define A40 "0000:41:00.0"
@@ -37,42 +35,19 @@ static const struct {
   { "a100", BESIDE, "1g.5gb", NULL, GPU_MIG, true },
 };
 
-typedef struct {
-  char *dir;
-  GpuHost host;
-} Place;
-
 static int place_up(void **state)
 {
-  Place *p = g_new0(Place, 1);
-  p->dir = g_dir_make_tmp("sarang-smi-XXXXXX", NULL);
-  g_autofree char *uri = g_strdup_printf("fake:smi?gpus=%s", p->dir);
-  HypervisorOptions options = { .uri = uri, .host = "h1", .controller = "11111111-2222-4333-8444-555555555555" };
+  GpuPlaceCard all[G_N_ELEMENTS(cards) + 1] = { 0 };
   for (size_t i = 0; i < G_N_ELEMENTS(cards); i++)
-    assert_true(fake_cards_add(p->dir, cards[i].card, cards[i].model, NULL));
-  p->host = (GpuHost){ .host = "h1", .controller = options.controller };
-  assert_true(hypervisor_open(&options, &p->host.hypervisor, NULL));
-  assert_true(gpu_exec_open(p->host.hypervisor, NULL, &p->host.exec, NULL));
-  *state = p;
+    all[i] = (GpuPlaceCard){ cards[i].card, cards[i].model };
+  *state = gpu_place_new(all);
   return 0;
 }
 
 static int place_down(void **state)
 {
-  Place *p = *state;
-  exec_close(p->host.exec);
-  hypervisor_close(p->host.hypervisor);
-  fake_forget();
-  fake_tree_del(p->dir);
-  g_free(p->dir);
-  g_free(p);
+  gpu_place_free(*state);
   return 0;
-}
-
-static void put(const Place *p, const char *name, const char *text)
-{
-  g_autofree char *path = g_build_filename(p->dir, name, NULL);
-  assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
 static GpuOrder order_of(size_t i, char *address)
@@ -83,7 +58,7 @@ static GpuOrder order_of(size_t i, char *address)
 }
 
 /* Each look tells of every card; wrong: addresses of those that are not judged. words: nvidia-smi's, that they bear. */
-static void looked_at(const Place *p, const char *wrong, const char *words)
+static void looked_at(const GpuPlace *p, const char *wrong, const char *words)
 {
   g_autoptr(GPtrArray) found = NULL;
   assert_true(gpu_discover(&p->host, &found, NULL));
@@ -114,7 +89,7 @@ static void only_cards_that_it_must_tell_of_are_not_judged(void **state)
     { A40, A40, "does not tell of card" },
     { T4, "", "" },
   };
-  Place *p = *state;
+  GpuPlace *p = *state;
   char addresses[G_N_ELEMENTS(cards)][GPU_ADDRESS_BYTES] = { { 0 } };
   for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
     GpuOrder order = order_of(i, addresses[i]);
@@ -123,7 +98,7 @@ static void only_cards_that_it_must_tell_of_are_not_judged(void **state)
     g_strlcpy(addresses[i], handle.address, GPU_ADDRESS_BYTES);
   }
   for (size_t k = 0; k < G_N_ELEMENTS(rows); k++) {
-    put(p, "smi-silent", rows[k].silent);
+    gpu_place_put(p, "smi-silent", rows[k].silent);
     looked_at(p, rows[k].wrong, rows[k].words);
     for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
       GpuOrder order = order_of(i, addresses[i]);
@@ -140,10 +115,10 @@ static void only_cards_that_it_must_tell_of_are_not_judged(void **state)
   for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
     GpuOrder order = order_of(i, addresses[i]);
     g_autoptr(GError) released = NULL;
-    put(p, "smi-silent", "failed status 9: NVIDIA-SMI has failed");
+    gpu_place_put(p, "smi-silent", "failed status 9: NVIDIA-SMI has failed");
     assert_int_equal(gpu_release(&p->host, &order, &released), !cards[i].needs);
     assert_true(!cards[i].needs || error_is(released, REASON_GPU_FACTS));
-    put(p, "smi-silent", "");
+    gpu_place_put(p, "smi-silent", "");
     assert_true(gpu_release(&p->host, &order, NULL));
   }
 }
@@ -152,7 +127,7 @@ static void only_cards_that_it_must_tell_of_are_not_judged(void **state)
 static void gpu_instances_that_are_not_told_are_not_none(void **state)
 {
   enum { MIG = 6 };
-  Place *p = *state;
+  GpuPlace *p = *state;
   GpuHandle handle;
   char address[GPU_ADDRESS_BYTES] = "";
   GpuOrder order = order_of(MIG, address);
@@ -160,13 +135,13 @@ static void gpu_instances_that_are_not_told_are_not_none(void **state)
   g_autoptr(GpuCard) card = NULL, left = NULL, part = NULL;
   assert_true(gpu_make(&p->host, &order, &handle, NULL));
   order.address = handle.address;
-  put(p, "smi-fails", "Insufficient Permissions");
+  gpu_place_put(p, "smi-fails", "Insufficient Permissions");
   assert_true(!gpu_release(&p->host, &order, &released) && error_is(released, REASON_GPU_REFUSED));
   assert_non_null(strstr(released->message, "Insufficient Permissions"));
   assert_true(gpu_look(&p->host, A100, &card, NULL));
   assert_true(!card->broken && strstr(card->unread, "Insufficient Permissions"));
   assert_true(!gpu_look_part(&p->host, &order, &part, &looked) && error_is(looked, REASON_GPU_FACTS));
-  put(p, "smi-fails", "");
+  gpu_place_put(p, "smi-fails", "");
   assert_true(gpu_release(&p->host, &order, NULL));
   assert_true(gpu_look(&p->host, A100, &left, NULL));
   assert_true(!left->unread && !left->parts->len);
@@ -186,7 +161,7 @@ static void it_is_heard_by_what_it_says_and_how_it_ends(void **state)
     { "exit 0", T4 OLDER A40 L40S A100 BESIDE, "does not tell" },
     { LINE(A40) LINE(L40S) LINE(T4) LINE(OLDER) LINE(BESIDE) "echo '0000" A100 ", [GPU requires reset], 4'", A100, "[GPU requires reset]" },
   };
-  Place *p = *state;
+  GpuPlace *p = *state;
   g_autofree char *bin = g_build_filename(p->dir, "bin", NULL), *program = g_build_filename(bin, "nvidia-smi", NULL);
   g_autofree char *before = g_strdup(g_getenv("PATH")), *path = g_strconcat(bin, ":", before, NULL);
   const ExecOptions options = { .host = "h1", .root = p->dir };

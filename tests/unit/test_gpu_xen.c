@@ -8,9 +8,7 @@
 
 #include <cmocka.h>
 
-#include "drivers/gpu/fake_cards.h"
-#include "drivers/gpu/view.h"
-#include "drivers/hypervisor/fake.h"
+#include "tests/unit/gpu_place.h"
 #include "tests/unit/gpu_contract.h"
 
 #define CARD "0000:65:00.0"
@@ -21,35 +19,18 @@
 #define CONSOLE "0000:02:00.0"
 #define SLOTS "sys/bus/pci/drivers/pciback/slots"
 
-static const char controller[] = "11111111-2222-4333-8444-555555555555";
 static const char desktop[] = "aaaaaaaa-0000-4000-8000-000000000001", other[] = "bbbbbbbb-0000-4000-8000-000000000002";
 static char *dir;
 
-typedef struct {
-  Hypervisor *hypervisor;
-  Exec *exec;
-  GpuHost host;
-} Xen;
-
 static int up(void **state)
 {
-  Xen *xen = g_new0(Xen, 1);
-  g_autofree char *uri = g_strdup_printf("fake:xen?gpus=%s&as=xen", dir);
-  HypervisorOptions options = { .uri = uri, .host = "x1", .controller = controller };
-  assert_true(hypervisor_open(&options, &xen->hypervisor, NULL));
-  assert_true(gpu_exec_open(xen->hypervisor, NULL, &xen->exec, NULL));
-  xen->host = (GpuHost){ xen->hypervisor, xen->exec, "x1", controller };
-  *state = xen;
+  *state = gpu_place_in(dir, "&as=xen");
   return 0;
 }
 
 static int down(void **state)
 {
-  Xen *xen = *state;
-  exec_close(xen->exec);
-  hypervisor_close(xen->hypervisor);
-  g_free(xen);
-  fake_cards_reboot(dir);
+  gpu_place_free(*state);
   return 0;
 }
 
@@ -59,14 +40,14 @@ static GpuOrder order_of(GpuBackend backend, const char *card, const char *addre
                      .address = address, .start = -1 };
 }
 
-static void make(Xen *xen, const GpuOrder *order, GpuHandle *handle)
+static void make(GpuPlace *xen, const GpuOrder *order, GpuHandle *handle)
 {
   g_autoptr(GError) err = NULL;
   if (!gpu_make(&xen->host, order, handle, &err))
     fail_msg("%s is not made: %s", order->card, err->message);
 }
 
-static void release(Xen *xen, const GpuOrder *order)
+static void release(GpuPlace *xen, const GpuOrder *order)
 {
   g_autoptr(GError) err = NULL;
   if (!gpu_release(&xen->host, order, &err))
@@ -156,7 +137,7 @@ static void half_a_release_is_finished(void **state)
 /* Hidden from dom0 at boot: whose it is, nobody says. */
 static void what_others_gave_to_pciback_is_not_free(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   g_autoptr(GpuCard) card = NULL;
   assert_int_equal(fake_cards_modprobe(dir, "xen-pciback"), 0);
   assert_int_equal(fake_cards_write(dir, "/sys/bus/pci/devices/" CARD "/driver_override", "pciback"), 0);
@@ -173,7 +154,7 @@ static void what_others_gave_to_pciback_is_not_free(void **state)
 static void guest_that_libvirt_does_not_know_keeps_what_it_has(void **state)
 {
   static const struct { GpuBackend backend; const char *card, *address; } rows[] = { { GPU_WHOLE, CARD, CARD }, { GPU_SRIOV, FLEX, FUNCTION } };
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     GpuHandle handle;
     GpuOrder order = order_of(rows[i].backend, rows[i].card, rows[i].address);
@@ -191,7 +172,7 @@ static void guest_that_libvirt_does_not_know_keeps_what_it_has(void **state)
 
 static void function_beside_the_card_in_a_guest_keeps_the_card(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_WHOLE, CARD, CARD);
   make(xen, &order, &handle);
@@ -204,7 +185,7 @@ static void function_beside_the_card_in_a_guest_keeps_the_card(void **state)
 
 static void store_that_does_not_answer_frees_nothing(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_SRIOV, FLEX, FUNCTION);
   make(xen, &order, &handle);
@@ -217,7 +198,7 @@ static void store_that_does_not_answer_frees_nothing(void **state)
 
 static void card_without_a_reset_stays_dirty(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_WHOLE, CARD, CARD);
   make(xen, &order, &handle);
@@ -228,42 +209,32 @@ static void card_without_a_reset_stays_dirty(void **state)
   release(xen, &order);
 }
 
-static void guest_define(Xen *xen, const char *uuid, const GpuHandle *handle)
-{
-  g_autofree char *device = NULL;
-  assert_true(gpu_xml(handle, GPU_DISPLAY_OFF, "ua-v-1", &device, NULL));
-  g_autofree char *xml = g_strdup_printf("<domain><name>d-1</name><uuid>%s</uuid><metadata><sarang:owner xmlns:sarang='" DOMAIN_OWNER_XMLNS
-                                         "' controller='%s' desktop='d-1' generation='1'/></metadata><devices>%s</devices></domain>", uuid,
-                                         controller, device);
-  assert_true(hypervisor_define(xen->hypervisor, xml, false, NULL));
-}
-
 static void desktop_has_it_and_nobody_else_while_it_runs(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_WHOLE, CARD, CARD), stale = order;
   order.domain = desktop;
   stale.domain = other;
   make(xen, &order, &handle);
-  guest_define(xen, desktop, &handle);
-  assert_true(hypervisor_power(xen->hypervisor, desktop, DOMAIN_START, NULL));
-  refused(gpu_make(&xen->host, &stale, &handle, &err), REASON_GPU_NOT_OURS, "d-1");
-  refused(gpu_release(&xen->host, &stale, &err), REASON_GPU_NOT_OURS, "d-1");
+  gpu_place_define(xen, desktop, &handle);
+  assert_true(hypervisor_power(xen->host.hypervisor, desktop, DOMAIN_START, NULL));
+  refused(gpu_make(&xen->host, &stale, &handle, &err), REASON_GPU_NOT_OURS, "d-aaaa");
+  refused(gpu_release(&xen->host, &stale, &err), REASON_GPU_NOT_OURS, "d-aaaa");
   order.again = true;
   make(xen, &order, &handle); /* its own */
-  refused(gpu_release(&xen->host, &order, &err), REASON_GPU_IN_USE, "d-1");
-  assert_true(hypervisor_power(xen->hypervisor, desktop, DOMAIN_DESTROY, NULL));
+  refused(gpu_release(&xen->host, &order, &err), REASON_GPU_IN_USE, "d-aaaa");
+  assert_true(hypervisor_power(xen->host.hypervisor, desktop, DOMAIN_DESTROY, NULL));
   release(xen, &order);
-  refused(hypervisor_power(xen->hypervisor, desktop, DOMAIN_START, &err), REASON_HYPERVISOR_REFUSED, CARD); /* it is dom0's again */
-  assert_true(hypervisor_undefine(xen->hypervisor, desktop, NULL));
+  refused(hypervisor_power(xen->host.hypervisor, desktop, DOMAIN_START, &err), REASON_HYPERVISOR_REFUSED, CARD); /* it is dom0's again */
+  assert_true(hypervisor_undefine(xen->host.hypervisor, desktop, NULL));
 }
 
 /* ── which may be given ─────────────────────────────────────────────────── */
 
 static void what_shares_the_bridge_keeps_the_card_and_what_is_on_the_roots_bus_does_not(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_WHOLE, CARD, CARD);
   g_autofree char *bus = g_build_filename(dir, "sys/class/pci_bus/0000:65", NULL), *link = g_build_filename(bus, "device", NULL);
@@ -288,7 +259,7 @@ static void what_shares_the_bridge_keeps_the_card_and_what_is_on_the_roots_bus_d
 
 static void console_card_is_given_only_by_force(void **state)
 {
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   GpuOrder order = order_of(GPU_WHOLE, CONSOLE, CONSOLE);
   refused(gpu_make(&xen->host, &order, &handle, &err), REASON_GPU_CONSOLE_CARD, CONSOLE);
@@ -301,7 +272,7 @@ static void console_card_is_given_only_by_force(void **state)
 static void what_libxl_does_not_pass_is_neither_offered_nor_made(void **state)
 {
   static const GpuBackend without[] = { GPU_MDEV, GPU_VENDOR_VF, GPU_MIG };
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   GpuHandle handle;
   g_autoptr(GpuCard) card = NULL;
   assert_true(gpu_look(&xen->host, T4, &card, NULL));
@@ -319,7 +290,7 @@ static void xen_without_an_iommu_gives_no_card(void **state)
     { NULL, false }, /* xl is not there: it shows when a guest starts */
     { "pv hvm hvm_directio pv_directio hap", false }, { "pv hvm hap gnttab-v1", true }, { "hvm hvm_directio", false },
   };
-  Xen *xen = *state;
+  GpuPlace *xen = *state;
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autoptr(GPtrArray) cards = NULL;
     file("xen-can", rows[i].can);
@@ -357,20 +328,18 @@ int main(void)
     T(desktop_has_it_and_nobody_else_while_it_runs), T(what_shares_the_bridge_keeps_the_card_and_what_is_on_the_roots_bus_does_not),
     T(console_card_is_given_only_by_force), T(what_libxl_does_not_pass_is_neither_offered_nor_made), T(xen_without_an_iommu_gives_no_card),
   };
-  dir = g_dir_make_tmp("sarang-xen-XXXXXX", NULL);
-  g_autofree char *uri = g_strdup_printf("fake:xen?gpus=%s&as=xen", dir);
-  int failed = !fake_cards_add(dir, CONSOLE, "console", NULL);
+  GpuPlaceCard cards[G_N_ELEMENTS(card_rows) + 2] = { { CONSOLE, "console" } };
   for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++)
-    failed += !fake_cards_add(dir, card_rows[i].address, card_rows[i].model, NULL);
-  failed += cmocka_run_group_tests(tests, NULL, NULL);
+    cards[i + 1] = (GpuPlaceCard){ card_rows[i].address, card_rows[i].model };
+  dir = gpu_place_dir(cards);
+  g_autofree char *uri = g_strdup_printf("fake:xen?gpus=%s&as=xen", dir);
+  int failed = cmocka_run_group_tests(tests, NULL, NULL);
   for (size_t i = 0; i < G_N_ELEMENTS(card_rows); i++) {
     g_autofree char *title = g_strconcat(card_rows[i].model, " on Xen", NULL);
     GpuContract contract = { .title = title, .uri = uri, .backend = card_rows[i].backend, .card = card_rows[i].address,
                              .type = card_rows[i].type, .most = card_rows[i].most, .exec = exec_of };
     failed += gpu_contract_run(&contract);
   }
-  fake_forget();
-  fake_tree_del(dir);
-  g_free(dir);
+  gpu_place_dir_free(dir);
   return failed;
 }

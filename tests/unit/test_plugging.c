@@ -91,6 +91,13 @@ static GError *host_answers(World *w, const StepOrder *order)
   return err;
 }
 
+/* Each part has a function beside it. */
+static void card_with_sound(World *w, const StepOrder *order, StepResult *result)
+{
+  for (guint i = 0; order->kind == STEP_GPU_MAKE && result->vgpus && i < result->vgpus->len; i++)
+    g_snprintf(((VgpuDone *)result->vgpus->pdata[i])->beside[0], GPU_ADDRESS_BYTES, "0000:65:00.%u", i + 1);
+}
+
 /* ── a desktop with two parts that jihye has ──────────────────────────────── */
 
 typedef struct {
@@ -108,9 +115,10 @@ static GpuCard *card_of_four(void)
   return card;
 }
 
-static Held held_new(const char *display)
+static Held held_with(const char *display, WorldFillFn fill)
 {
   Held h = { world_new(), NULL };
+  h.w->fill = fill;
   g_autofree char *class = g_strdup_printf("{'name':'small','accepts':['m-1'],'display':'%s'}", display);
   host_new();
   world_furnish(h.w, 0, 0, 0);
@@ -125,6 +133,11 @@ static Held held_new(const char *display)
   assert_int_equal(desktop_of(&h)->power, POWER_ON);
   g_string_truncate(host.steps, 0);
   return h;
+}
+
+static Held held_new(const char *display)
+{
+  return held_with(display, NULL);
 }
 
 static void held_done(Held *h)
@@ -219,8 +232,8 @@ static const Vgpu *claim_in(const Held *h, int64_t slot)
   return NULL;
 }
 
-/* What a look tells that began so long ago: it runs, with the parts of these slots. */
-static void seen_with(const Held *h, int64_t slots, int64_t ago_us)
+/* What a look tells that began so long ago: it runs, with the parts of these slots, but for that one function. */
+static void seen_but_for(const Held *h, int64_t slots, int64_t ago_us, const char *missing)
 {
   Observation *o = observation_new(SAW_DOMAIN, "h1");
   g_autofree char *uuid = desktop_domain_uuid(brain_controller(h->w->brain), h->desktop);
@@ -230,13 +243,24 @@ static void seen_with(const Held *h, int64_t slots, int64_t ago_us)
   seen->desktop = g_strdup(h->desktop);
   seen->clone = desktop_of(h)->clone;
   seen->power = POWER_ON;
-  for (int64_t slot = 0; slot < 2; slot++)
-    if (slots >> slot & 1)
-      g_strv_builder_add(parts, claim_in(h, slot)->uuid);
+  for (int64_t slot = 0; slot < 2; slot++) {
+    if (!(slots >> slot & 1))
+      continue;
+    const Vgpu *v = claim_in(h, slot);
+    g_strv_builder_add(parts, v->uuid);
+    for (char **function = v->beside; function && *function; function++)
+      if (strcmp(*function, missing))
+        g_strv_builder_add(parts, *function);
+  }
   seen->parts = g_strv_builder_end(parts);
   seen->looked_us = h->w->now_us - ago_us;
   brain_observe(h->w->brain, o, h->w->now_us);
   world_settle(h->w);
+}
+
+static void seen_with(const Held *h, int64_t slots, int64_t ago_us)
+{
+  seen_but_for(h, slots, ago_us, "");
 }
 
 /* By somebody on the host, or by an unplug of ours that came after nobody waited for it any more. */
@@ -259,6 +283,33 @@ static void one_that_runs_without_its_part_is_not_shown_as_well(void **state)
   assert_int_equal(desktop_of(&h)->state, DESKTOP_USED);
   assert_null(claim_in(&h, 1)->error);
   agree(&h, 2);
+  held_done(&h);
+}
+
+/* A card without its sound is not what its guest was given; libvirt takes neither out of a guest that runs, but on Xen. */
+static void a_card_of_several_functions_is_all_of_them(void **state)
+{
+  Held h = held_with("off", card_with_sound);
+  assert_int_equal(claim_in(&h, 1)->state, VGPU_ATTACHED);
+  refused(detach(&h, "{'slot':1}"), REASON_GPU_ONE_SLOT);
+  refused(detach(&h, "{}"), REASON_GPU_ONE_SLOT);
+  assert_int_equal(desktop_of(&h)->unplugged, 0);
+  h.w->now_us += 60 * G_USEC_PER_SEC;
+  seen_with(&h, 3, 0);
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_ASSIGNED);
+  seen_but_for(&h, 3, 0, "0000:65:00.2");
+  assert_int_equal(desktop_of(&h)->state, DESKTOP_LOST);
+  assert_non_null(strstr(claim_in(&h, 1)->error, "gpu-left"));
+  assert_null(claim_in(&h, 0)->error);
+  held_done(&h);
+}
+
+static void a_card_of_several_functions_leaves_a_guest_of_xen(void **state)
+{
+  Held h = held_with("off", card_with_sound);
+  world_host_answers(h.w, "h1", "xen");
+  assert_null(detach(&h, "{'slot':1}")->error);
+  agree(&h, 1);
   held_done(&h);
 }
 
@@ -486,7 +537,8 @@ int main(void)
     cmocka_unit_test(what_cannot_be_is_refused_with_its_reason),
     cmocka_unit_test(one_that_is_busy_off_or_nobody_s_keeps_its_parts),
     cmocka_unit_test(one_that_runs_without_its_part_is_not_shown_as_well),
-    cmocka_unit_test(one_that_nobody_has_keeps_its_parts),
+    cmocka_unit_test(one_that_nobody_has_keeps_its_parts), cmocka_unit_test(a_card_of_several_functions_is_all_of_them),
+    cmocka_unit_test(a_card_of_several_functions_leaves_a_guest_of_xen),
     cmocka_unit_test(the_part_that_is_the_screen_stays),
     cmocka_unit_test(a_card_that_others_filled_meanwhile_refuses_and_the_slot_stays_out),
     cmocka_unit_test(a_part_is_freed_after_the_guest_and_the_definition_let_go),

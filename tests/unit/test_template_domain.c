@@ -169,6 +169,42 @@ static void a_screen_in_the_guest_leaves_no_idle_video(void **state)
   assert_non_null(strstr(computes, "<model type=\"vga\""));
 }
 
+#define CARD_FUNCTION(n, alias, multifunction) \
+  "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source><address domain=\"0x0000\" bus=\"0x65\" slot=\"0x00\" function=\"0x" n "\"/></source>" \
+  "<alias name=\"" alias "\"/><address type=\"pci\" function=\"0x" n "\"" multifunction "/></hostdev>"
+
+/* On PCI Express a slot is a port of its own, behind those that the template has; on i440fx the highest that the template leaves. */
+static void functions_of_a_card_are_in_one_slot(void **state)
+{
+  static const char *const two_cards[] = { CARD_FUNCTION("0", "ua-v-1", " multifunction=\"on\""), CARD_FUNCTION("1", "ua-v-1-1", ""),
+    "<hostdev mode=\"subsystem\" type=\"pci\" managed=\"no\"><source><address domain=\"0x0000\" bus=\"0x41\" slot=\"0x00\" function=\"0x4\"/></source>"
+    "<alias name=\"ua-v-2\"/></hostdev>",
+    CARD_FUNCTION("0", "ua-v-3", " multifunction=\"on\""), CARD_FUNCTION("1", "ua-v-3-1", ""), CARD_FUNCTION("2", "ua-v-3-2", ""), NULL };
+  static const struct { const char *golden, *template, *from, *to; } rows[] = {
+    { "linux-workstation.kvm.cards", "linux-workstation", "<controller type=\"usb\" model=\"none\"/>",
+      "<controller type=\"usb\" model=\"none\"/><controller type=\"pci\" index=\"1\" model=\"pcie-root-port\"/>" },
+    { "linux-cli.kvm.cards", "linux-cli", "<controller type=\"usb\" model=\"none\"/>",
+      "<controller type=\"usb\" model=\"none\"/><controller type=\"virtio-serial\" index=\"0\"><address type=\"pci\" domain=\"0x0000\" bus=\"0x00\" "
+      "slot=\"0x1f\" function=\"0x0\"/></controller>" },
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+    g_autofree char *path = g_strdup_printf("templates/%s.xml", rows[i].template), *shipped = NULL;
+    assert_true(g_file_get_contents(path, &shipped, NULL, NULL));
+    g_autoptr(GString) text = g_string_new(shipped);
+    assert_int_equal(g_string_replace(text, rows[i].from, rows[i].to, 0), 1);
+    g_autoptr(DomainTemplate) template = NULL;
+    g_autoptr(GError) err = NULL;
+    if (!template_parse(text->str, text->len, &template, &err))
+      fail_msg("%s: %s", rows[i].golden, err->message);
+    DomainSpec spec = spec_of(VIRT_KVM);
+    spec.seed = i ? NULL : "/srv/sarang/cad-17.g1.seed.img";
+    spec.hostdevs = two_cards;
+    g_autofree char *xml = make(template, &spec);
+    xmlFreeDoc(parse_valid(rows[i].golden, xml));
+    assert_golden(rows[i].golden, xml);
+  }
+}
+
 /* libxl knows no video of type none: there the whole screen goes. With the host's own screen the part computes beside it. */
 static void a_card_on_xen_leaves_no_screen_that_libxl_would_refuse(void **state)
 {
@@ -755,6 +791,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(golden),
+    cmocka_unit_test(functions_of_a_card_are_in_one_slot),
     cmocka_unit_test(a_screen_in_the_guest_leaves_no_idle_video), cmocka_unit_test(a_card_on_xen_leaves_no_screen_that_libxl_would_refuse),
     cmocka_unit_test(a_card_for_a_pvh_guest_is_refused),
     cmocka_unit_test(shipped_templates_are_clean),
