@@ -35,7 +35,7 @@ typedef struct {
 
 typedef bool (*CommandFn)(Command *command, GError **err);
 
-enum { EXTRA_FLAGS = 9 };
+enum { EXTRA_FLAGS = 11 };
 
 /* A command that is no row of the API's table. */
 typedef struct {

@@ -77,6 +77,9 @@ bool command_plan_replay(Command *c, GError **err)
     return replay_recorded(c, err);
   if (c->words->len == 1)
     return error_false(err, REASON_MISSING_WORDS, "usage", "sarang plan replay HOSTS.csv DEMANDS.csv", NULL);
+  const char *licences = command_flag(c, "licences");
+  if (licences)
+    return error_false(err, REASON_BAD_VALUE, "field", "--licences", "value", licences, "limit", "used with recorded demand alone", NULL);
   const char *hosts = command_flag(c, "hosts"), *patience = command_flag(c, "patience"), *svg = command_flag(c, "svg");
   g_autofree char *nodes = NULL, *demands = NULL;
   int64_t patience_s = PATIENCE_S;

@@ -4,8 +4,9 @@
 
 #include "cli/command.h"
 #include "core/recorded.h"
+#include "core/text.h"
 
-enum { PATIENCE_S = 3600, YEAR_S = 31536000, ROWS_SHOWN = 24, VARIANTS = 2 };
+enum { YEAR_S = 31536000, NAME_SHOWN = 63, ROWS_SHOWN = 24, VARIANTS = 2 };
 
 typedef struct {
   Recorded *recorded;
@@ -62,7 +63,7 @@ static bool fetch_rows(Command *c, ApiVerb verb, TakeFn take, Recorded *r, GErro
 static bool fetch_model(Command *c, Recorded *r, GError **err)
 {
   static const ApiVerb verbs[] = { API_HOST_LIST, API_GPU_LIST, API_GPU_CLASS_LIST, API_STORAGE_LIST, API_IMAGE_LIST,
-                                   API_TEMPLATE_LIST, API_POOL_LIST, API_DESKTOP_LIST, API_VGPU_LIST };
+                                   API_TEMPLATE_LIST, API_LICENCE_LIST, API_POOL_LIST, API_DESKTOP_LIST, API_VGPU_LIST };
   for (size_t i = 0; i < G_N_ELEMENTS(verbs); i++)
     if (!fetch_rows(c, verbs[i], NULL, r, err))
       return false;
@@ -103,13 +104,13 @@ static bool read_date(Command *c, const char *flag, int64_t *ret_us, GError **er
 static bool read_flags(Command *c, Replayed *r, GError **err)
 {
   const char *patience = command_flag(c, "patience"), *add_hosts = command_flag(c, "add_hosts");
-  int64_t patience_s = PATIENCE_S;
+  int64_t patience_s = 0;
   if (command_flag(c, "hosts"))
     return error_false(err, REASON_BAD_VALUE, "field", "--hosts", "value", command_flag(c, "hosts"), "limit", "used with lists of hosts alone", NULL);
   if (!read_date(c, "from", &r->plan.from_us, err) || !read_date(c, "to", &r->plan.to_us, err) ||
       (patience && !plan_number_flag("--patience", patience, YEAR_S, &patience_s, err)))
     return false;
-  r->plan.patience_us = patience_s * G_USEC_PER_SEC;
+  r->plan.patience_us = patience ? patience_s * G_USEC_PER_SEC : RECORDED_PATIENCE;
   r->plan.without_host = command_flag(c, "without_host");
   return !add_hosts || plan_read_text(add_hosts, &r->add_hosts, err);
 }
@@ -129,9 +130,10 @@ static void print_uses(const GArray *uses, Lang lang)
   printf("\n%s\n%-40s %10s %10s %10s\n", say(lang, "mean use, most used first"), "", "vCPU", "MiB", "GPU");
   for (guint i = 0; i < uses->len && i < ROWS_SHOWN; i++) {
     const ReplayUse *u = &g_array_index(uses, ReplayUse, i);
-    g_autofree char *card = u->card < 0 ? NULL : g_strdup_printf(say(lang, "card %d, %s"), u->card, u->model);
+    g_autofree char *name = text_dup_visible(u->card < 0 ? u->host : u->model, NAME_SHOWN); /* hosts tell what their cards are called */
+    g_autofree char *card = u->card < 0 ? NULL : g_strdup_printf(say(lang, "card %d, %s"), u->card, name);
     print_padded(card ? "  " : "", card ? 2 : 0);
-    print_padded(card ? card : u->host, card ? 38 : 40);
+    print_padded(card ? card : name, card ? 38 : 40);
     if (card)
       printf(" %10s %10s %8.1f %%\n", "", "", u->card_pct);
     else
@@ -179,6 +181,7 @@ static json_t *result_json(const ReplayResult *r, const GArray *uses, const char
   json_object_set_new(json, "granted", json_integer(r->placed));
   json_object_set_new(json, "denied", json_integer(r->denied));
   json_object_set_new(json, "denied_by_pool", json_integer(r->denied_full));
+  json_object_set_new(json, "denied_by_seats", json_integer(r->denied_seats));
   return json;
 }
 
@@ -200,7 +203,8 @@ bool replay_recorded(Command *c, GError **err)
   RecordedPlan as_is = r.plan, would_be = r.plan;
   as_is.without_host = NULL;
   would_be.add_hosts = r.add_hosts;
-  bool other = would_be.add_hosts || would_be.without_host;
+  would_be.licences = command_flag(c, "licences");
+  bool other = would_be.add_hosts || would_be.without_host || would_be.licences;
   if (!play(&r, &as_is, say(c->place.lang, "the fleet as it is"), err) || (other && !play(&r, &would_be, say(c->place.lang, "as it would be"), err)))
     return false;
   bool people = c->form == OUTPUT_TABLE || c->form == OUTPUT_WIDE;

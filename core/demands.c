@@ -133,6 +133,7 @@ void demand_close(Brain *b, const Session *session)
     d->asked = session->head.created_us;
   text_set(&d->session, session->head.name);
   d->granted = session->assigned;
+  d->by = session->by;
   d->outcome = session->assigned ? DEMAND_GRANTED : session->reason == END_DENIED ? DEMAND_DENIED : DEMAND_GIVEN_UP;
   if (d->outcome == DEMAND_DENIED)
     row_denied(b, d, session);

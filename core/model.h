@@ -456,6 +456,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, gpus, F_COL, NULL, 0, 8, "parts of that class") \
   F(LIST, licences, F_WIDE, NULL, 0, LICENCES_MOST, "seats of licences with it") \
   F(TIME, asked, F_COL, NULL, 0, 0, "when it was asked for first") \
+  F(TIME, by, F_WIDE, NULL, 0, 0, "the deadline it came with") \
   F(TIME, granted, F_COL, NULL, 0, 0, "when a desktop was given") \
   F(TIME, ended, F_COL, NULL, 0, 0, "when that ended, or was not asked for any more") \
   F(INT, tries, F_WIDE, NULL, 0, INT64_MAX, "how often it was refused, at most once a minute counted") \

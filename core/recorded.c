@@ -11,7 +11,9 @@
 typedef struct {
   const char *user, *pool, *gpu_class;   /* gpu_class NULL: as the pool says */
   int64_t vcpus, memory_mib, gpus;       /* 0: as the pool says */
+  const char *licences;                  /* "cad=1,sim=2"; NULL: as the pool says */
   int64_t asked_us, lasts_us;            /* -1: not known */
+  int64_t by_us, gave_up_us, asked_till_us;  /* its deadline; when its person left the line; until when it was asked again and again. 0: not so */
   bool without_gpu;                      /* it is known that there was none */
 } Row;
 
@@ -148,12 +150,36 @@ static int64_t number_of(json_t *json, const char *member)
   return json_integer_value(json_object_get(json, member));
 }
 
+/* "cad=1,sim=2" of a list of the API; "" for none. */
+static const char *keep_list(Recorded *r, json_t *list)
+{
+  size_t i;
+  json_t *item;
+  g_autoptr(GString) text = g_string_new(NULL);
+  json_array_foreach(list, i, item)
+    g_string_append_printf(text, "%s%s", i ? "," : "", json_is_string(item) ? json_string_value(item) : "");
+  return g_string_chunk_insert_const(r->texts, text->str);
+}
+
 static Row row_of(Recorded *r, json_t *json, json_t *sized)
 {
   const char *class = json_string_value(json_object_get(sized, "gpu_class"));
   return (Row){ .user = keep(r, json_string_value(json_object_get(json, "user"))), .pool = keep(r, json_string_value(json_object_get(json, "pool"))),
                 .gpu_class = keep(r, class), .vcpus = number_of(sized, "vcpus"), .memory_mib = number_of(sized, "memory_mib"),
-                .gpus = number_of(sized, "gpus"), .lasts_us = -1, .without_gpu = sized && !class };
+                .gpus = number_of(sized, "gpus"), .lasts_us = -1, .without_gpu = sized && !class,
+                .licences = sized ? keep_list(r, json_object_get(sized, "licences")) : NULL, .by_us = time_of(json, "by") };
+}
+
+static bool is_given_up(const char *outcome)
+{
+  return !g_strcmp0(outcome, demand_outcome_name(DEMAND_GIVEN_UP));
+}
+
+/* Who was refused and came again was as patient as that. */
+static int64_t asked_till(json_t *json)
+{
+  int64_t granted_us = time_of(json, "granted");
+  return !number_of(json, "tries") ? 0 : granted_us ? granted_us : time_of(json, "last");
 }
 
 bool recorded_add_rows(Recorded *r, json_t *rows, GError **err)
@@ -165,6 +191,8 @@ bool recorded_add_rows(Recorded *r, json_t *rows, GError **err)
     int64_t granted_us = time_of(json, "granted"), ended_us = time_of(json, "ended");
     bool lives = json_is_string(json_object_get(json, "session")) && !ended_us;
     row.asked_us = time_of(json, "asked");
+    row.gave_up_us = is_given_up(json_string_value(json_object_get(json, "outcome"))) ? ended_us : 0;
+    row.asked_till_us = asked_till(json);
     if (granted_us && ended_us)
       row.lasts_us = MAX(1, ended_us - granted_us);
     if (!lives && row.asked_us && !row_add(r, &row, err))
@@ -184,6 +212,7 @@ bool recorded_add_sessions(Recorded *r, json_t *sessions, int64_t now_us, GError
       continue;
     row.asked_us = time_of(json, "created");
     if (d) {
+      row.licences = keep_list(r, json_object_get(json, "licences"));
       row.vcpus = d->vcpus;
       row.memory_mib = d->memory_mib;
       row.gpus = d->gpus;
@@ -199,14 +228,16 @@ bool recorded_add_sessions(Recorded *r, json_t *sessions, int64_t now_us, GError
 
 /* ── rows of CSV ──────────────────────────────────────────────────────────── */
 
-enum { COL_ASKED, COL_POOL, COL_USER, COL_GRANTED, COL_ENDED, COL_VCPUS, COL_MEMORY, COL_CLASS, COL_GPUS, COL_COUNT, N_COLS };
+enum { COL_ASKED, COL_POOL, COL_USER, COL_GRANTED, COL_ENDED, COL_VCPUS, COL_MEMORY, COL_CLASS, COL_GPUS, COL_COUNT, COL_BY, COL_OUTCOME,
+       COL_LICENCES, COL_TRIES, COL_LAST, N_COLS };
 enum { COUNT_MOST = 100000, TOLD_BYTES = 60 };
 
 static const struct {
   const char *name;
   int64_t most;   /* of numbers */
 } cols[N_COLS] = { { "asked", 0 }, { "pool", 0 }, { "user", 0 }, { "granted", 0 }, { "ended", 0 }, { "vcpus", 512 }, { "memory_mib", 1 << 24 },
-                   { "gpu_class", 0 }, { "gpus", 8 }, { "count", COUNT_MOST } };
+                   { "gpu_class", 0 }, { "gpus", 8 }, { "count", COUNT_MOST }, { "by", 0 }, { "outcome", 0 }, { "licences", 0 },
+                   { "tries", INT64_MAX }, { "last", 0 } };
 
 typedef struct {
   int line, at[N_COLS];
@@ -254,6 +285,32 @@ static bool read_name(Recorded *r, const Line *l, int col, Noun noun, const char
   return brain_find(r->brain, noun, text) || bad_field(l, col, text, limit, err);
 }
 
+/* As demand list writes it: "cad=1,sim=2", nothing or "-" for none. */
+static bool read_licences(Recorded *r, const Line *l, Row *row, GError **err)
+{
+  const char *text = field_of(l, COL_LICENCES);
+  g_auto(GStrv) parts = g_strsplit(strcmp(text, "-") ? text : "", ",", -1);
+  LicenceNeed need;
+  bool known = l->at[COL_LICENCES] >= 0;
+  for (int i = 0; parts[i]; i++)
+    if (i == LICENCES_MOST || !licence_need_read(g_strstrip(parts[i]), &need))
+      return bad_field(l, COL_LICENCES, text, "at most eight of NAME=N, such as cad=1,sim=2", err);
+  g_autofree char *joined = g_strjoinv(",", parts);
+  row->licences = known ? g_string_chunk_insert_const(r->texts, joined) : NULL;
+  return true;
+}
+
+/* How patient it was. */
+static bool read_waits(const Line *l, Row *row, int64_t granted_us, int64_t ended_us, GError **err)
+{
+  int64_t tries, last_us;
+  if (!read_time(l, COL_BY, &row->by_us, err) || !read_number(l, COL_TRIES, &tries, err) || !read_time(l, COL_LAST, &last_us, err))
+    return false;
+  row->gave_up_us = is_given_up(field_of(l, COL_OUTCOME)) ? ended_us : 0;
+  row->asked_till_us = !tries ? 0 : granted_us ? granted_us : last_us;
+  return true;
+}
+
 static bool line_read(Recorded *r, const Line *l, Row *row, int64_t *ret_count, GError **err)
 {
   int64_t granted_us, ended_us;
@@ -262,7 +319,8 @@ static bool line_read(Recorded *r, const Line *l, Row *row, int64_t *ret_count, 
               read_name(r, l, COL_USER, NOUN_USER, &row->user, err) && read_time(l, COL_GRANTED, &granted_us, err) &&
               read_time(l, COL_ENDED, &ended_us, err) && read_number(l, COL_VCPUS, &row->vcpus, err) &&
               read_number(l, COL_MEMORY, &row->memory_mib, err) && read_name(r, l, COL_CLASS, NOUN_GPU_CLASS, &row->gpu_class, err) &&
-              read_number(l, COL_GPUS, &row->gpus, err) && read_number(l, COL_COUNT, ret_count, err);
+              read_number(l, COL_GPUS, &row->gpus, err) && read_number(l, COL_COUNT, ret_count, err) && read_licences(r, l, row, err) &&
+              read_waits(l, row, granted_us, ended_us, err);
   if (!good)
     return false;
   *ret_count = *field_of(l, COL_COUNT) ? *ret_count : 1;
@@ -280,8 +338,11 @@ static bool header_read(Line *l, GError **err)
   for (int col = 0; col < N_COLS; col++) {
     l->at[col] = -1;
     for (int i = 0; l->fields[i]; i++)
-      if (!g_ascii_strcasecmp(g_strstrip(l->fields[i]), cols[col].name))
+      if (!g_ascii_strcasecmp(g_strstrip(l->fields[i]), cols[col].name)) {
+        if (l->at[col] >= 0)
+          return bad_field(l, col, l->fields[i], "in the first line once", err);
         l->at[col] = i;
+      }
     if (l->at[col] < 0 && col <= COL_POOL)
       return bad_field(l, col, "", "in the first line, which names the columns: asked and pool at least", err);
   }
@@ -328,7 +389,10 @@ typedef struct {
   GHashTable *pools;      /* name → its place in most, + 1 */
   GHashTable *owners;     /* "POOL USER" of dedicated pools: their desktop stays theirs */
   GHashTable *lasts;      /* pool, "" for all → GArray of int64_t */
-  GArray *most;
+  GHashTable *licences;   /* name → its place in totals, + 1 */
+  GHashTable *seats;      /* "cad=1,sim=2" → GArray of ReplaySeats */
+  GPtrArray *none;        /* what who has a desktop already asks of the hosts */
+  GArray *most, *totals;
   GArray *demands;
   int left_out;
 } Play;
@@ -343,6 +407,10 @@ static void play_clear(Play *p)
 {
   g_array_unref(p->demands);
   g_array_unref(p->most);
+  g_array_unref(p->totals);
+  g_ptr_array_unref(p->none);
+  g_hash_table_unref(p->licences);
+  g_hash_table_unref(p->seats);
   g_hash_table_unref(p->classes);
   g_hash_table_unref(p->pools);
   g_hash_table_unref(p->owners);
@@ -387,8 +455,8 @@ static GPtrArray *classes_new(Play *p, const Row *row)
 
 static GPtrArray *classes_of(Play *p, const Row *row)
 {
-  g_autofree char *key = g_strdup_printf("%s|%s|%d|%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT, row->pool, row->gpu_class,
-                                         row->without_gpu, row->vcpus, row->memory_mib, row->gpus);
+  g_autofree char *key = g_strdup_printf("%s|%s|%d|%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT "|%s", row->pool, row->gpu_class,
+                                         row->without_gpu, row->vcpus, row->memory_mib, row->gpus, row->licences);
   void *known;
   if (g_hash_table_lookup_extended(p->classes, key, NULL, &known))
     return known;
@@ -449,7 +517,84 @@ static int64_t lasts_of(const Play *p, const Row *row)
   return all ? g_array_index(all, int64_t, all->len / 2) : RECORDED_LASTS_S * SECOND_US;
 }
 
-static void row_play(Play *p, const Row *row)
+/* ── seats ────────────────────────────────────────────────────────────────── */
+
+static void total_put(Play *p, const char *licence, int64_t total)
+{
+  int number = GPOINTER_TO_INT(g_hash_table_lookup(p->licences, licence));
+  if (number) {
+    g_array_index(p->totals, int64_t, number - 1) = total;
+    return;
+  }
+  g_array_append_val(p->totals, total);
+  g_hash_table_insert(p->licences, g_strdup(licence), GINT_TO_POINTER(p->totals->len));
+}
+
+static bool total_read(Play *p, const char *text, GError **err)
+{
+  const char *equals = strchr(text, '=');
+  g_autofree char *name = equals ? g_strndup(text, equals - text) : NULL;
+  int64_t total;
+  if (!equals || !name_check("licences", name, NULL) || !number_parse(equals + 1, 0, LICENCE_SEATS_MOST, &total))
+    return error_false(err, REASON_BAD_VALUE, "field", "licences", "value", text, "limit", "NAME=N, such as cad=20", NULL);
+  total_put(p, name, total);
+  return true;
+}
+
+/* Those there are, and those that would be. */
+static bool totals_put(Play *p, const char *list, GError **err)
+{
+  g_autoptr(GPtrArray) names = brain_names(p->r->brain, NOUN_LICENCE);
+  g_auto(GStrv) parts = g_strsplit(list ? list : "", ",", -1);
+  for (guint i = 0; i < names->len; i++)
+    total_put(p, names->pdata[i], GET(p->r->brain, Licence, LICENCE, names->pdata[i])->total);
+  for (int i = 0; parts[i]; i++)
+    if (!total_read(p, g_strstrip(parts[i]), err))
+      return false;
+  return true;
+}
+
+static GArray *seats_new_of(Play *p, const char *text)
+{
+  g_auto(GStrv) list = g_strsplit(text, ",", -1);
+  LicenceNeed needs[LICENCES_MOST];
+  int n = licence_needs(list, needs);
+  GArray *seats = g_array_new(FALSE, FALSE, sizeof(ReplaySeats));
+  for (int i = 0; i < n; i++) {
+    int number = GPOINTER_TO_INT(g_hash_table_lookup(p->licences, needs[i].name));
+    ReplaySeats one = { number - 1, needs[i].n };
+    if (number) /* of one that is gone nobody counts seats */
+      g_array_append_val(seats, one);
+  }
+  return seats;
+}
+
+/* NULL: none. Borrowed. */
+static GArray *seats_of(Play *p, const Row *row, const Pool *pool)
+{
+  g_autofree char *of_pool = !row->licences && pool->licences ? g_strjoinv(",", pool->licences) : NULL;
+  const char *text = row->licences ? row->licences : of_pool ? of_pool : "";
+  GArray *seats = g_hash_table_lookup(p->seats, text);
+  if (!seats)
+    g_hash_table_insert(p->seats, g_strdup(text), seats = seats_new_of(p, text));
+  return seats->len ? seats : NULL;
+}
+
+/* ── one who asks ─────────────────────────────────────────────────────────── */
+
+/* As the controller has it: refused at once where there is no place, but with a deadline, or as long as its person comes again; in line for a seat
+ * until the deadline, or until its person leaves. */
+static void waits_set(ReplayDemand *d, const Row *row, int64_t patience_us)
+{
+  int64_t left_us = row->gave_up_us ? MAX(0, row->gave_up_us - row->asked_us) : REPLAY_FOR_EVER;
+  int64_t by_us = row->by_us ? MIN(left_us, MAX(0, row->by_us - row->asked_us)) : 0;
+  d->waits_us = MAX(by_us, row->asked_till_us - row->asked_us);
+  d->waits_seats_us = by_us ? by_us : left_us;
+  if (patience_us >= 0)
+    d->waits_us = d->waits_seats_us = patience_us;
+}
+
+static void row_play(Play *p, const Row *row, int64_t patience_us)
 {
   const Pool *pool = row->pool ? GET(p->r->brain, Pool, POOL, row->pool) : NULL;
   GPtrArray *classes = pool ? classes_of(p, row) : NULL;
@@ -458,9 +603,13 @@ static void row_play(Play *p, const Row *row)
     p->left_out++;
     return;
   }
-  if (dedicated && row->user && !g_hash_table_add(p->owners, g_strconcat(row->pool, " ", row->user, NULL)))
+  GArray *seats = seats_of(p, row, pool);
+  bool owns = dedicated && row->user && !g_hash_table_add(p->owners, g_strconcat(row->pool, " ", row->user, NULL));
+  if (owns && !seats)
     return;
-  ReplayDemand one = { g_ptr_array_ref(classes), row->asked_us, dedicated ? 0 : MAX(1, lasts_of(p, row)), pool_number(p, pool) };
+  ReplayDemand one = { .classes = g_ptr_array_ref(owns ? p->none : classes), .from_us = row->asked_us, .lasts_us = MAX(1, lasts_of(p, row)),
+                       .pool = pool_number(p, pool), .keeps = dedicated, .seats = seats ? g_array_ref(seats) : NULL };
+  waits_set(&one, row, patience_us);
   g_array_append_val(p->demands, one);
 }
 
@@ -477,6 +626,10 @@ static void play_init(Play *p, Recorded *r)
   p->pools = g_hash_table_new(g_str_hash, g_str_equal);
   p->owners = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   p->lasts = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)g_array_unref);
+  p->licences = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  p->seats = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_array_unref);
+  p->totals = g_array_new(FALSE, FALSE, sizeof(int64_t));
+  p->none = g_ptr_array_new();
 }
 
 static bool no_demand(const Recorded *r, int outside, int left_out, GError **err)
@@ -492,7 +645,7 @@ bool recorded_play(Recorded *r, const RecordedPlan *plan, ReplayResult *ret, GAr
   g_auto(Play) p;
   play_init(&p, r);
   fleet_empty(p.f);
-  if (!plan_add_hosts(p.f, plan->add_hosts, err) || !plan_leave_out(p.f, plan->without_host, err))
+  if (!plan_add_hosts(p.f, plan->add_hosts, err) || !plan_leave_out(p.f, plan->without_host, err) || !totals_put(&p, plan->licences, err))
     return false;
   lasts_gather(&p);
   int outside = 0;
@@ -500,13 +653,13 @@ bool recorded_play(Recorded *r, const RecordedPlan *plan, ReplayResult *ret, GAr
   for (guint i = 0; i < r->rows->len; i++) {
     const Row *row = &g_array_index(r->rows, Row, i);
     if (row->asked_us >= plan->from_us && (!plan->to_us || row->asked_us < plan->to_us))
-      row_play(&p, row);
+      row_play(&p, row, plan->patience_us);
     else
       outside++;
   }
   if (!p.demands->len)
     return no_demand(r, outside, p.left_out, err);
-  ReplayTerms terms = { plan->patience_us, (const int64_t *)(void *)p.most->data, (int)p.most->len };
+  ReplayTerms terms = { (const int64_t *)(void *)p.most->data, (int)p.most->len, (const int64_t *)(void *)p.totals->data, (int)p.totals->len };
   *ret_left_out = p.left_out;
   return replay_play(p.f, p.demands, &terms, ret, ret_uses, err);
 }

@@ -497,8 +497,12 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   if (owned && !owned_usable(b, owned, err))
     return false;
   int before = state_pool_use(b->state, pool->head.name).waiting;
-  bool room = owned || state_pool_available(b->state, pool->head.name) || refuse_full(b, pool, before, err);
-  if (!room || !licences_enough(b, pool, err)) {
+  g_autoptr(GError) full = NULL;
+  bool room = owned || state_pool_available(b->state, pool->head.name) || refuse_full(b, pool, before, &full);
+  bool waits = !room && by_us && (error_is(full, REASON_POOL_FULL) || error_is(full, REASON_NO_PLACE));
+  if (!room && !waits)
+    g_propagate_error(err, g_steal_pointer(&full));
+  if ((!room && !waits) || !licences_enough(b, pool, err)) {
     if (denied_event(b, pool->head.name, user, *err))
       demand_denied(b, pool->head.name, user, *err);
     if (r->caller.role == ROLE_USER)
@@ -510,6 +514,10 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
   ref_set(&s->user, user);
   ref_set(&s->pool, pool->head.name);
   s->by = by_us;
+  if (waits) {
+    tell_person(&full);
+    s->error = brain_error_json(full); /* until it has one, or is told of a licence */
+  }
   demand_follow(b, s);
   if (b->options.page_url)
     s->connect = g_strdup_printf("{\"url\":\"%s/#/session/%s\"}", b->options.page_url, name);

@@ -8,21 +8,26 @@
 
 /* ── virtual time ─────────────────────────────────────────────────────────── */
 
+typedef enum { WAITS_PLACE, WAITS_POOL, WAITS_SEATS } WaitsFor;
+
+/* Somebody goes: with a desktop, or out of the line. */
 typedef struct {
   int64_t at_us;
   ClaimId claim;
-  int host, pool;
+  int host;         /* NO_HOST: nothing was claimed for it */
+  guint demand;
+  bool gives_up;
 } Leaving;
 
+/* Of each demand. */
 typedef struct {
-  guint demand;
-  int64_t since_us;
-  bool full;        /* the last time because of its pool, not of the hosts */
-} Waiting;
+  uint8_t waiting;
+  uint8_t why;      /* WaitsFor, the last time it was tried */
+} Asked;
 
 /* Those who wait for the same classes, oldest first. */
 typedef struct {
-  GArray *waiting;      /* Waiting */
+  GArray *waiting;      /* guint, of demands: some of them gave up since */
   guint first;          /* those before it are served or gone */
   GSequenceIter *place; /* among the lines, by its oldest; NULL: nobody waits */
 } Line;
@@ -44,6 +49,8 @@ typedef struct {
   GArray *waits;          /* int64_t of those placed */
   HostTime *hosts;
   int *held;              /* desktops of each pool */
+  int64_t *seats;         /* held of each licence */
+  Asked *asked;           /* of each demand */
   FleetSum capacity;
   int64_t begin_us, now_us;
   double used_us;         /* integral of used share over time */
@@ -66,6 +73,8 @@ static void replay_done(Replay *p)
       g_array_unref(arrays[i]);
   g_free(p->hosts);
   g_free(p->held);
+  g_free(p->seats);
+  g_free(p->asked);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Replay, replay_done)
 
@@ -79,11 +88,17 @@ static Leaving *leaving_at(const Replay *p, guint i)
   return &g_array_index(p->leaving, Leaving, i);
 }
 
+/* At the same moment whoever has something goes first: who waits may get it. */
+static bool goes_before(const Leaving *a, const Leaving *b)
+{
+  return a->at_us != b->at_us ? a->at_us < b->at_us : a->gives_up < b->gives_up;
+}
+
 static void leaving_push(Replay *p, Leaving l)
 {
   g_array_append_val(p->leaving, l);
   guint i = p->leaving->len - 1;
-  for (; i && l.at_us < leaving_at(p, (i - 1) / 2)->at_us; i = (i - 1) / 2)
+  for (; i && goes_before(&l, leaving_at(p, (i - 1) / 2)); i = (i - 1) / 2)
     *leaving_at(p, i) = *leaving_at(p, (i - 1) / 2);
   *leaving_at(p, i) = l;
 }
@@ -94,8 +109,8 @@ static Leaving leaving_pop(Replay *p)
   g_array_set_size(p->leaving, p->leaving->len - 1);
   guint n = p->leaving->len, i = 0;
   for (guint child = 1; child < n; child = 2 * i + 1) {
-    child += child + 1 < n && leaving_at(p, child + 1)->at_us < leaving_at(p, child)->at_us;
-    if (leaving_at(p, child)->at_us >= last.at_us)
+    child += child + 1 < n && goes_before(leaving_at(p, child + 1), leaving_at(p, child));
+    if (!goes_before(leaving_at(p, child), &last))
       break;
     *leaving_at(p, i) = *leaving_at(p, child);
     i = child;
@@ -142,76 +157,114 @@ static void host_pass_time(Replay *p, int host)
 
 /* ── who comes, waits and goes ────────────────────────────────────────────── */
 
-static bool pool_is_full(const Replay *p, int pool)
+static bool pool_is_full(const Replay *p, const ReplayDemand *d)
 {
-  return pool >= 0 && p->held[pool] >= p->terms->most[pool];
+  return d->pool >= 0 && d->classes->len && p->held[d->pool] >= p->terms->most[d->pool];
 }
 
-static bool take_place(Replay *p, const ReplayDemand *d, Leaving *ret)
+static bool seats_fit(const Replay *p, const ReplayDemand *d)
 {
-  Place place;
+  for (guint i = 0; d->seats && i < d->seats->len; i++) {
+    const ReplaySeats *s = &g_array_index(d->seats, ReplaySeats, i);
+    if (p->seats[s->licence] + s->n > p->terms->seats[s->licence])
+      return false;
+  }
+  return true;
+}
+
+static void seats_change(Replay *p, const ReplayDemand *d, int sign)
+{
+  for (guint i = 0; d->seats && i < d->seats->len; i++) {
+    const ReplaySeats *s = &g_array_index(d->seats, ReplaySeats, i);
+    p->seats[s->licence] += sign * s->n;
+  }
+}
+
+static bool find_place(const ReplayDemand *d, Place *ret_place, DemandClass **ret_class)
+{
   for (guint i = 0; i < d->classes->len; i++)
-    if (place_find(d->classes->pdata[i], &place, NULL)) {
-      host_pass_time(p, place.host);
-      *ret = (Leaving){ .host = place.host, .pool = d->pool };
-      return place_claim(d->classes->pdata[i], &place, NULL, &ret->claim, NULL);
+    if (place_find(d->classes->pdata[i], ret_place, NULL)) {
+      *ret_class = d->classes->pdata[i];
+      return true;
     }
   return false;
 }
 
-static bool try_place(Replay *p, Waiting *w)
+/* What it has to wait for now; places are asked for last of those who wait, as seats cost less to look at. */
+static bool may_place(Replay *p, guint demand, bool comes, Place *ret_place, DemandClass **ret_class)
 {
-  const ReplayDemand *d = demand_at(p, w->demand);
-  Leaving l;
-  w->full = pool_is_full(p, d->pool);
-  if (w->full || !take_place(p, d, &l))
+  const ReplayDemand *d = demand_at(p, demand);
+  Asked *asked = &p->asked[demand];
+  bool full = pool_is_full(p, d), seats = seats_fit(p, d);
+  *ret_class = NULL;
+  asked->why = full ? WAITS_POOL : WAITS_SEATS;
+  if (full || (!seats && !comes))
     return false;
-  int64_t waited = p->now_us - w->since_us;
+  asked->why = d->classes->len && !find_place(d, ret_place, ret_class) ? WAITS_PLACE : WAITS_SEATS;
+  return seats && asked->why != WAITS_PLACE;
+}
+
+static bool try_place(Replay *p, guint demand, bool comes)
+{
+  const ReplayDemand *d = demand_at(p, demand);
+  Leaving l = { .at_us = p->now_us + d->lasts_us, .host = NO_HOST, .demand = demand };
+  Place place;
+  DemandClass *class;
+  if (!may_place(p, demand, comes, &place, &class))
+    return false;
+  if (class) {
+    host_pass_time(p, place.host);
+    l.host = place.host;
+    bool taken = place_claim(class, &place, NULL, &l.claim, NULL);
+    g_assert(taken); /* it was just found */
+    if (d->pool >= 0)
+      p->held[d->pool]++;
+  }
+  seats_change(p, d, 1);
+  int64_t waited = p->now_us - d->from_us;
   g_array_append_val(p->waits, waited);
-  if (d->pool >= 0)
-    p->held[d->pool]++;
-  l.at_us = p->now_us + d->lasts_us;
   if (d->lasts_us)
     leaving_push(p, l);
   return true;
 }
 
-static void give_up(Replay *p, const Waiting *w)
+static void give_up(Replay *p, guint demand)
 {
   p->r.denied++;
-  p->r.denied_full += w->full;
+  p->r.denied_full += p->asked[demand].why == WAITS_POOL;
+  p->r.denied_seats += p->asked[demand].why == WAITS_SEATS;
 }
 
-static Waiting *line_first(const Line *line)
+static guint line_first(const Line *line)
 {
-  return &g_array_index(line->waiting, Waiting, line->first);
+  return g_array_index(line->waiting, guint, line->first);
 }
 
 static gint compare_lines(gconstpointer a, gconstpointer b, gpointer data)
 {
-  guint x = line_first(a)->demand, y = line_first(b)->demand;
+  guint x = line_first(a), y = line_first(b);
   return (x > y) - (x < y);
 }
 
-static void line_add(Replay *p, Waiting w)
+static void line_add(Replay *p, guint demand)
 {
-  gpointer classes = demand_at(p, w.demand)->classes;
+  gpointer classes = demand_at(p, demand)->classes;
   Line *line = g_hash_table_lookup(p->lines, classes);
   if (!line) {
     line = g_new0(Line, 1);
-    line->waiting = g_array_new(FALSE, FALSE, sizeof(Waiting));
+    line->waiting = g_array_new(FALSE, FALSE, sizeof(guint));
     g_hash_table_insert(p->lines, classes, line);
   }
-  g_array_append_val(line->waiting, w);
+  g_array_append_val(line->waiting, demand);
+  p->asked[demand].waiting = true;
   p->n_waiting++;
   if (!line->place)
     line->place = g_sequence_insert_sorted(p->queue, line, compare_lines, NULL);
 }
 
 /* The oldest of it is served or gone: the line stands where its next one does. */
-static void line_drop(Replay *p, Line *line)
+static void line_drop(Line *line)
 {
-  p->n_waiting--;
   if (++line->first < line->waiting->len) {
     g_sequence_sort_changed(line->place, compare_lines, NULL);
     return;
@@ -220,33 +273,52 @@ static void line_drop(Replay *p, Line *line)
   g_array_set_size(line->waiting, line->first = 0);
 }
 
-/* Arrivals are in order of time, so those who waited too long stand before all others. */
-static void drop_impatient(Replay *p)
+static void stop_waiting(Replay *p, guint demand)
 {
-  while (p->n_waiting) {
-    Line *line = g_sequence_get(g_sequence_get_begin_iter(p->queue));
-    if (p->now_us - line_first(line)->since_us <= p->terms->patience_us)
-      return;
-    give_up(p, line_first(line));
-    line_drop(p, line);
-  }
+  p->asked[demand].waiting = false;
+  p->n_waiting--;
 }
 
-/* Who waits is served in the order of coming; a class that found no place now is not asked for again in this turn. */
-static void serve_queue(Replay *p)
+/* Who waits (of that pool; -1: of all) is served in the order of coming; a class that found no place now is not asked for again in this turn. */
+static void serve_queue(Replay *p, int pool)
 {
-  drop_impatient(p);
   GSequenceIter *refused = NULL; /* all up to it found no place */
   for (;;) {
     GSequenceIter *at = refused ? g_sequence_iter_next(refused) : g_sequence_get_begin_iter(p->queue);
     if (g_sequence_iter_is_end(at))
       return;
     Line *line = g_sequence_get(at);
-    if (try_place(p, line_first(line)))
-      line_drop(p, line);
-    else
+    guint first = line_first(line);
+    bool gone = !p->asked[first].waiting, other = pool >= 0 && demand_at(p, first)->pool != pool;
+    if (!gone && (other || !try_place(p, first, false))) {
       refused = at;
+      continue;
+    }
+    if (!gone)
+      stop_waiting(p, first);
+    line_drop(line);
   }
+}
+
+static void leave(Replay *p, const Leaving *l)
+{
+  const ReplayDemand *d = demand_at(p, l->demand);
+  bool waits = l->gives_up && p->asked[l->demand].waiting;
+  if (waits) {
+    give_up(p, l->demand);
+    stop_waiting(p, l->demand);
+  }
+  if (l->gives_up)
+    return;
+  seats_change(p, d, -1);
+  if (l->host != NO_HOST && !d->keeps) {
+    host_pass_time(p, l->host);
+    place_release(p->f, l->claim, NULL);
+    p->held[MAX(d->pool, 0)] -= d->pool >= 0;
+  }
+  if (d->pool >= 0 && !d->seats) /* its desktop comes back to its pool before it makes room for others; seats are nobody's */
+    serve_queue(p, d->pool);
+  serve_queue(p, -1);
 }
 
 static void leave_until(Replay *p, int64_t at_us)
@@ -254,22 +326,25 @@ static void leave_until(Replay *p, int64_t at_us)
   while (p->leaving->len && leaving_at(p, 0)->at_us <= at_us) {
     Leaving l = leaving_pop(p);
     pass_time(p, l.at_us);
-    host_pass_time(p, l.host);
-    place_release(p->f, l.claim, NULL);
-    if (l.pool >= 0)
-      p->held[l.pool]--;
-    serve_queue(p);
+    leave(p, &l);
   }
   pass_time(p, at_us);
 }
 
 static void arrive(Replay *p, guint demand)
 {
-  int64_t at_us = demand_at(p, demand)->from_us;
-  leave_until(p, at_us);
-  Waiting w = { demand, at_us, false };
-  if (!try_place(p, &w))
-    line_add(p, w);
+  const ReplayDemand *d = demand_at(p, demand);
+  leave_until(p, d->from_us);
+  if (try_place(p, demand, true))
+    return;
+  int64_t waits_us = p->asked[demand].why == WAITS_SEATS ? d->waits_seats_us : d->waits_us;
+  if (waits_us <= 0) {
+    give_up(p, demand);
+    return;
+  }
+  line_add(p, demand);
+  if (waits_us < REPLAY_FOR_EVER - d->from_us)
+    leaving_push(p, (Leaving){ .at_us = d->from_us + waits_us, .host = NO_HOST, .demand = demand, .gives_up = true });
 }
 
 /* ── what was used ────────────────────────────────────────────────────────── */
@@ -347,7 +422,10 @@ static int compare_arrivals(const void *a, const void *b)
 
 static void demand_clear(void *demand)
 {
-  g_ptr_array_unref(((ReplayDemand *)demand)->classes);
+  ReplayDemand *d = demand;
+  g_ptr_array_unref(d->classes);
+  if (d->seats)
+    g_array_unref(d->seats);
 }
 
 GArray *replay_demands_new(void)
@@ -382,12 +460,14 @@ static void replay_begin(Replay *p, Fleet *f, GArray *demands, const ReplayTerms
   p->waits = g_array_new(FALSE, FALSE, sizeof(int64_t));
   p->hosts = g_new0(HostTime, fleet_hosts(f) + 1);
   p->held = g_new0(int, terms->n_pools + 1);
+  p->seats = g_new0(int64_t, terms->n_licences + 1);
+  p->asked = g_new0(Asked, demands->len);
   p->begin_us = p->now_us = demand_at(p, 0)->from_us;
   for (int host = 0; host < fleet_hosts(f); host++)
     p->hosts[host].since_us = p->begin_us;
   p->r = (ReplayResult){ .hosts_pct = 100, .arrived = demands->len, .begin_us = p->begin_us };
   count_hosts(p);
-  p->r.span_us = demand_at(p, demands->len - 1)->from_us - p->begin_us;
+  p->r.span_us = MAX(REPLAY_POINTS, demand_at(p, demands->len - 1)->from_us - p->begin_us); /* of a single moment: what is used then */
 }
 
 static int compare_waits(const void *a, const void *b)
@@ -405,10 +485,14 @@ static int64_t wait_at(const Replay *p, int pct)
 
 static void replay_end(Replay *p)
 {
+  leave_until(p, MAX(p->now_us, p->begin_us + p->r.span_us));
   while (p->n_waiting && p->leaving->len)
     leave_until(p, leaving_at(p, 0)->at_us);
-  for (; p->n_waiting; line_drop(p, g_sequence_get(g_sequence_get_begin_iter(p->queue))))
-    give_up(p, line_first(g_sequence_get(g_sequence_get_begin_iter(p->queue))));
+  for (guint i = 0; i < p->demands->len && p->n_waiting; i++)
+    if (p->asked[i].waiting) {
+      give_up(p, i);
+      stop_waiting(p, i);
+    }
   g_array_sort(p->waits, compare_waits);
   p->r.placed = p->waits->len;
   p->r.wait_p50_us = wait_at(p, 50);
@@ -456,7 +540,7 @@ static bool add_hosts(Fleet *f, const ReplaySpec *spec, GError **err)
 }
 
 /* A class is one array, however many ask for it. */
-static GArray *demands_of(const GArray *rows)
+static GArray *demands_of(const GArray *rows, int64_t patience_us)
 {
   GArray *demands = replay_demands_new();
   g_autoptr(GHashTable) known = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_ptr_array_unref);
@@ -468,7 +552,8 @@ static GArray *demands_of(const GArray *rows)
       g_ptr_array_add(classes, demand_class_ref(row->class));
       g_hash_table_insert(known, row->class, classes);
     }
-    ReplayDemand one = { g_ptr_array_ref(classes), row->from_us, row->until_us ? MAX(1, row->until_us - row->from_us) : 0, -1 };
+    ReplayDemand one = { .classes = g_ptr_array_ref(classes), .from_us = row->from_us, .pool = -1, .waits_us = patience_us,
+                         .lasts_us = row->until_us ? MAX(1, row->until_us - row->from_us) : 0 };
     g_array_append_val(demands, one);
   }
   return demands;
@@ -486,8 +571,8 @@ bool replay_run(const ReplaySpec *spec, ReplayResult *ret, GError **err)
   if (!rows)
     return false;
   trace_set_mix(f, rows);
-  g_autoptr(GArray) demands = demands_of(rows);
-  ReplayTerms terms = { .patience_us = spec->patience_us };
+  g_autoptr(GArray) demands = demands_of(rows, spec->patience_us);
+  ReplayTerms terms = { 0 };
   if (!replay_play(f, demands, &terms, ret, NULL, err))
     return false;
   ret->hosts_pct = spec->hosts_pct;

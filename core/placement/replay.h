@@ -11,23 +11,37 @@ enum { REPLAY_POINTS = 200, REPLAY_PCT_MOST = 1000 };
 
 /* ── any fleet ── */
 
+/* So many seats of one of the terms' licences. */
+typedef struct {
+  int licence;
+  int64_t n;
+} ReplaySeats;
+
 /* Somebody who asks. */
 typedef struct {
-  GPtrArray *classes;        /* of DemandClass: the first of them that has a place is taken; a reference */
-  int64_t from_us, lasts_us; /* when it is asked for; how long a desktop is kept, 0: for good */
+  GPtrArray *classes;        /* of DemandClass: the first of them that has a place is taken; none: it has a desktop already. A reference */
+  int64_t from_us, lasts_us; /* when it is asked for; how long a desktop and seats are kept, 0: for good */
   int pool;                  /* which of the terms' pools; -1: none */
+  GArray *seats;             /* of ReplaySeats: had with the desktop, all or none; NULL: none. A reference */
+  bool keeps;                /* the desktop stays for good, the seats do not */
+  int64_t waits_us;          /* for a place: who would wait longer is denied, 0: at once */
+  int64_t waits_seats_us;    /* the same for seats, once there is a place */
 } ReplayDemand;
 
+#define REPLAY_FOR_EVER INT64_MAX
+
 typedef struct {
-  int64_t patience_us;       /* who waits longer is denied */
   const int64_t *most;       /* desktops that each pool may have; NULL where no demand has a pool; borrowed */
   int n_pools;
+  const int64_t *seats;      /* of each licence; NULL where no demand has any; borrowed */
+  int n_licences;
 } ReplayTerms;
 
 typedef struct {
   int hosts_pct, hosts, cards;
   int64_t arrived, placed, denied;
   int64_t denied_full;       /* of these, for their pool had as many as it may */
+  int64_t denied_seats;      /* and for want of seats of a licence */
   int64_t wait_p50_us, wait_p95_us, wait_most_us;   /* of those who got a place */
   double used_pct;           /* of the cards, where there are none of the vCPUs: mean over the time from the first arrival to the last */
   int64_t begin_us, span_us;

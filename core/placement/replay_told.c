@@ -1,6 +1,7 @@
 /* What a replay found, as a table and as plots. The plots have no background and are drawn in colours that read on white and on black
  * (Okabe and Ito's, which the colour-blind tell apart). */
 #include "core/placement/replay.h"
+#include "core/text.h"
 
 static char *minutes(int64_t us)
 {
@@ -12,8 +13,8 @@ char *replay_table(const ReplayResult *results, const char *const *titles, int n
   static const char *const heads[][2] = {
     { "hosts %    hosts    cards  arrived   placed   denied      wait p50      wait p95  cards used\n",
       "호스트 %    호스트    카드    요청    배치    거부      대기 p50      대기 p95  카드 사용\n" },
-    { "  hosts    cards  arrived   placed   denied  by pool      wait p50      wait p95    used\n",
-      " 호스트     카드     요청     배치     거부  풀한도      대기 p50      대기 p95    사용\n" },
+    { "  hosts    cards  arrived   placed   denied  by pool by seats      wait p50      wait p95    used\n",
+      " 호스트     카드     요청     배치     거부  풀한도    좌석      대기 p50      대기 p95    사용\n" },
   };
   GString *text = g_string_new(heads[titles != NULL][lang == LANG_KO]);
   for (int i = 0; i < n; i++) {
@@ -24,7 +25,7 @@ char *replay_table(const ReplayResult *results, const char *const *titles, int n
     g_string_append_printf(text, titles ? "%7d %8d %8d %8d %8d" : "%8d %8d %8d %8d %8d", r->hosts, r->cards, (int)r->arrived, (int)r->placed,
                            (int)r->denied);
     if (titles)
-      g_string_append_printf(text, " %8d", (int)r->denied_full);
+      g_string_append_printf(text, " %8d %8d", (int)r->denied_full, (int)r->denied_seats);
     g_string_append_printf(text, titles ? " %13s %13s %5.1f %%  %s\n" : " %13s %13s %9.1f %%%s\n", p50, p95, r->used_pct, titles ? titles[i] : "");
   }
   return g_string_free(text, FALSE);
@@ -33,6 +34,7 @@ char *replay_table(const ReplayResult *results, const char *const *titles, int n
 /* ── plots ────────────────────────────────────────────────────────────────── */
 
 enum { WIDTH = 760, LEFT = 64, RIGHT = 20, PANEL = 220, GAP = 64, TOP = 56, KEY = 20, BAR = 16, BARS_MOST = 40, TICKS = 4, NAME = 230 };
+enum { NAME_SHOWN = 120 };
 
 static const char *const colours[] = { "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00" };
 #define INK "#808080"
@@ -61,7 +63,7 @@ static double round_up(double value)
 
 static void append_text(GString *svg, double x, double y, const char *anchor, const char *text)
 {
-  g_autofree char *escaped = g_markup_escape_text(text, -1);
+  g_autofree char *visible = text_dup_visible(text, NAME_SHOWN), *escaped = g_markup_escape_text(visible, -1); /* XML has no control characters */
   g_string_append_printf(svg, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor, escaped);
 }
 

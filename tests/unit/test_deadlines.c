@@ -115,6 +115,30 @@ static void a_desktop_that_is_not_ready_in_time_is_the_reason_too(void **state)
   world_free(w);
 }
 
+static void who_has_a_deadline_waits_for_room_until_then(void **state)
+{
+  World *w = one_seat("");
+  done(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'max':1}"), 201);
+  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'ann'}"), 201);
+  g_autofree char *holder = g_strdup(w->last->object->name);
+  const Answer *a = world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea'}");
+  assert_true(a->error && error_is(a->error, REASON_POOL_FULL)); /* who has none is told at once */
+  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea','by':'15m'}"), 201);
+  g_autofree char *served = g_strdup(w->last->object->name);
+  in_text(session_is(w, served, SESSION_QUEUED)->error, "pool-full");
+  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'minsu','by':'18m'}"), 201);
+  g_autofree char *late = g_strdup(w->last->object->name);
+  world_pass(w, 600);
+  done(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
+  assert_null(session_is(w, served, SESSION_OFFERED)->error);
+  world_pass(w, 480);
+  in_text(session_is(w, late, SESSION_ENDED)->error, "pool-full");
+  const DemandRow *d = w->demands->pdata[w->demands->len - 1];
+  assert_int_equal(d->outcome, DEMAND_DENIED);
+  assert_int_equal(d->by - d->asked, 18 * MINUTE_US);
+  world_free(w);
+}
+
 static void a_deadline_that_is_too_early_is_told_at_once(void **state)
 {
   World *w = one_seat(",'lasts_s':3600");
@@ -258,6 +282,7 @@ int main(void)
     cmocka_unit_test(who_still_waits_at_the_deadline_is_denied_with_the_reason),
     cmocka_unit_test(who_is_served_in_time_stays),
     cmocka_unit_test(a_desktop_that_is_not_ready_in_time_is_the_reason_too),
+    cmocka_unit_test(who_has_a_deadline_waits_for_room_until_then),
     cmocka_unit_test(a_deadline_that_is_too_early_is_told_at_once),
     cmocka_unit_test(a_deadline_outlives_the_controller),
     cmocka_unit_test(deadlines_that_cannot_be_are_refused),

@@ -5,7 +5,9 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "core/lifecycle.h"
 #include "core/recorded.h"
+#include "core/state.h"
 #include "tests/unit/brain_world.h"
 
 #define HEAD "asked,pool,user,granted,ended,vcpus,memory_mib,count\n"
@@ -249,6 +251,8 @@ static void lists_that_are_wrong_say_where(void **state)
     { HEAD "0,p,a,0,99999999999999999999,,,\n", "line 2, column ended" }, { "asked,user\n0,a\n", "line 1, column pool" },
     { "asked,pool,gpu_class\n0,p,none\n", "line 2, column gpu_class" }, { "\xff\xfe\x01", "line 1, column asked" }, { HEAD "0,\"p,a,0,100,,,\n", "line 2" },
     { "asked;pool\n\n0;\"p\"q\n", "line 3" }, { "", "the list" },
+    { "asked,pool,Asked\n0,p,0\n", "line 1, column asked" }, { "asked,pool,licences\n0,p,cad=x\n", "line 2, column licences" },
+    { "asked,pool,by\n0,p,soon\n", "line 2, column by" },
   };
   World *w;
   g_autoptr(Recorded) r = eight_vcpus(&w, 9);
@@ -303,6 +307,210 @@ static void plots_hold_no_markup_of_names(void **state)
   world_free(w);
 }
 
+/* ── licences and patience ────────────────────────────────────────────────── */
+
+typedef struct {
+  const char *why, *lines, *licences;
+  int patience_s, placed, denied, seats, most_s;   /* patience_s -1: as recorded */
+} SeatRow;
+
+#define SEATS_HEAD "asked,pool,granted,ended,by,outcome,licences,tries,last\n"
+
+static const SeatRow seat_rows[] = {
+  { "without a place one is refused at once", "0,p,0,100\n0,p,0,100\n10,p,10,50\n", NULL, -1, 2, 1, 0, 0 },
+  { "with a deadline one waits so long", "0,p,0,100\n0,p,0,100\n10,p,10,50,100\n10,p,10,50,99\n", NULL, -1, 3, 1, 0, 90 },
+  { "who asks again is as patient as that", "0,p,0,100\n0,p,0,100\n10,p,110,150,,,,3,40\n20,p,,,,denied,,2,60\n", NULL, -1, 3, 1, 0, 90 },
+  { "for a seat one waits for ever", "0,c,0,1000,,,cad=1\n5,c,5,10,,,cad=1\n", NULL, -1, 2, 0, 0, 995 },
+  { "or as long as one did", "0,c,0,1000,,,cad=1\n5,c,,900,,given-up,cad=1\n5,c,,1000,,given-up,cad=1\n", NULL, -1, 2, 1, 1, 995 },
+  { "or until the deadline", "0,c,0,1000,,,cad=1\n5,c,,,900,,cad=1\n", NULL, -1, 1, 1, 1, 0 },
+  { "more seats are bought", "0,c,0,1000,,,cad=1\n5,c,,,900,,cad=1\n", "cad=2", -1, 2, 0, 0, 0 },
+  { "all are given back", "0,c,0,1000,,,cad=1\n", "cad=0", -1, 0, 1, 1, 0 },
+  { "what a list does not say is as the pool has it", "asked", NULL, 9, 1, 1, 1, 0 },
+  { "one that none is counted of is no hindrance", "0,c,0,1000,,,old=1\n5,c,5,10,,,old=1\n", NULL, -1, 2, 0, 0, 0 },
+  { "who wants fewer overtakes", "0,c,0,100,,,cad=1\n5,c,5,10,,,cad=2\n6,p,6,16\n", "cad=2", -1, 3, 0, 0, 95 },
+};
+
+static void who_waits_for_what_is_as_the_controller_has_it(void **state)
+{
+  for (size_t i = 0; i < G_N_ELEMENTS(seat_rows); i++) {
+    const SeatRow *row = &seat_rows[i];
+    World *w;
+    g_autoptr(Recorded) r = eight_vcpus(&w, 9);
+    assert_int_equal(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':1}")->status, 201);
+    assert_int_equal(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'c','template':'linux','image':'linux','vcpus':1,'memory_mib':64,'max':9,'licences':['cad']}")
+                     ->status, 201);
+    load(r, w, NOUN_LICENCE);
+    load(r, w, NOUN_POOL);
+    g_autofree char *text = strcmp(row->lines, "asked") ? g_strconcat(SEATS_HEAD, row->lines, NULL) : g_strdup("asked,pool,granted,ended\n0,c,0,100\n5,c,5,9\n");
+    g_autoptr(GError) err = NULL;
+    ReplayResult result;
+    int left_out;
+    RecordedPlan plan = { .patience_us = row->patience_s < 0 ? RECORDED_PATIENCE : row->patience_s * G_USEC_PER_SEC, .licences = row->licences };
+    if (!recorded_add_csv(r, text, &err) || !recorded_play(r, &plan, &result, NULL, &left_out, &err))
+      fail_msg("%s: %s", row->why, err->message);
+    if (result.placed != row->placed || result.denied != row->denied || result.denied_seats != row->seats ||
+        result.wait_most_us != row->most_s * G_USEC_PER_SEC)
+      fail_msg("%s: %d placed, %d denied, %d for seats, at most %d s", row->why, (int)result.placed, (int)result.denied, (int)result.denied_seats,
+               (int)(result.wait_most_us / G_USEC_PER_SEC));
+    world_free(w);
+  }
+}
+
+/* ── what really happened ─────────────────────────────────────────────────── */
+
+enum { STEP_S = 30, STEPS = 120, DAYS = 6 };
+
+/* Pools p (at most three) and r share a host with room for four of their desktops; those of c have all the room they want and three seats. */
+static World *a_day(void)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'vcpus':16,'memory_mib':16384}");
+  world_host_add(w, "h2", ",'vcpus':1000,'memory_mib':16384");
+  assert_null(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':3}")->error);
+  static const char *const pools[] = { "'p','hosts':['h1'],'vcpus':4,'memory_mib':4096,'max':3", "'r','hosts':['h1'],'vcpus':4,'memory_mib':4096,'max':9",
+                                       "'c','hosts':['h2'],'vcpus':1,'memory_mib':64,'max':99,'licences':['cad']" };
+  for (size_t i = 0; i < G_N_ELEMENTS(pools); i++) {
+    g_autofree char *body = g_strdup_printf("{'name':%s,'template':'linux','image':'linux','surplus_s':1,'offer_s':31536000}", pools[i]);
+    const Answer *a = world_ask(w, API_POOL_CREATE, NULL, NULL, body);
+    if (a->error)
+      fail_msg("%s", a->error->message);
+  }
+  return w;
+}
+
+static void some_end(World *w, GRand *rand)
+{
+  g_autoptr(GPtrArray) names = names_copy(brain_names(w->brain, NOUN_SESSION)); /* which go with them */
+  for (guint i = 0; i < names->len; i++) {
+    const Session *s = WORLD_GET(w, Session, SESSION, names->pdata[i]);
+    bool waits = session_state_is_waiting(s->state);
+    w->now_us += 1000; /* who goes first is told by the time alone */
+    if (s->state != SESSION_ENDED && !g_rand_int_range(rand, 0, waits ? 40 : 12))
+      world_ask(w, API_SESSION_END, NULL, names->pdata[i], NULL);
+  }
+}
+
+static bool sessions_open(World *w)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_SESSION);
+  for (guint i = 0; i < names->len; i++)
+    if (!session_state_is_final(WORLD_GET(w, Session, SESSION, names->pdata[i])->state))
+      return true;
+  return false;
+}
+
+static void somebody_asks(World *w, GRand *rand, int n)
+{
+  static const char *const pools[] = { "p", "r", "c", "c" }, *const bys[] = { "", "", ",'by':'3m'", ",'by':'10m'" };
+  g_autofree char *user = g_strdup_printf("{'name':'u%d'}", n);
+  g_autofree char *body = g_strdup_printf("{'pool':'%s','user':'u%d'%s}", pools[g_rand_int_range(rand, 0, 4)], n, bys[g_rand_int_range(rand, 0, 4)]);
+  world_ask(w, API_USER_ADD, NULL, NULL, user);
+  world_ask(w, API_SESSION_REQUEST, NULL, NULL, body);
+}
+
+static int compare_waits(const void *a, const void *b)
+{
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+/* What became of all who asked that day, as its rows have it. */
+static void rows_sum(const GPtrArray *asked, ReplayResult *ret)
+{
+  g_autoptr(GArray) waits = g_array_new(FALSE, FALSE, sizeof(int64_t));
+  *ret = (ReplayResult){ .arrived = asked->len };
+  for (guint i = 0; i < asked->len; i++) {
+    const DemandRow *d = asked->pdata[i];
+    int64_t waited = d->granted - d->asked;
+    ret->denied += !d->granted;
+    if (d->granted)
+      g_array_append_val(waits, waited);
+  }
+  g_array_sort(waits, compare_waits);
+  ret->placed = waits->len;
+  ret->wait_p50_us = g_array_index(waits, int64_t, waits->len / 2);
+  ret->wait_p95_us = g_array_index(waits, int64_t, waits->len * 95 / 100);
+  ret->wait_most_us = g_array_index(waits, int64_t, waits->len - 1);
+}
+
+static Recorded *recorded_of(World *w)
+{
+  static const Noun nouns[] = { NOUN_HOST, NOUN_STORAGE, NOUN_IMAGE, NOUN_TEMPLATE, NOUN_LICENCE, NOUN_POOL };
+  Recorded *r = recorded_new();
+  json_auto_t *list = json_array();
+  for (size_t i = 0; i < G_N_ELEMENTS(nouns); i++)
+    load(r, w, nouns[i]);
+  for (guint i = 0; i < w->demands->len; i++) {
+    g_autoptr(GString) text = g_string_new(NULL);
+    object_append_json(&schemas[NOUN_DEMAND], w->demands->pdata[i], text);
+    json_array_append_new(list, json_loads(text->str, 0, NULL));
+  }
+  assert_true(recorded_add_rows(r, list, NULL));
+  return r;
+}
+
+static bool near(int64_t a_us, int64_t b_us)
+{
+  return ABS(a_us - b_us) <= STEP_S * G_USEC_PER_SEC;
+}
+
+/* The controller's own day with hosts that do as they are told, and the same day played from what it recorded. */
+static void a_day_is_played_as_it_was(void **state)
+{
+  int denied = 0, waited = 0;
+  for (guint32 seed = 1; seed <= DAYS; seed++) {
+    World *w = a_day();
+    GRand *rand = g_rand_new_with_seed(seed);
+    for (int step = 0; step < STEPS; step++) {
+      some_end(w, rand);
+      for (int s = 0; s < STEP_S / 2; s++)
+        world_pass(w, 1); /* what was theirs goes, one a second and pool */
+      if (g_rand_int_range(rand, 0, 3))
+        somebody_asks(w, rand, step);
+      world_pass(w, STEP_S / 2);
+    }
+    while (sessions_open(w)) {
+      some_end(w, rand);
+      world_pass(w, STEP_S);
+    }
+    world_pass(w, 1000); /* who was refused does not come again */
+    g_autoptr(Recorded) r = recorded_of(w);
+    ReplayResult real, played;
+    int left_out;
+    RecordedPlan plan = { .patience_us = RECORDED_PATIENCE };
+    rows_sum(w->demands, &real);
+    assert_true(recorded_play(r, &plan, &played, NULL, &left_out, NULL));
+    if (played.arrived != real.arrived || played.denied != real.denied || !near(played.wait_p50_us, real.wait_p50_us) ||
+        !near(played.wait_p95_us, real.wait_p95_us) || !near(played.wait_most_us, real.wait_most_us))
+      fail_msg("day %u: of %d %d were denied, waits %d, %d and %d s; played: of %d %d, waits %d, %d and %d s", seed, (int)real.arrived, (int)real.denied,
+               (int)(real.wait_p50_us / 1000000), (int)(real.wait_p95_us / 1000000), (int)(real.wait_most_us / 1000000), (int)played.arrived,
+               (int)played.denied, (int)(played.wait_p50_us / 1000000), (int)(played.wait_p95_us / 1000000), (int)(played.wait_most_us / 1000000));
+    denied += (int)real.denied;
+    waited += real.wait_most_us > 3 * STEP_S * G_USEC_PER_SEC;
+    g_rand_free(rand);
+    world_free(w);
+  }
+  assert_true(denied > 10 * DAYS && waited == DAYS); /* these days had something to play */
+}
+
+static void names_of_hosts_and_cards_are_drawn_as_text(void **state)
+{
+  ReplayResult result = { .hosts = 1, .span_us = REPLAY_POINTS };
+  ReplayUse rows_of_uses[] = { { (char *)"a\x1b[2J<b>&", NULL, -1, 1, 1, 1 }, { (char *)"h", (char *)"A\x01\xff\"'<x>", 0, 0, 0, 1 } };
+  const char *const titles[] = { "t" };
+  g_autoptr(GArray) uses = g_array_new(FALSE, FALSE, sizeof(ReplayUse));
+  g_array_append_vals(uses, rows_of_uses, 2);
+  g_autofree char *svg = replay_svg(&result, titles, 1, uses, LANG_EN);
+  for (const char *at = svg; *at; at++)
+    assert_true((unsigned char)*at >= ' ' || *at == '\n');
+  assert_true(g_utf8_validate(svg, -1, NULL));
+  assert_null(strstr(svg, "<b>"));
+  assert_null(strstr(svg, "<x>"));
+  assert_null(strstr(svg, "&#x1"));
+  assert_non_null(strstr(svg, "&lt;b&gt;&amp;"));
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -315,6 +523,9 @@ int main(void)
     cmocka_unit_test(lists_that_are_wrong_say_where),
     cmocka_unit_test(rows_of_the_api_are_played_and_sessions_go_on),
     cmocka_unit_test(plots_hold_no_markup_of_names),
+    cmocka_unit_test(who_waits_for_what_is_as_the_controller_has_it),
+    cmocka_unit_test(a_day_is_played_as_it_was),
+    cmocka_unit_test(names_of_hosts_and_cards_are_drawn_as_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
