@@ -12,6 +12,17 @@ char *card_profile_name(const GpuCard *card, const char *type)
 }
 
 /* By the name that its card has for it, or the one that claims have. */
+static const GpuType *type_find(const GpuCard *card, const char *name)
+{
+  for (guint i = 0; i < card->types->len; i++) {
+    const GpuType *type = card->types->pdata[i];
+    g_autofree char *profile = card_profile_name(card, type->id);
+    if (!g_strcmp0(type->id, name) || !g_strcmp0(profile, name))
+      return type;
+  }
+  return NULL;
+}
+
 /* ── shares ───────────────────────────────────────────────────────────────── */
 
 /* Units of a card whose parts have places; 0 = they have none. */
@@ -78,7 +89,7 @@ static bool shape_has(const CardShape *shape, const GpuCard *card, const char *t
 /* A type that nobody asks for has no name in the fleet: where all parts are of one type, it has the whole card. */
 CardExtent card_extent(const CardShape *shape, const GpuCard *card, const char *type, int start)
 {
-  const GpuType *t = gpu_card_type(card, type);
+  const GpuType *t = type_find(card, type);
   if (!t || (card->same_type_only && !shape_has(shape, card, type)))
     return (CardExtent){ card->same_type_only ? CARD_WHOLE : 0, 0 };
   bool placed = has_place(card, t) && start >= 0 && start + t->size <= SLOTS_MOST;

@@ -177,7 +177,7 @@ static void check_alone(Sim *s, const Vgpu *v)
 static SimPart *part_new(const Deed *d, const char *uuid, const char *address, int start)
 {
   check_alone(d->s, d->v);
-  SimPart *p = part_add(d->s, d->card, d->v->type, uuid, address, start);
+  SimPart *p = part_add(d->s, d->card, type_of(d->card, d->v->type)->id, uuid, address, start);
   part_own(p, d->v);
   return p;
 }

@@ -383,6 +383,23 @@ static void a_card_that_nobody_claims_is_taken_as_what_it_is_and_told(void **sta
   world_free(w);
 }
 
+/* Its claim names the card, and so took nothing of it: each desktop more of the pool was sent to the same one, and failed there. */
+static void a_whole_card_was_free_for_the_next_desktop_although_it_was_claimed(void **state)
+{
+  World *w = world_with(whole_of(0x1002, 0x73a3, "A", false), "whole:1002:73a3");
+  pool_of(w, 2);
+  for (int i = 0; i < 2; i++) {
+    g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_VGPU);
+    assert_int_equal(names->len, 1);
+    assert_int_equal(events_of(w, "vgpu.claimed"), 1);
+    assert_true(says(WORLD_GET(w, Pool, POOL, "gpu")->error, "have room for 0 of 1 such vGPUs"));
+    assert_true(says(WORLD_GET(w, Pool, POOL, "gpu")->error, "1 claimed by us, 0 foreign"));
+    world_look(w, whole_of(0x1002, 0x73a3, "A", true));
+    world_pass(w, LONG_S);
+  }
+  world_free(w);
+}
+
 /* ── why not ──────────────────────────────────────────────────────────────── */
 
 static void who_asked_for_what_no_card_has_is_told_what_there_is(void **state)
@@ -427,6 +444,7 @@ int main(void)
     cmocka_unit_test(an_instance_without_its_function_is_its_claim_s_and_goes_with_it),
     cmocka_unit_test(a_claim_on_a_card_was_one_on_whatever_lay_at_its_address),
     cmocka_unit_test(a_card_that_nobody_claims_is_taken_as_what_it_is_and_told),
+    cmocka_unit_test(a_whole_card_was_free_for_the_next_desktop_although_it_was_claimed),
     cmocka_unit_test(who_asked_for_what_no_card_has_is_told_what_there_is),
     cmocka_unit_test(a_whole_card_without_a_name_can_be_none),
     cmocka_unit_test(a_card_that_is_there_is_not_removed_and_what_to_do_is_told),
