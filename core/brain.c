@@ -628,6 +628,7 @@ void brain_take_output(Brain *b, Output *ret_output)
 {
   uses_write(b);
   past_prune(b);
+  orders_count(b);
   Output out = { .replies = g_array_new(FALSE, FALSE, sizeof(Reply)), .orders = g_ptr_array_new() };
   out.batch = state_take_batch(b->state, b->options.sequence + 1);
   if (out.batch)

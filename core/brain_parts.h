@@ -133,6 +133,8 @@ void tasks_resume(Brain *b);
 void tasks_wake_host(Brain *b, const char *host);
 /* Fills what an order needs from the objects as they are now. */
 StepOrder *order_make(Brain *b, const PendingOrder *pending);
+/* What of the orders that order_make() will make has to be durable before they go out. */
+void orders_count(Brain *b);
 
 /* Where one more desktop goes. */
 typedef struct {
@@ -261,6 +263,8 @@ void vgpus_saved_tell(Brain *b, const char *desktop, GError **err);
 bool desktop_is_off(const Desktop *d);
 /* Before an order of GPU_MAKE or GPU_RELEASE. */
 void gpu_step_begins(Brain *b, const Task *task, StepKind step);
+/* An order to make its parts goes out with this batch: whoever comes after a crash knows that it may have been carried out. */
+void gpu_order_leaves(Brain *b, const Task *task);
 /* What GPU_MAKE, GPU_RELEASE or GPU_REAP did, also where it failed in the end. */
 void gpu_step_ended(Brain *b, const Task *task, const StepResult *result);
 void vgpus_started(Brain *b, const char *desktop);

@@ -551,10 +551,26 @@ static void order_add_image(Brain *b, StepOrder *order, const char *name)
   }
 }
 
+/* Its task ended in the same batch. */
+static bool is_taken_back(const PendingOrder *pending, const Task *task)
+{
+  return pending->task && (!task || task_state_is_final(task->state));
+}
+
+void orders_count(Brain *b)
+{
+  for (guint i = 0; i < b->orders->len; i++) {
+    const PendingOrder *pending = &g_array_index(b->orders, PendingOrder, i);
+    const Task *task = pending->task ? GET(b, Task, TASK, pending->task) : NULL;
+    if (pending->kind == STEP_GPU_MAKE && !is_taken_back(pending, task))
+      gpu_order_leaves(b, task);
+  }
+}
+
 StepOrder *order_make(Brain *b, const PendingOrder *pending)
 {
   const Task *task = pending->task ? GET(b, Task, TASK, pending->task) : NULL;
-  if (pending->task && (!task || task_state_is_final(task->state)))
+  if (is_taken_back(pending, task))
     return NULL;
   StepOrder *order = g_new0(StepOrder, 1);
   order->kind = pending->kind;

@@ -285,18 +285,6 @@ static void claims_fit(Brain *b, const Task *task, StepKind step)
   vgpus_claim(b, task->object, NULL); /* that there is no room is said when those that have a place are made */
 }
 
-/* Durable before the order goes out: whoever comes after a crash knows that it may have been carried out. */
-static void tries_count(Brain *b, const Task *task)
-{
-  enum { TRIES_MOST = 1000000 };
-  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
-  for (guint i = 0; i < names->len; i++) {
-    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
-    if (v->state != VGPU_RELEASING && v->tries < TRIES_MOST && plug_step_takes(b, STEP_GPU_MAKE, task, v))
-      EDIT(b, Vgpu, VGPU, names->pdata[i])->tries++;
-  }
-}
-
 void gpu_step_begins(Brain *b, const Task *task, StepKind step)
 {
   if (step == STEP_GPU_RELEASE && task->undoing)
@@ -305,7 +293,17 @@ void gpu_step_begins(Brain *b, const Task *task, StepKind step)
     return;
   if (may_refit(b, task))
     claims_fit(b, task, step);
-  tries_count(b, task);
+}
+
+void gpu_order_leaves(Brain *b, const Task *task)
+{
+  enum { TRIES_MOST = 1000000 };
+  g_autoptr(GPtrArray) names = state_desktop_claims(b->state, task->object);
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->state != VGPU_RELEASING && v->tries < TRIES_MOST && plug_step_takes(b, STEP_GPU_MAKE, task, v))
+      EDIT(b, Vgpu, VGPU, names->pdata[i])->tries++;
+  }
 }
 
 void vgpu_seen_missing(Brain *b, const char *name)

@@ -115,6 +115,33 @@ static void order_that_was_out_in_a_crash_may_have_made_it(void **state)
   said(w, "4+ ");
 }
 
+static GError *host_is_told_to_free(World *w, const StepOrder *order)
+{
+  if (order->kind == STEP_GPU_RELEASE && order->vgpus->len)
+    g_string_append_printf(host.said, "free after %d ", (int)((Vgpu *)order->vgpus->pdata[0])->tries);
+  return host_answers(w, order);
+}
+
+/* Its desktop was given up in the batch that would have ordered its part: what others make in its place just then was freed for it. */
+static void order_that_never_went_out_counted(void **state)
+{
+  World *w = world_with_card(REASON_GPU_REFUSED, 0);
+  w->hold = true;
+  pool_wants_one(w);
+  while (((StepOrder *)w->held->pdata[0])->kind != STEP_SEED) {
+    world_release(w);
+    world_settle(w);
+  }
+  world_release(w);
+  w->answer = host_is_told_to_free;
+  assert_null(world_ask(w, API_POOL_DELETE, NULL, "gpu", NULL)->error);
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  assert_int_equal(world_count(w, NOUN_VGPU, VGPU_RELEASING), 0);
+  said(w, "free after 0 ");
+}
+
 /* The task's second attempt is the first of the claim that came instead; what the card has, this picture does not say, and so it is the same place. */
 static void claim_that_comes_instead_begins_anew(void **state)
 {
@@ -307,6 +334,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(first_order_may_not_find_it_made), cmocka_unit_test(order_that_failed_may_have_made_it),
     cmocka_unit_test(order_that_was_out_in_a_crash_may_have_made_it), cmocka_unit_test(claim_that_comes_instead_begins_anew),
+    cmocka_unit_test(order_that_never_went_out_counted),
     cmocka_unit_test(card_that_was_not_understood_keeps_what_it_gave),
     cmocka_unit_test(part_that_is_not_there_any_more_is_ordered_as_the_first_time),
     cmocka_unit_test_setup_teardown(step_takes_what_is_there_only_for_a_later_try, place_up, place_down),
