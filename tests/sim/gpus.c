@@ -304,13 +304,18 @@ static bool smi_read(const Deed *d, GError **err)
   return view_read(d, err) && call(d, err) && call(d, err) && call(d, err);
 }
 
+static bool function_is_of(const Deed *d, const SimPart *instance) { return !d->v->address || !strcmp(instance->address, d->v->address); }
+
 static bool instance_make(Deed *d, SimPart **ret_instance, bool *ret_made, GError **err)
 {
   const Vgpu *v = d->v;
   *ret_instance = instance_at(d->card, v->type, (int)v->start);
   *ret_made = false;
-  if (*ret_instance)
-    return found_made(d, *ret_instance, err);
+  SimPart *there = *ret_instance;
+  if (there && !there->claim && there->address[0] && !function_is_of(d, there)) /* it is left to others as it is */
+    return refuse(d, REASON_GPU_NOT_OURS, "another function has it", err);
+  if (there)
+    return found_made(d, there, err);
   if (!place_free(d->card, (int)v->start, type_of(d->card, v->type)->size))
     return refuse(d, REASON_GPU_FULL, "the place is not free", err);
   if (!change(d, "make a GPU instance", err))
@@ -343,8 +348,6 @@ static bool function_take(const Deed *d, SimPart *p, GError **err)
   d->s->gpu_steps++;
   return call(d, err) && reset(d, address, err);
 }
-
-static bool function_is_of(const Deed *d, const SimPart *instance) { return !d->v->address || !strcmp(instance->address, d->v->address); }
 
 static bool function_give(Deed *d, const SimPart *instance, GError **err)
 {
