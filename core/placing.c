@@ -226,7 +226,7 @@ static const Storage *storage_on(Brain *b, const Wish *w, const char *host)
   return NULL;
 }
 
-enum { TOLD_MOST = 5, TOLD_BYTES = 480 };
+enum { TOLD_MOST = 5, TOLD_BYTES = 500 };
 
 /* What does not fit as a whole is left out: an argument of an error would be cut within a word. */
 static void tell(GString *why, const char *text)
@@ -339,11 +339,14 @@ static char *offers_of(Brain *b, const Gpu *gpu)
   return g_string_free(names, FALSE);
 }
 
-/* Why a card is not taken: where it has none of the types, which it has, and which are asked for. NULL = it would be taken. */
-static GError *card_error(Brain *b, const Fleet *f, int host, int card, const DemandClass *asked, const GpuClass *class)
+/* Why a card is not taken, by the best of the types that it has; where it has none of them, which it has, and which are asked for. asked:
+ * DemandClass *, one a type. NULL = it would be taken. */
+static GError *card_error(Brain *b, const Fleet *f, int host, int card, const GPtrArray *asked, const GpuClass *class)
 {
   Finding finding;
-  Rule rule = explain_card(asked, host, card, &finding);
+  Rule rule = RULE_CARD_MODEL;
+  for (guint i = 0; i < asked->len && rule == RULE_CARD_MODEL; i++)
+    rule = explain_card(asked->pdata[i], host, card, &finding);
   g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
   const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
   bool closed = gpu->state != GPU_READY || (gpu->console && !gpu->give_console);
@@ -356,7 +359,7 @@ static GError *card_error(Brain *b, const Fleet *f, int host, int card, const De
 }
 
 /* Card by card of one host: what it says, and who has what of it. */
-static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *asked, const GpuClass *class, GString *why)
+static void tell_cards(Brain *b, const Fleet *f, int host, const GPtrArray *asked, const GpuClass *class, GString *why)
 {
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
   for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
@@ -374,18 +377,62 @@ static void tell_cards(Brain *b, const Fleet *f, int host, const DemandClass *as
   tell_more(why, MAX(0, (int)gpus->len - TOLD_MOST), "cards");
 }
 
-static bool refuse(Brain *b, const Fleet *f, const Wish *w, DemandClass *class, GError **err)
+static bool has_host(const GArray *stopped, int host)
 {
-  g_autoptr(Explanation) e = explain_rules(class);
+  for (guint i = 0; i < stopped->len; i++)
+    if (g_array_index(stopped, Stopped, i).host == host)
+      return true;
+  return false;
+}
+
+/* By each of the types that were asked for, each host once: that one of the types is not there is no news where another is. Of Stopped, owned by the
+ * caller. */
+static GArray *stopped_by_types(const GPtrArray *explanations, bool cards)
+{
+  GArray *all = g_array_new(FALSE, FALSE, sizeof(Stopped));
+  for (guint i = 0; i < explanations->len; i++) {
+    const Explanation *e = explanations->pdata[i];
+    const GArray *stopped = cards ? e->stopped_cards : e->stopped;
+    for (guint k = 0; k < stopped->len; k++) {
+      const Stopped *s = &g_array_index(stopped, Stopped, k);
+      bool lacks = s->rule == RULE_MODEL || s->rule == RULE_CARD_MODEL;
+      if (explanations->len == 1 || (!lacks && !has_host(all, s->host)))
+        g_array_append_val(all, *s);
+    }
+  }
+  const Explanation *best = explanations->pdata[0];
+  if (!all->len)
+    g_array_append_vals(all, (cards ? best->stopped_cards : best->stopped)->data, (cards ? best->stopped_cards : best->stopped)->len);
+  return all;
+}
+
+/* Few cards each by itself, with who has what of them. */
+static void tell_stopped_cards(Brain *b, const Fleet *f, const GPtrArray *explanations, const GPtrArray *classes, const Wish *w, GString *why)
+{
+  g_autoptr(GArray) stopped = stopped_by_types(explanations, true);
+  int cards = 0;
+  for (guint i = 0; i < explanations->len; i++)
+    cards = MAX(cards, ((Explanation *)explanations->pdata[i])->cards);
+  if (!stopped->len || cards > CARDS_MOST) {
+    tell_stopped(why, f, stopped, "cards");
+    return;
+  }
+  for (guint i = 0; i < stopped->len && (!i || classes->len > 1); i++)
+    tell_cards(b, f, g_array_index(stopped, Stopped, i).host, classes, w->class, why);
+}
+
+static bool refuse(Brain *b, const Fleet *f, const Wish *w, const GPtrArray *classes, GError **err)
+{
+  g_autoptr(GPtrArray) explanations = g_ptr_array_new_with_free_func((GDestroyNotify)explanation_free);
   g_autoptr(GString) why = g_string_new(NULL);
+  for (guint i = 0; i < MIN(classes->len, TOLD_MOST); i++)
+    g_ptr_array_add(explanations, explain_rules(classes->pdata[i]));
+  g_autoptr(GArray) stopped = stopped_by_types(explanations, false);
   tell_copies(b, w, why);
   tell_display(b, w->class, w->template->guest_screen, why);
-  tell_stopped(why, f, e->stopped, "hosts");
-  if (e->stopped_cards->len && e->cards <= CARDS_MOST)
-    tell_cards(b, f, g_array_index(e->stopped_cards, Stopped, 0).host, class, w->class, why);
-  else
-    tell_stopped(why, f, e->stopped_cards, "cards");
-  g_autofree char *counts = counts_text(e->stopped);
+  tell_stopped(why, f, stopped, "hosts");
+  tell_stopped_cards(b, f, explanations, classes, w, why);
+  g_autofree char *counts = counts_text(((Explanation *)explanations->pdata[0])->stopped);
   const char *none = "there is no host";
   return error_false(err, REASON_NO_PLACE, "pool", w->pool->head.name, "hosts", why->len ? why->str : none, "counts", *counts ? counts : none,
                      NULL);
@@ -403,7 +450,7 @@ bool place_pick(Brain *b, const Pool *pool, DesktopPlace *ret_place, GError **er
     return false;
   pool_remember(b, pool->head.name, classes);
   if (!classes_find(classes, &place))
-    return refuse(b, f, &w, classes->pdata[0], err);
+    return refuse(b, f, &w, classes, err);
   const Host *host = GET(b, Host, HOST, fleet_host_name(f, place.host));
   *ret_place = (DesktopPlace){ host, storage_on(b, &w, host->head.name), ledger_cell(b, place.host, place.cell) };
   return true;
@@ -475,13 +522,13 @@ static GArray *parts_of(Brain *b, const Place *place, const char *profile, int n
   return g_steal_pointer(&parts);
 }
 
-static bool refuse_parts(const Fleet *f, Brain *b, int host, DemandClass *class, const PartsWish *wish, GError **err)
+static bool refuse_parts(const Fleet *f, Brain *b, int host, const GPtrArray *classes, const PartsWish *wish, GError **err)
 {
   g_autoptr(GString) why = g_string_new(NULL);
   tell_display(b, wish->class, wish->in_guest, why);
   g_autoptr(GPtrArray) gpus = state_host_gpus(b->state, fleet_host_name(f, host));
   for (int card = 0; card < (int)gpus->len && card < TOLD_MOST; card++) {
-    g_autoptr(GError) one = card_error(b, f, host, card, class, wish->class);
+    g_autoptr(GError) one = card_error(b, f, host, card, classes, wish->class);
     g_autofree char *text = one ? error_text(one, LANG_EN) : g_strdup("none of its functions is free");
     g_autofree char *line = g_strdup_printf("%s: %s", ledger_card(b, host, card), text);
     tell(why, line);
@@ -500,20 +547,19 @@ GArray *parts_find(Brain *b, const PartsWish *wish, GError **err)
   int number = fleet_find_host(f, host);
   int cell = number >= 0 ? ledger_cell_index(b, number, wish->cell) : -1;
   Demand demand = { .stays = true, .near = cell >= 0, .in_cell = cell + 1, .gpu = { .count = n }, .policy = policy_of(POLICY_FRAGMENTS) };
-  g_autoptr(DemandClass) first = NULL;
+  g_autoptr(GPtrArray) classes = g_ptr_array_new_with_free_func((GDestroyNotify)demand_class_unref);
   g_autoptr(GPtrArray) types = accepts_types(b, (const char *const *)class->accepts);
   for (guint i = 0; number >= 0 && i < types->len; i++) {
     Place place;
     const char *type = types->pdata[i];
-    g_autoptr(DemandClass) asked = class_of(b, f, &demand, class, wish->in_guest, type, NULL);
-    if (!first)
-      first = demand_class_ref(asked);
+    DemandClass *asked = class_of(b, f, &demand, class, wish->in_guest, type, NULL);
+    g_ptr_array_add(classes, asked);
     GArray *parts = place_find_on(asked, number, &place, NULL) ? parts_of(b, &place, type, n) : NULL;
     if (parts)
       return parts;
   }
-  if (first)
-    refuse_parts(f, b, number, first, wish, err);
+  if (classes->len)
+    refuse_parts(f, b, number, classes, wish, err);
   else
     error_set(err, REASON_NO_GPU, "class", class->head.name, "cards", "it has no graphics card", "host", host, NULL);
   return NULL;

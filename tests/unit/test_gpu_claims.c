@@ -414,6 +414,25 @@ static void who_asked_for_what_no_card_has_is_told_what_there_is(void **state)
   world_free(w);
 }
 
+/* Of a class with two types the first alone was looked at: the other card "offers nvidia-558, and class small accepts nvidia-588 nvidia-558". */
+static void who_takes_either_of_two_types_is_told_of_each_card_by_its_own(void **state)
+{
+  World *w = world_with(functions_of(1, 0), "nvidia-588','nvidia-558");
+  GpuCard *other = card_of(GPU_VENDOR_VF, "nvidia-588", 1, 0);
+  g_strlcpy(other->address, "0000:66:00.0", GPU_ADDRESS_BYTES);
+  world_look_at(w, (GpuCard *[]){ functions_of(1, 0), other }, 2);
+  pool_of(w, 3);
+  assert_int_equal(world_count(w, NOUN_VGPU, VGPU_ATTACHED), 2);
+  const char *why = WORLD_GET(w, Pool, POOL, "gpu")->error;
+  assert_true(says(why, "the 2 cards of host h1 have room for 0 of 1 such vGPUs"));
+  for (const char **card = (const char *[]){ CARD, "0000:66:00.0", NULL }; *card; card++) {
+    g_autofree char *told = g_strdup_printf("%s): 1 claimed by us, 0 foreign; a card of host h1 has 0 of 1000 parts free, 1000 wanted", *card);
+    assert_true(says(why, told));
+  }
+  assert_false(says(why, "offers"));
+  world_free(w);
+}
+
 static void a_whole_card_without_a_name_can_be_none(void **state)
 {
   World *w = world_with(functions_of(4, 0), "nvidia-558");
@@ -446,6 +465,7 @@ int main(void)
     cmocka_unit_test(a_card_that_nobody_claims_is_taken_as_what_it_is_and_told),
     cmocka_unit_test(a_whole_card_was_free_for_the_next_desktop_although_it_was_claimed),
     cmocka_unit_test(who_asked_for_what_no_card_has_is_told_what_there_is),
+    cmocka_unit_test(who_takes_either_of_two_types_is_told_of_each_card_by_its_own),
     cmocka_unit_test(a_whole_card_without_a_name_can_be_none),
     cmocka_unit_test(a_card_that_is_there_is_not_removed_and_what_to_do_is_told),
   };
