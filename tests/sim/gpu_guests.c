@@ -139,18 +139,51 @@ GError *gpus_start(Sim *s, SimDomain *d)
   return NULL;
 }
 
-/* A guest may keep what it is asked to let go of; what left is told also where the next one stays. */
+typedef struct {
+  char uuid[37], *key;
+  int boot;
+} Leaving;
+
+/* After we gave up waiting: it runs without what it has a right to, and libvirt announces nothing that is heard. */
+static void leaves_late(Sim *s, void *data)
+{
+  Leaving *leaving = data;
+  SimDomain *d = world_domain(s, leaving->uuid);
+  bool in = d && d->boot == leaving->boot && d->power == POWER_ON && d->gpus && g_strv_contains((const char *const *)d->gpus, leaving->key);
+  if (in && !s->quiet) {
+    tell(s, "%s lets go of %s after all", d->desktop, leaving->key);
+    key_remove(&d->gpus, leaving->key);
+    s->gpu_steps++;
+    if (!d->gpu_lost_us)
+      d->gpu_lost_us = s->now_us;
+  }
+  g_free(leaving->key);
+  g_free(leaving);
+}
+
+static GError *stays(Sim *s, const SimDomain *d, const char *key, const Vgpu *v)
+{
+  GError *err = NULL;
+  if (chance(s, 400)) {
+    Leaving *leaving = g_new0(Leaving, 1);
+    g_strlcpy(leaving->uuid, d->uuid, sizeof leaving->uuid);
+    leaving->key = g_strdup(key);
+    leaving->boot = d->boot;
+    sim_after(s, haste_ms(s, 500, 60000), leaves_late, leaving);
+  }
+  error_set(&err, REASON_DEVICE_STAYS, "domain", d->desktop, "name", v->head.name, "detail", "", NULL);
+  return err;
+}
+
+/* A guest may keep what it is asked to let go of, or do so in its own time; what left is told also where the next one stays. */
 GError *gpus_unplug(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
 {
   for (guint i = 0; i < o->vgpus->len; i++) {
     const Vgpu *v = o->vgpus->pdata[i];
     const char *key = part_key(v, o->gpus->pdata[i]);
     bool in = d && d->power == POWER_ON && key && d->gpus && g_strv_contains((const char *const *)d->gpus, key);
-    GError *err = NULL;
-    if (in && fault(s, 250)) {
-      error_set(&err, REASON_DEVICE_STAYS, "domain", d->desktop, "name", v->head.name, "detail", "", NULL);
-      return err;
-    }
+    if (in && fault(s, 250))
+      return stays(s, d, key, v);
     if (in)
       key_remove(&d->gpus, key);
     if (in && !*d->gpus) { /* what was lost under it is no longer in it */
