@@ -106,6 +106,15 @@ bool is_forgotten(Sim *s, const SimPart *part, const char *desktop)
   return !known || !g_strcmp0(known->desktop, desktop);
 }
 
+/* An order that left before the backup was put back, of a claim which that does not know, and that comes through only now: what it finds made as it was
+ * to be is left as it is, and nobody hears its answer. */
+static bool is_of_before(Sim *s, const Vgpu *v)
+{
+  const Controller *self = STORED(s, Controller, CONTROLLER, "controller");
+  bool named = v->head.name[0] && !STORED(s, Vgpu, VGPU, v->head.name);
+  return named && self && g_ascii_strtoll(v->head.name + 2, NULL, 10) < self->doubtful;
+}
+
 static void part_own(SimPart *p, const Vgpu *v)
 {
   g_free(p->claim);
@@ -153,7 +162,7 @@ void gpus_dropped(Sim *s)
 static bool adopt(const Deed *d, SimPart *p)
 {
   const Vgpu *v = d->v;
-  if (!g_strcmp0(p->claim, v->head.name))
+  if (!g_strcmp0(p->claim, v->head.name) || (p->claim && is_of_before(d->s, v)))
     return true;
   if (!p->claim)
     part_take(d->s, p, v, tries_of(d->s, v) > 1);
@@ -460,7 +469,7 @@ static bool make_one(Deed *d, StepResult *r, GError **err)
     return false;
   VgpuDone *done = step_result_add_vgpu(r, d->v);
   const SimPart *made = part_at(d->card, d->v->uuid, d->address);
-  if (!made || g_strcmp0(made->claim, d->v->head.name))
+  if (!made || (g_strcmp0(made->claim, d->v->head.name) && !is_of_before(d->s, d->v)))
     broken(d->s, "no vGPU is taken from others", "%s of %s is made at %s, which is %s", d->v->head.name, d->v->desktop, d->address,
            made ? made->claim : "nothing");
   g_strlcpy(done->address, d->address, sizeof done->address);
