@@ -87,11 +87,10 @@ def ready(sarang, story):
     sarang.furnish(spare=0, uri=f"&gpus={sarang.folder}/cards")
     for address, model in zip(story.addresses, story.models):
         sarang.command_host(f"card {address} {model}")
-        eventually((sarang.folder / DEVICES / address / "sriov_numvfs").exists if story.loose else lambda: True, 20, "its functions are there")
+    eventually(lambda: [c["state"] for c in cards(sarang)] == ["ready"] * len(story.models), 40, "the cards are found")
     for name in os.listdir(sarang.folder / DEVICES) if story.loose else ():
         if (sarang.folder / DEVICES / name / "physfn").is_symlink():
             (sarang.folder / DEVICES / name / "driver").unlink()
-    eventually(lambda: [c["state"] for c in cards(sarang)] == ["ready"] * len(story.models), 40, "the cards are found")
     for i in range(story.most + 2):
         sarang.ok(f"user add u{i}")
     sarang.ok("user add mina --role viewer")
