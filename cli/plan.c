@@ -184,7 +184,10 @@ bool command_plan(Command *c, GError **err)
   if (!client_ask(&c->place, METHOD_POST, path, body, &plan, NULL, err))
     return false;
   if (people) {
+    const char *beyond = json_string_value(json_object_get(json_object_get(plan, "beyond_max"), "text"));
     plan_print(plan, c->place.lang);
+    if (beyond)
+      printf("→ %s\n", beyond);
     return true;
   }
   OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/accepts.h"
 #include "core/csv.h"
 #include "core/ledger.h"
 #include "core/licences.h"
@@ -220,6 +221,43 @@ static bool count_read(const Request *r, int *ret_count, GError **err)
   return (n >= 1 && n <= COUNT_MOST) || bad("count", text, "a whole number from 1 to 10000", err);
 }
 
+static bool shape_has(const CardShape *shape, const char *type)
+{
+  for (int i = 0; i < shape->n; i++)
+    if (!strcmp(shape->profiles[i].name, type))
+      return true;
+  return false;
+}
+
+/* Some card there is, whoever has it now, is cut into such parts; else no host could say more than that it has none. */
+static bool profile_known(Brain *b, const char *profile, GError **err)
+{
+  const char *const only[] = { profile, NULL };
+  g_autoptr(GPtrArray) types = accepts_types(b, only);
+  const GPtrArray *shapes = ledger_shapes(b);
+  for (guint i = 0; i < shapes->len * types->len; i++)
+    if (shape_has(shapes->pdata[i / types->len], types->pdata[i % types->len]))
+      return true;
+  return bad("profile", profile, "a type that one of the cards has: sarang gpu tree", err);
+}
+
+/* Hosts know nothing of how many desktops a pool may have. */
+static void max_tell(Brain *b, const Pool *pool, json_t *out)
+{
+  PoolUse use = state_pool_use(b->state, pool->head.name);
+  int64_t standing = use.total - use.by_state[DESKTOP_RETIRING] - use.by_state[DESKTOP_QUARANTINED], left = MAX(0, pool->max - standing);
+  int64_t placed = json_integer_value(json_object_get(out, "placed"));
+  const int64_t numbers[] = { left, standing, pool->max, standing + placed };
+  char texts[G_N_ELEMENTS(numbers)][24];
+  for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+    g_snprintf(texts[i], sizeof texts[i], "%" G_GINT64_FORMAT, numbers[i]);
+  if (placed <= left)
+    return;
+  g_autoptr(GError) why = NULL;
+  error_set(&why, REASON_PLACE_MAX, "pool", pool->head.name, "left", texts[0], "standing", texts[1], "max", texts[2], "enough", texts[3], NULL);
+  json_object_set_new(out, "beyond_max", reason_json(why));
+}
+
 bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Wish w;
@@ -229,10 +267,15 @@ bool verb_pool_plan(Brain *b, const Request *r, Answer *a, GError **err)
   w.profile = request_text(r, "profile");
   if (w.profile && !w.class)
     return bad("profile", w.profile, "for a pool with a GPU class", err);
-  g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
+  g_autoptr(Fleet) f = fleet_view(ledger_fleet(b)); /* with it come the types of its cards */
+  if (w.profile && !profile_known(b, w.profile, err))
+    return false;
   if (!plan_add_hosts(f, request_text(r, "add_hosts"), err) || !plan_leave_out(f, request_text(r, "without_host"), err))
     return false;
-  return answer_json(a, plan_json(b, f, &w, NULL, count, err));
+  json_t *out = plan_json(b, f, &w, NULL, count, err);
+  if (out)
+    max_tell(b, w.pool, out);
+  return answer_json(a, out);
 }
 
 /* ── one session ──────────────────────────────────────────────────────────── */

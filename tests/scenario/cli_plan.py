@@ -118,8 +118,12 @@ def a_pool_that_is_full_is_not_told_to_have_a_place():
         assert "with a higher max the hosts would have room for 1 of 1 more\n" in told, told
         assert "최대(max) 1대가 이미 있습니다" in sarang.ok("explain pool cad --lang ko").out
         assert sarang.ok("explain pool cad -o json").json()["at_max"] is True
+        planned = sarang.ok("plan --pool cad --count 2").out
+        assert "2 of 2 more desktops have a place\n" in planned, planned
+        assert '→ pool "cad" takes 0 of them: it has 1 of at most 1 desktops; sarang pool change cad --max 3 lets it have' in planned, planned
         sarang.ok("pool change cad --spare 0 --max 2")
         assert "1 of 1 more desktops have a place" in sarang.ok("explain pool cad").out
+        assert "takes" not in sarang.ok("plan --pool cad").out
 
 
 @test

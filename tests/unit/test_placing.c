@@ -167,6 +167,29 @@ static void a_plan_of_what_is_not_there_is_refused(void **state)
   world_free(w);
 }
 
+static void a_plan_knows_the_max_and_the_types_there_are(void **state)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  GpuCard *card = gpu_card_new("0000:65:00.0", GPU_MDEV);
+  GpuType *half = gpu_card_add_type(card, "half");
+  half->max = half->free = 2;
+  world_look(w, card);
+  world_ask(w, API_GPU_CLASS_ADD, NULL, NULL, "{'name':'halves','accepts':['half'],'display':'off'}");
+  world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','gpu_class':'halves','min':0,'max':1}");
+  json_auto_t *fits = plan(w, "{'count':1,'profile':'half'}"), *more = plan(w, "{'count':2}");
+  assert_int_equal(number(fits, "placed"), 1);
+  assert_null(json_object_get(fits, "beyond_max"));
+  assert_int_equal(number(more, "placed"), 2);
+  const char *text = json_string_value(json_object_get(json_object_get(more, "beyond_max"), "text"));
+  assert_true(g_str_has_prefix(text, "pool \"p\" takes 1 of them: it has 0 of at most 1 desktops; sarang pool change p --max 2 lets it have"));
+  const Answer *a = world_ask(w, API_POOL_PLAN, NULL, "p", "{'profile':'nosuch'}");
+  assert_true(a->error && error_is(a->error, REASON_BAD_VALUE));
+  assert_string_equal(error_arg(a->error, "field"), "profile");
+  assert_string_equal(error_arg(a->error, "value"), "nosuch");
+  world_free(w);
+}
+
 static void a_denied_request_is_kept_with_what_it_asked_for(void **state)
 {
   World *w = three_hosts();
@@ -270,6 +293,7 @@ int main(void)
     cmocka_unit_test(hosts_come_and_go_and_the_fleet_with_them),
     cmocka_unit_test(a_plan_tells_the_same_as_doing_it_and_does_nothing),
     cmocka_unit_test(a_plan_of_what_is_not_there_is_refused),
+    cmocka_unit_test(a_plan_knows_the_max_and_the_types_there_are),
     cmocka_unit_test(a_denied_request_is_kept_with_what_it_asked_for),
     cmocka_unit_test(a_refusal_is_short_and_names_hosts_to_staff_alone),
     cmocka_unit_test(who_was_first_on_a_crowded_card_was_forgotten),
