@@ -171,6 +171,17 @@ static json_t *unplugged_of(Noun noun, json_t *object, Lang lang)
   return json_pack("{ss ss ss}", "means", means, "next", text->next[lang], "fix", fix);
 }
 
+/* Why desktops do not move: those of a host that is to be empty, or those that would make room for a pool. NULL where there is nothing to say. */
+static json_t *moves_of(Noun noun, json_t *object, Lang lang)
+{
+  const char *field = noun == NOUN_HOST ? "stays" : "rebalance_error";
+  g_autoptr(GError) error = noun == NOUN_HOST || noun == NOUN_POOL ? output_error(json_object_get(object, field)) : NULL;
+  if (!error)
+    return NULL;
+  g_autofree char *why = error_text(error, lang), *fix = error_fix(error, lang);
+  return json_pack("{ss ss*}", "why", why, "fix", fix);
+}
+
 /* Objects that a noun's object hangs on: its field and what that names. */
 static const struct { Noun noun; const char *field; Noun other; } links[] = {
   { NOUN_SESSION, "desktop", NOUN_DESKTOP }, { NOUN_SESSION, "task", NOUN_TASK },       { NOUN_SESSION, "pool", NOUN_POOL },
@@ -268,6 +279,13 @@ static void print_unplugged(json_t *unplugged, Lang lang)
   print_line(lang, "GPU", member(unplugged, "means"));
   print_line(lang, "next", member(unplugged, "next"));
   print_line(lang, "help", member(unplugged, "fix"));
+}
+
+static void print_moves(json_t *moves, Lang lang)
+{
+  print_line(lang, "moves", member(moves, "why"));
+  if (*member(moves, "fix"))
+    print_line(lang, "help", member(moves, "fix"));
 }
 
 static void print_around(json_t *around, Lang lang)
@@ -418,7 +436,7 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   json_auto_t *about = explain_summary(noun, object, lang), *around = around_of(c, noun, object);
   json_auto_t *counts = counts_of(c, noun, name), *events = events_of(c, noun, name);
   json_auto_t *denials = denials_of(c, noun, name), *placement = placement_of(c, noun, object, denials);
-  json_auto_t *unplugged = unplugged_of(noun, object, lang);
+  json_auto_t *unplugged = unplugged_of(noun, object, lang), *moves = moves_of(noun, object, lang);
   bool at_most = pool_is_at_most(noun, object, counts);
   if (!people) {
     json_object_set(about, "around", around);
@@ -432,6 +450,8 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
       json_object_set_new(about, "at_max", json_boolean(at_most));
     if (unplugged)
       json_object_set(about, "unplugged", unplugged);
+    if (moves)
+      json_object_set(about, "moves", moves);
     OutputStyle style = { .form = c->form, .headers = !c->no_headers, .lang = LANG_EN };
     output_print(&style, noun, about);
     return true;
@@ -440,6 +460,8 @@ static bool explain_object(Command *c, Noun noun, const char *name, GError **err
   print_summary(about, lang);
   if (unplugged)
     print_unplugged(unplugged, lang);
+  if (moves)
+    print_moves(moves, lang);
   print_around(around, lang);
   print_counts(counts, lang);
   print_denials(denials, lang);

@@ -56,9 +56,11 @@ Brain *brain_new(const BrainOptions *options)
   b->denials = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->measures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->elsewhere = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->moves = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   b->left = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->gateways = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   b->paces = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+  b->rebalancing_us = INT64_MAX;
   b->notices = g_ptr_array_new_with_free_func((GDestroyNotify)g_error_free);
   return b;
 }
@@ -78,6 +80,7 @@ void brain_free(Brain *b)
   g_hash_table_unref(b->refused);
   g_hash_table_unref(b->measures);
   g_hash_table_unref(b->elsewhere);
+  g_hash_table_unref(b->moves);
   g_hash_table_unref(b->left);
   g_hash_table_unref(b->gateways);
   g_hash_table_unref(b->paces);
@@ -409,6 +412,7 @@ static void reconcile_dirty(Brain *b)
     pool_reconcile(b, name);
   }
   leaving_go_on(b);
+  rebalancing_go_on(b);
 }
 
 void brain_request(Brain *b, Request *take_request, void *reply, int64_t now_us)
@@ -605,8 +609,11 @@ void brain_start(Brain *b, int64_t now_us)
   gateways_start(b);
   restored_take_up(b);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
-  for (guint i = 0; i < pools->len; i++)
+  for (guint i = 0; i < pools->len; i++) {
     brain_dirty(b, pools->pdata[i]);
+    if (GET(b, Pool, POOL, pools->pdata[i])->rebalance != REBALANCE_NEVER)
+      rebalancing_look_soon(b);
+  }
   brain_tick(b, now_us);
 }
 
@@ -647,7 +654,10 @@ void brain_take_output(Brain *b, Output *ret_output)
       g_ptr_array_add(out.orders, order);
   }
   g_array_set_size(b->orders, 0);
-  out.wake_us = MIN(MIN(state_wake_us(b->state), gateways_wake_us(b)), MIN(MIN(past_wake_us(b), uses_wake_us(b)), b->leaving_us));
+  const int64_t wakes[] = { state_wake_us(b->state), gateways_wake_us(b), past_wake_us(b), uses_wake_us(b), b->leaving_us, b->rebalancing_us };
+  out.wake_us = INT64_MAX;
+  for (size_t i = 0; i < G_N_ELEMENTS(wakes); i++)
+    out.wake_us = MIN(out.wake_us, wakes[i]);
   *ret_output = out;
 }
 

@@ -23,6 +23,7 @@ typedef struct {
   Rate rate, staff_rate;  /* how fast a person of role user or viewer, an operator or administrator has things changed over the network */
   int64_t token_days_max; /* how long a token for programs may last; 0 = 366 */
   const StorageGround *ground; /* where a storage may lie that is made over the network; NULL = nowhere. Outlives the brain */
+  int (*minute)(int64_t now_us); /* which of the day's 1440 it is where the controller stands; NULL = UTC's */
   const char *imports;    /* directory, without a link in it, whose files may be imported over the network; NULL = none may. Outlives the brain */
 } BrainOptions;
 

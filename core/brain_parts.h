@@ -76,6 +76,10 @@ struct Brain {
   GHashTable *cards;        /* gpu → CardPicture: its object's types and parts, read */
   struct Ledger *ledger;    /* the fleet of the model; NULL = nobody asked yet */
   GHashTable *placing;      /* pool → GPtrArray of DemandClass: what it asks for, with what is known of it */
+  GHashTable *moves;        /* host → how many desktops are on their way from it or to it */
+  int64_t rebalancing_us;   /* when pools without room are looked at for moves that make some; INT64_MAX = there is no need */
+  int64_t rebalanced_us;    /* when they were looked at last */
+  guint rebalance_turn;     /* which of them is looked at first */
   int64_t leaving_us;       /* when hosts that are to be left are looked at again; INT64_MAX = there are none */
   GHashTable *rests;        /* desktop → Rest: whose move failed a moment ago; NULL = none */
   char *mix;                /* what the fleet was told of the demand mix */
@@ -208,8 +212,11 @@ void migrate_host_off(Brain *b, const char *host);
 /* Claims a place (to: on that host; NULL = on the best) and begins. *ret_task: borrowed. DESKTOP_BUSY, MOVE_… and PLACE_… with why not. */
 bool migrate_begin(Brain *b, const char *desktop, const char *to, const char *user, const char **ret_task, GError **err);
 bool verb_desktop_migrate(Brain *b, const Request *r, Answer *a, GError **err);
-/* Whether as many leave or reach a host as may at a time. */
+/* Whether as many leave or reach a host as may at a time; whether any host's do at all. */
 bool migrate_is_full(Brain *b, const char *host);
+bool migrate_is_any(Brain *b);
+/* A task of a move has begun (1) or is over (-1). */
+void migrate_count(Brain *b, const Task *task, int by);
 
 /* ── leaving.c ── */
 /* The host is left by moving what runs there, until it is empty or used again. */
@@ -221,6 +228,25 @@ void leaving_go_on(Brain *b);
 void leaving_look_soon(Brain *b);
 /* why: JSON of a reason. It rests for a while. */
 void leaving_move_failed(Brain *b, const char *desktop, const char *why);
+
+/* Its move failed a moment ago, and is not made again yet. */
+bool leaving_rests(Brain *b, const char *desktop);
+
+/* ── rebalancing.c ── */
+/* Moves are begun that make room for pools without, where the pools of those who move allow it now. */
+void rebalancing_go_on(Brain *b);
+/* Somebody wants a desktop, and no host has room for it: looked at in a moment, and not more than once in some minutes. */
+void rebalancing_wanted(Brain *b);
+/* What may be moved is another matter now. */
+void rebalancing_look_soon(Brain *b);
+/* A move is over: there may be the next. */
+void rebalancing_move_over(Brain *b);
+/* A move that made room for a pool failed; why: JSON of a reason. No more are made for it for a while. */
+void rebalancing_move_failed(Brain *b, const Task *task, const GError *err);
+/* The pool has what it wanted: nothing is said of its moves any more. */
+void rebalancing_settled(Brain *b, const char *pool);
+/* "22:00-06:00" as minutes of the day, from the first up to the second; false where it is no such text, or no time at all. */
+bool rebalance_window_read(const char *text, int *ret_from, int *ret_to);
 
 /* ── gpus.c, gpu_pictures.c ── */
 enum { GPU_LOOK_AGE_S = 55 }; /* hosts are polled each 30 s: a second poll that comes a moment early is the minute's look all the same */

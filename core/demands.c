@@ -100,6 +100,8 @@ void demand_denied(Brain *b, const char *pool, const char *user, const GError *w
   d->tries++;
   d->last = b->now_us;
   text_set(&d->reason, reason_wire(error_reason(why)));
+  if (error_is(why, REASON_NO_PLACE))
+    rebalancing_wanted(b);
   if (many)
     row_end(b, d, b->now_us);
   else if (!open)

@@ -160,8 +160,11 @@ static void task_end(Brain *b, const char *name, TaskState state)
   task->ended = b->now_us;
   task->next_try = 0;
   object_set_task(b, task, NULL);
-  if (task->kind == TASK_MIGRATE)
-    leaving_look_soon(b);
+  if (task->kind != TASK_MIGRATE)
+    return;
+  migrate_count(b, task, -1);
+  leaving_look_soon(b);
+  rebalancing_move_over(b);
 }
 
 static void task_finish(Brain *b, const char *name)
@@ -264,6 +267,7 @@ const char *task_begin_migrate(Brain *b, const char *desktop, const char *from, 
   Task *task = task_make(b, TASK_MIGRATE, NOUN_DESKTOP, desktop, user);
   ref_set(&task->from, from);
   ref_set(&task->to, to);
+  migrate_count(b, task, 1);
   return begin(b, task);
 }
 
@@ -467,21 +471,23 @@ static void place_resume(Brain *b, const Task *task)
   const char *host = task_host(b, task);
   if (host && kind_starts_desktops(task->kind) && task->state != TASK_PENDING)
     running_change(b, host, 1);
+  if (task->kind == TASK_MIGRATE)
+    migrate_count(b, task, 1);
 }
 
 void tasks_resume(Brain *b)
 {
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TASK);
-  g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++) {
-    const Task *task = GET(b, Task, TASK, names->pdata[i]);
+  g_autoptr(GPtrArray) all = state_names(b->state, NOUN_TASK), open = g_ptr_array_new();
+  for (guint i = 0; i < all->len; i++) {
+    const Task *task = GET(b, Task, TASK, all->pdata[i]);
     if (task_state_is_final(task->state))
       continue;
     place_resume(b, task); /* all who have a place are counted before anyone gets a new one */
-    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
+    g_ptr_array_add(open, all->pdata[i]);
   }
-  for (guint i = 0; i < copies->len; i++)
-    task_resume(b, copies->pdata[i]);
+  g_autoptr(GPtrArray) names = names_copy(g_steal_pointer(&open));
+  for (guint i = 0; i < names->len; i++)
+    task_resume(b, names->pdata[i]);
 }
 
 /* ── orders ───────────────────────────────────────────────────────────────── */

@@ -40,35 +40,17 @@ static const Rest *rest_of(Brain *b, const char *desktop)
   return rest;
 }
 
+bool leaving_rests(Brain *b, const char *desktop)
+{
+  return rest_of(b, desktop);
+}
+
 static bool is_leaving(const Host *h)
 {
   return h->leaving && h->state == HOST_DRAINING;
 }
 
 /* ── one host ─────────────────────────────────────────────────────────────── */
-
-/* Names, as beginning a move makes the plan's fleet another one. */
-typedef struct {
-  char *desktop, *to;
-} Way;
-
-static void way_clear(void *way)
-{
-  g_free(((Way *)way)->desktop);
-  g_free(((Way *)way)->to);
-}
-
-static GArray *ways_new(const Fleet *f, const GArray *moves)
-{
-  GArray *ways = g_array_new(FALSE, FALSE, sizeof(Way));
-  g_array_set_clear_func(ways, way_clear);
-  for (guint i = 0; i < moves->len; i++) {
-    const Move *m = &g_array_index(moves, Move, i);
-    Way way = { ledger_desktop(m->tag), g_strdup(fleet_host_name(f, m->to.host)) };
-    g_array_append_val(ways, way);
-  }
-  return ways;
-}
 
 static void tell_rest(GString *why, const char *desktop, const Rest *rest)
 {

@@ -60,6 +60,14 @@ GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host);
 /* "d-4, d-12: its disk is on …; d-9: …": why those of ClaimId stay, at most some hundred bytes; *ret_n: how many they are, those left out that are on
  * their way. Owned by the caller. */
 GString *stays_text(Brain *b, const Fleet *f, const GArray *claims, int *ret_n);
+/* Fewest moves over the types that will do, the first of equals, of claims that rule lets move: GArray of Move, owned by the caller. NULL where none
+ * can be; *ret_refused says why. */
+GArray *room_moves(const Fleet *f, GPtrArray *classes, const MoveRule *rule, GError **ret_refused);
+/* Moves by name, as beginning one makes the plan's fleet another one. */
+typedef struct {
+  char *desktop, *to;
+} Way;
+GArray *ways_new(const Fleet *f, const GArray *moves);
 /* A way out as a reason that names the desktop; owned by the caller. */
 GError *fix_error(const Fleet *f, const Fix *fix, int64_t now_us);
 

@@ -82,7 +82,8 @@ static int index_of(StepKind step)
 
 static char *way_json(const Task *task)
 {
-  return g_strdup_printf("{\"from\":\"%s\",\"to\":\"%s\"}", task->from, task->to); /* names need no escapes */
+  g_autofree char *pool = task->room_for ? g_strdup_printf(",\"room_for\":\"%s\"", task->room_for) : g_strdup("");
+  return g_strdup_printf("{\"from\":\"%s\",\"to\":\"%s\"%s}", task->from, task->to, pool); /* names need no escapes */
 }
 
 /* It is there, and was seen to be no more here: in one batch it is that host's, and what it held of this one is free. */
@@ -128,6 +129,7 @@ void migrate_failed(Brain *b, const Task *task, const GError *err)
   brain_event(b, "desktop.not-migrated", NOUN_DESKTOP, name, task->user, why);
   if (error_is(err, REASON_NOT_ARRIVED)) /* both were asked, and neither has it */
     desktop_set_power(b, name, POWER_OFF);
+  rebalancing_move_failed(b, task, err);
   desktop_settled(b, name);
   leaving_move_failed(b, name, why);
 }
@@ -158,9 +160,7 @@ static void target_is_off(Brain *b, const char *name)
 
 void migrate_host_off(Brain *b, const char *host)
 {
-  g_autoptr(GPtrArray) borrowed = state_names(b->state, NOUN_TASK), names = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < borrowed->len; i++)
-    g_ptr_array_add(names, g_strdup(borrowed->pdata[i]));
+  g_autoptr(GPtrArray) names = names_copy(state_names(b->state, NOUN_TASK));
   for (guint i = 0; i < names->len; i++) {
     const Task *task = GET(b, Task, TASK, names->pdata[i]);
     const Desktop *d = task->kind == TASK_MIGRATE && !task_state_is_final(task->state) ? GET(b, Desktop, DESKTOP, task->object) : NULL;
@@ -184,13 +184,27 @@ static bool way_known(Brain *b, const char *name, GError **err)
 /* A host sends and takes so many at a time: each is as much memory as the network carries. */
 static int moves_of(Brain *b, const char *host)
 {
-  int n = 0;
-  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_TASK);
-  for (guint i = 0; i < names->len; i++) {
-    const Task *task = GET(b, Task, TASK, names->pdata[i]);
-    n += task->kind == TASK_MIGRATE && !task_state_is_final(task->state) && (!g_strcmp0(task->from, host) || !g_strcmp0(task->to, host));
-  }
-  return n;
+  return GPOINTER_TO_INT(g_hash_table_lookup(b->moves, host));
+}
+
+static void moves_change(Brain *b, const char *host, int by)
+{
+  int n = moves_of(b, host) + by;
+  if (n)
+    g_hash_table_replace(b->moves, g_strdup(host), GINT_TO_POINTER(n));
+  else
+    g_hash_table_remove(b->moves, host);
+}
+
+void migrate_count(Brain *b, const Task *task, int by)
+{
+  moves_change(b, task->from, by);
+  moves_change(b, task->to, by);
+}
+
+bool migrate_is_any(Brain *b)
+{
+  return g_hash_table_size(b->moves);
 }
 
 bool migrate_is_full(Brain *b, const char *host)
@@ -239,8 +253,11 @@ bool migrate_begin(Brain *b, const char *name, const char *to, const char *user,
     g_propagate_error(err, stay_error(b, stay, d, d->host));
     return false;
   }
-  g_autofree char *target = target_find(b, d, to, err), *from = g_strdup(d->host);
-  if (!target || !not_crowded(b, from, err) || !not_crowded(b, target, err))
+  g_autofree char *from = g_strdup(d->host); /* whether hosts are full is asked first: it is cheap, and of a long plan most are refused so */
+  if (!not_crowded(b, from, err) || (to && !not_crowded(b, to, err)))
+    return false;
+  g_autofree char *target = target_find(b, d, to, err);
+  if (!target || !not_crowded(b, target, err))
     return false;
   ref_set(&EDIT(b, Desktop, DESKTOP, name)->moving, target);
   *ret_task = task_begin_migrate(b, name, from, target, user);

@@ -111,6 +111,8 @@ ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 ENUM_DECLARE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
 #define POOL_POLICIES(X) X(PLACE_AUTO, "auto") X(PLACE_SPREAD, "spread") X(PLACE_PACK, "pack") X(PLACE_FRAGMENTS, "fragments")
 ENUM_DECLARE(PoolPolicy, pool_policy, POOL_POLICIES, N_POOL_POLICIES)
+#define POOL_REBALANCES(X) X(REBALANCE_NEVER, "never") X(REBALANCE_WINDOW, "window") X(REBALANCE_ALWAYS, "always")
+ENUM_DECLARE(PoolRebalance, pool_rebalance, POOL_REBALANCES, N_POOL_REBALANCES)
 #define POOL_NUMAS(X) X(NUMA_TEMPLATE, "template") X(NUMA_ONE_CELL, "one-cell") X(NUMA_NEAR, "near")
 ENUM_DECLARE(PoolNuma, pool_numa, POOL_NUMAS, N_POOL_NUMAS)
 /* The NUMA cell that a desktop is bound to: by the host's numbers. */
@@ -294,6 +296,14 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, group, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 63, "its desktops count as of this group, with those of other pools") \
   F(ENUM, group_rule, F_IN | F_CHANGE | F_WIDE | F_STAFF, &group_rule_names, 0, 0, "together (on hosts that have one of the group), apart (one of the group a host) or none") \
   F(ENUM, numa, F_IN | F_CHANGE | F_WIDE | F_STAFF, &pool_numa_names, 0, 0, "template (as that says), one-cell (memory and CPUs of a desktop are of one NUMA cell) or near (of the one that its part of a graphics card hangs on)") \
+  F(ENUM, rebalance, F_IN | F_CHANGE | F_WIDE | F_STAFF, &pool_rebalance_names, 0, 0, "whether its desktops may be moved to other hosts, as they run, to make room for a pool without: never, window (at the hours of rebalance_window) or always") \
+  F(TEXT, rebalance_window, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 11, "these hours, each day, by the controller's clock: 22:00-06:00") \
+  F(INT, rebalance_per_hour, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 1000, "how many of its desktops may be moved so within an hour; 0 = 12") \
+  F(INT, rebalance_moves, F_WIDE | F_STAFF, NULL, 0, INT64_MAX, "how many were in the hour that began with the first of them") \
+  F(TIME, rebalance_since, F_WIDE | F_STAFF, NULL, 0, 0, "when that was") \
+  F(JSON, rebalance_error, F_WIDE | F_STAFF, NULL, 0, 4096, "why no moves make room for what it lacks") \
+  F(INT, rebalance_fails, F_STAFF, NULL, 0, INT64_MAX, "how many of these moves failed since it had what it wants") \
+  F(TIME, rebalance_next, F_WIDE | F_STAFF, NULL, 0, 0, "no moves are tried before, as one failed") \
   F(ENUM, disk, F_IN | F_WIDE, &disk_mode_names, 0, 0, "overlay on the image, or a full copy of it") \
   F(ENUM, personalise, F_IN | F_CHANGE | F_WIDE, &personalise_mode_names, 0, 0, "how a person's account gets in: agent, seed (the desktop is started anew with it), none, or as the template says (default)") \
   F(ENUM, clipboard, F_IN | F_CHANGE | F_WIDE, &clipboard_mode_names, 0, 0, "both, to-guest, from-guest or none") \
@@ -344,6 +354,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(ENUM, cell, F_WIDE, &numa_cell_names, 0, 0, "the NUMA cell of its host that its memory and CPUs are claimed in, or any") \
   F(REF, host, F_COL, NULL, 0, 63, "the host it lives on") \
   F(REF, moving, F_WIDE, NULL, 0, 63, "the host it is on its way to: claimed there too") \
+  F(TIME, moved, F_WIDE, NULL, 0, 0, "when it was last sent to another host to make room there for others") \
   F(REF, storage, F_WIDE, NULL, 0, 63, "the storage of its disk") \
   F(REF, template, F_WIDE, NULL, 0, 80, "template version it was made from") \
   F(REF, image, F_WIDE, NULL, 0, 80, "image version its disk stands on") \
@@ -439,6 +450,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(INT, progress_pct, F_WIDE, NULL, 0, 100, "of a step that can tell, else 0") \
   F(REF, from, F_WIDE, NULL, 0, 63, "the host that a desktop leaves") \
   F(REF, to, F_WIDE, NULL, 0, 63, "the host that it goes to") \
+  F(REF, room_for, F_WIDE, NULL, 0, 63, "the pool that the move makes room for; absent = it was asked for") \
   F(ENUM, verb, 0, &power_verb_names, 0, 0, "of a power task, else none") \
   F(REF, user, F_WIDE, NULL, 0, 63, "who asked for it; absent = Sarang itself") \
   F(TIME, next_try, F_WIDE, NULL, 0, 0, "when it is looked at again: its next try, or the end of its step's time") \

@@ -75,7 +75,18 @@ static bool grow(Brain *b, const char *name)
   g_autofree char *why = brain_error_json(err);
   if (g_strcmp0(pool->error, why))
     text_set(&EDIT(b, Pool, POOL, name)->error, why);
+  if (error_is(err, REASON_NO_PLACE))
+    rebalancing_wanted(b);
   return false;
+}
+
+/* It has what it wants, or wants no more. */
+static void pool_settled(Brain *b, const char *name)
+{
+  if (!GET(b, Pool, POOL, name)->error)
+    return;
+  g_clear_pointer(&EDIT(b, Pool, POOL, name)->error, g_free);
+  rebalancing_settled(b, name);
 }
 
 void pools_wake(Brain *b)
@@ -139,8 +150,8 @@ void pool_reconcile(Brain *b, const char *name)
     int missing = MIN(balance.wanted - balance.standing, (int)pool->max - balance.standing - balance.lost);
     for (; missing > 0 && grew; missing--)
       grew = grow(b, name);
-    if (grew && GET(b, Pool, POOL, name)->error)
-      g_clear_pointer(&EDIT(b, Pool, POOL, name)->error, g_free);
+    if (grew)
+      pool_settled(b, name);
   }
   sessions_serve(b, name);
   shrink(b, name, balance.standing + balance.lost - pool->max);
@@ -246,12 +257,28 @@ static bool pool_sizes_ok(const Pool *pool, GError **err)
   return true;
 }
 
+/* Hours that are to be named are. */
+static bool pool_window_ok(const Pool *pool, GError **err)
+{
+  int from, to;
+  const char *text = pool->rebalance_window;
+  if (text && !rebalance_window_read(text, &from, &to))
+    return error_false(err, REASON_BAD_VALUE, "field", "rebalance_window", "value", text, "limit", "two times of the day, such as 22:00-06:00", NULL);
+  return text || pool->rebalance != REBALANCE_WINDOW ||
+         error_false(err, REASON_BAD_VALUE, "field", "rebalance", "value", "window", "limit", "with rebalance_window, such as 22:00-06:00", NULL);
+}
+
+static bool pool_ok(Brain *b, const Pool *pool, GError **err)
+{
+  return pool_refs_ok(b, pool, err) && pool_sizes_ok(pool, err) && pool_window_ok(pool, err);
+}
+
 bool verb_pool_create(Brain *b, const Request *r, Answer *a, GError **err)
 {
   Pool *pool = verb_new_object(b, r, NOUN_POOL, request_text(r, "name"), err);
   if (!pool)
     return false;
-  if (!pool_refs_ok(b, pool, err) || !pool_sizes_ok(pool, err))
+  if (!pool_ok(b, pool, err))
     return verb_drop(NOUN_POOL, pool);
   verb_keep(b, NOUN_POOL, pool);
   brain_dirty(b, request_text(r, "name"));
@@ -264,9 +291,10 @@ bool verb_pool_change(Brain *b, const Request *r, Answer *a, GError **err)
   Pool *probe = verb_changed_object(b, r, NOUN_POOL, err);
   if (!probe)
     return false;
-  if (!pool_refs_ok(b, probe, err) || !pool_sizes_ok(probe, err))
+  if (!pool_ok(b, probe, err))
     return verb_drop(NOUN_POOL, probe);
   verb_keep(b, NOUN_POOL, probe);
+  rebalancing_look_soon(b);
   brain_dirty(b, r->name);
   answer_object(b, a, 200, r->name);
   return true;
@@ -291,18 +319,15 @@ bool verb_pool_resume(Brain *b, const Request *r, Answer *a, GError **err)
 
 static void pool_empty(Brain *b, const char *name)
 {
-  g_autoptr(GPtrArray) names = state_pool_desktops(b->state, name);
-  g_autoptr(GPtrArray) copies = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < names->len; i++)
-    g_ptr_array_add(copies, g_strdup(names->pdata[i]));
-  for (guint i = 0; i < copies->len; i++) {
-    Desktop *d = EDIT(b, Desktop, DESKTOP, copies->pdata[i]);
+  g_autoptr(GPtrArray) names = names_copy(state_pool_desktops(b->state, name));
+  for (guint i = 0; i < names->len; i++) {
+    Desktop *d = EDIT(b, Desktop, DESKTOP, names->pdata[i]);
     d->retire = true;
     g_autofree char *session = g_strdup(d->session);
     if (session)
       session_end(b, session, END_POOL_DELETED, NULL);
     else
-      desktop_retire(b, copies->pdata[i]);
+      desktop_retire(b, names->pdata[i]);
   }
 }
 

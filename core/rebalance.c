@@ -310,13 +310,12 @@ static GArray *fewer_moves(GArray *take_first, GArray *take_second)
   return kept;
 }
 
-/* Fewest moves over the types that will do; the first of equals. NULL where none can be, *ret_refused says why. */
-static GArray *room_moves(const Fleet *f, GPtrArray *classes, GError **ret_refused)
+GArray *room_moves(const Fleet *f, GPtrArray *classes, const MoveRule *rule, GError **ret_refused)
 {
   GArray *best = NULL;
   for (guint i = 0; i < classes->len && !(best && !best->len); i++) {
     g_autoptr(GError) why = NULL;
-    GArray *moves = plan_make_room(f, classes->pdata[i], &why);
+    GArray *moves = plan_make_room(f, classes->pdata[i], rule, &why);
     if (!moves && !*ret_refused)
       *ret_refused = g_steal_pointer(&why);
     best = fewer_moves(best, moves);
@@ -351,7 +350,7 @@ static json_t *make_room(Brain *b, Fleet *f, const Pool *pool, const char *profi
   if (!classes)
     return NULL;
   g_autoptr(GError) refused = NULL;
-  g_autoptr(GArray) moves = room_moves(f, classes, &refused), groups = groups_new();
+  g_autoptr(GArray) moves = room_moves(f, classes, NULL, &refused), groups = groups_new();
   if (refused)
     stays_of_all(b, f, groups);
   json_t *out = rebalance_json("room", f, moves, groups, refused);
@@ -363,6 +362,24 @@ static json_t *make_room(Brain *b, Fleet *f, const Pool *pool, const char *profi
 }
 
 /* ── making the moves ─────────────────────────────────────────────────────── */
+
+static void way_clear(void *way)
+{
+  g_free(((Way *)way)->desktop);
+  g_free(((Way *)way)->to);
+}
+
+GArray *ways_new(const Fleet *f, const GArray *moves)
+{
+  GArray *ways = g_array_new(FALSE, FALSE, sizeof(Way));
+  g_array_set_clear_func(ways, way_clear);
+  for (guint i = 0; i < moves->len; i++) {
+    const Move *m = &g_array_index(moves, Move, i);
+    Way way = { ledger_desktop(m->tag), g_strdup(fleet_host_name(f, m->to.host)) };
+    g_array_append_val(ways, way);
+  }
+  return ways;
+}
 
 /* In their order, as many as the hosts take now; each is asked for afresh, and one that is not begun says why. */
 static void moves_begin(Brain *b, json_t *plan, const char *user)

@@ -92,10 +92,7 @@ void restored_take_up(Brain *b)
   EDIT(b, Controller, CONTROLLER, "controller")->restored = false; /* in the batch that says what follows */
   brain_event(b, "controller.restored", NOUN_CONTROLLER, "controller", NULL, NULL);
   claims_doubt(b);
-  g_autoptr(GPtrArray) borrowed = state_names(b->state, NOUN_DESKTOP);
-  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < borrowed->len; i++)
-    g_ptr_array_add(names, g_strdup(borrowed->pdata[i]));
+  g_autoptr(GPtrArray) names = names_copy(state_names(b->state, NOUN_DESKTOP));
   g_autoptr(GPtrArray) moved = g_ptr_array_new();
   for (guint i = 0; i < names->len; i++)
     if (move_forget(b, names->pdata[i]))

@@ -233,22 +233,53 @@ static char *finding_word(const char *wire, const char *word)
   return !strcmp(wire, "place-card-offer") ? card_said(word) : g_strdup(word);
 }
 
-/* Of the findings that text may be, the one that says most of it itself. */
-static char *finding_said(const char *text)
+/* Of the findings of that family ("place-") that text may be, the one that says most of it itself. */
+static char *finding_of(const char *family, const char *text)
 {
   size_t best = G_N_ELEMENTS(told);
   for (size_t i = 0; i < G_N_ELEMENTS(told); i++) {
-    g_autoptr(GHashTable) values = g_str_has_prefix(told[i].wire, "place-") ? values_of(told[i].english, text) : NULL;
+    g_autoptr(GHashTable) values = g_str_has_prefix(told[i].wire, family) ? values_of(told[i].english, text) : NULL;
     if (values && (best == G_N_ELEMENTS(told) || strlen(told[i].english) > strlen(told[best].english)))
       best = i;
   }
   if (best == G_N_ELEMENTS(told))
-    return text_said(text, arguments);
+    return NULL;
   g_autoptr(GHashTable) values = values_of(told[best].english, text);
-  const char *word = g_hash_table_lookup(values, "word");
+  const char *word = g_hash_table_lookup(values, "word"), *state = g_hash_table_lookup(values, "state");
   if (word)
     g_hash_table_replace(values, g_strdup("word"), finding_word(told[best].wire, word));
+  if (state)
+    g_hash_table_replace(values, g_strdup("state"), g_strdup(state_said(state, NULL)));
   return fill_named(told[best].korean, values);
+}
+
+static char *finding_said(const char *text)
+{
+  char *korean = finding_of("place-", text);
+  return korean ? korean : text_said(text, arguments);
+}
+
+/* Why a desktop does not move, as one host or another says it. */
+static char *move_said(const char *text)
+{
+  static const char *const families[] = { "move", "migration-", "place-", "not-arrived", "runs-twice", "timeout", "cancelled", "host-" };
+  char *korean = NULL;
+  for (size_t i = 0; i < G_N_ELEMENTS(families) && !korean; i++)
+    korean = finding_of(families[i], text);
+  return korean ? korean : text_said(text, arguments);
+}
+
+/* "d-4, d-7: its disk is on …; d-9: its power is …" */
+static char *stays_said(const char *text)
+{
+  g_auto(GStrv) all = g_strsplit(text, "; ", -1);
+  for (char **one = all; *one; one++) {
+    const char *at = g_str_has_prefix(*one, "d-") ? strstr(*one, ": ") : NULL;
+    g_autofree char *names = at ? g_strndup(*one, at + 2 - *one) : g_strdup(""), *korean = move_said(at ? at + 2 : *one);
+    g_free(*one);
+    *one = g_strconcat(names, korean, NULL);
+  }
+  return g_strjoinv("; ", all);
 }
 
 /* "3 hosts, at best: host h7 has …; 2 cards, at best: …", also "g-1: a card of …" */
@@ -304,6 +335,8 @@ char *word_argument(Reason reason, const char *name, const char *value, const ch
     return findings_said(value);
   if (!strcmp(name, "counts"))
     return counts_said(value);
+  if (!strcmp(name, "why") && (reason == REASON_MOVE_STAYS_WHY || reason == REASON_ROOM_MOVE_FAILED))
+    return reason == REASON_MOVE_STAYS_WHY ? stays_said(value) : move_said(value);
   /* of a desktop "reset" is a move, of a machine it is a button, of a task it is a kind */
   const void *first = reason == REASON_CANCELLED ? &task_kind_names : strcmp(name, "what") ? verbs : (const void *)&power_verb_names;
   return g_strv_contains(texts, name) ? text_said(value, first) : g_strdup(value);

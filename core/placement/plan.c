@@ -269,8 +269,14 @@ static void room_drop(Room *r, int i)
   r->numbers[i] = r->numbers[--r->n];
 }
 
+static bool may_move(const Fleet *f, int number, const MoveRule *rule)
+{
+  const ClaimRow *r = claim_at(f, number);
+  return r->movable && (!rule || rule->may(r->tag, rule->data));
+}
+
 /* One claim that is enough alone, the cheapest; else large ones until it fits, less those that turn out not to be needed. */
-static bool room_on(const DemandClass *c, int host, Room *ret)
+static bool room_on(const DemandClass *c, int host, const MoveRule *rule, Room *ret)
 {
   const Fleet *f = c->fleet;
   g_autoptr(GArray) going = host_going(f, host);
@@ -280,7 +286,7 @@ static bool room_on(const DemandClass *c, int host, Room *ret)
     const Going *g = &g_array_index(going, Going, i);
     Room alone = { .host = host, .n = 1, .cost = g->cost, .numbers = { g->number } };
     bool with_group = c->group_rule == GROUP_TOGETHER && claim_at(f, g->number)->group == c->group;
-    if (!claim_at(f, g->number)->movable || with_group)
+    if (with_group || !may_move(f, g->number, rule))
       continue;
     if (alone.cost < one.cost && fits_without(c, host, &alone, -1))
       one = alone;
@@ -298,13 +304,13 @@ static bool room_on(const DemandClass *c, int host, Room *ret)
   return one.n || fits;
 }
 
-static GArray *rooms_new(const DemandClass *c)
+static GArray *rooms_new(const DemandClass *c, const MoveRule *rule)
 {
   GArray *rooms = g_array_new(FALSE, FALSE, sizeof(Room));
   Room room;
   for (int h = 0; h < fleet_hosts(c->fleet); h++) {
     bool may = filter_kind(c, kind_at(c->fleet, *u32_at(c->fleet->kind, h)), NULL) == RULE_NONE && filter_host(c, h, NULL) == RULE_NONE;
-    if (may && room_on(c, h, &room))
+    if (may && room_on(c, h, rule, &room))
       g_array_append_val(rooms, room);
   }
   g_array_sort(rooms, compare_rooms);
@@ -327,14 +333,14 @@ static GArray *room_try(const Fleet *f, const DemandClass *class, const Room *ro
   return place_find_on(c, room->host, &place, NULL) ? g_steal_pointer(&moves) : NULL;
 }
 
-GArray *plan_make_room(const Fleet *f, const DemandClass *class, GError **err)
+GArray *plan_make_room(const Fleet *f, const DemandClass *class, const MoveRule *rule, GError **err)
 {
   bool fits = false;
   for (int h = 0; h < fleet_hosts(f) && !fits; h++)
     fits = filter_on(class, h, NULL) == RULE_NONE;
   if (fits)
     return g_array_new(FALSE, FALSE, sizeof(Move));
-  g_autoptr(GArray) rooms = rooms_new(class);
+  g_autoptr(GArray) rooms = rooms_new(class, rule);
   guint n = MIN(rooms->len, ROOMS_TRIED);
   for (guint i = 0; i < n; i++) {
     GArray *moves = room_try(f, class, &g_array_index(rooms, Room, i));

@@ -34,5 +34,11 @@ bool plan_move(const Fleet *f, ClaimId claim, int to, Place *ret_place, GError *
 int plan_empty_host(const Fleet *f);
 /* The host that is left with the fewest and cheapest moves, none of them to an empty host; NULL with PLACE_NO_MOVES where none can be. */
 GArray *plan_free_a_host(const Fleet *f, GError **err);
-/* The fewest and cheapest moves after which class has a place (none where it has one). Errors: PLACE_NO_MOVES. */
-GArray *plan_make_room(const Fleet *f, const DemandClass *class, GError **err);
+/* Which of the claims that are movable may be moved: by the tag that they were claimed with. */
+typedef struct {
+  bool (*may)(uint64_t tag, void *data);
+  void *data;
+} MoveRule;
+/* The fewest and cheapest moves after which class has a place (none where it has one), of claims that rule lets move (NULL: of all). Errors:
+ * PLACE_NO_MOVES. */
+GArray *plan_make_room(const Fleet *f, const DemandClass *class, const MoveRule *rule, GError **err);

@@ -291,13 +291,21 @@ static void collect(Object *take_object, void *array)
   g_ptr_array_add(array, take_object);
 }
 
+/* By the controller's own clock: a day of 23 or 25 hours has such minutes as it has. */
+static int minute_of_day(int64_t now_us)
+{
+  time_t seconds = (time_t)(now_us / G_USEC_PER_SEC);
+  struct tm here;
+  return localtime_r(&seconds, &here) ? 60 * here.tm_hour + here.tm_min : 0;
+}
+
 /* A brain of what the store holds; readers see just that. NULL with the store's reason. */
 static Brain *brain_from_store(Runtime *rt, GError **err)
 {
   g_autoptr(GPtrArray) objects = g_ptr_array_new();
   int64_t sequence;
   bool ok = rt->store->driver->load(rt->store, collect, objects, &sequence, err);
-  BrainOptions options = { .random = random_bytes, .last_event = last_event(rt->store), .sequence = sequence,
+  BrainOptions options = { .random = random_bytes, .minute = minute_of_day, .last_event = last_event(rt->store), .sequence = sequence,
                            .allow_plain_tcp = rt->options.allow_plain_tcp, .page_url = rt->options.page_url,
                            .imports = rt->options.imports, .ground = rt->options.ground, .token_days_max = rt->options.token_days_max,
                            .rate = rt->options.rate, .staff_rate = rt->options.staff_rate };

@@ -373,7 +373,7 @@ static void rebalance_speed(const char *nodes, const char *pods)
   scene_fill(&s);
   DemandClass *class = large_demand(s.f);
   double began = seconds(CLOCK_PROCESS_CPUTIME_ID);
-  g_autoptr(GArray) room = plan_make_room(s.f, class, NULL), left = plan_free_a_host(s.f, NULL);
+  g_autoptr(GArray) room = plan_make_room(s.f, class, NULL, NULL), left = plan_free_a_host(s.f, NULL);
   double took = seconds(CLOCK_PROCESS_CPUTIME_ID) - began;
   g_autofree char *what = g_strdup_printf("%d hosts: room for eight GPUs by %d moves, a host freed by %d moves (-1: not possible)", fleet_hosts(s.f),
                                           room ? (int)room->len : -1, left ? (int)left->len : -1);

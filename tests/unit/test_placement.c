@@ -295,7 +295,7 @@ static void a_whole_card_is_made_room_for_by_one_move_of_what_can_move(void **st
       assert_true(place_find_on(half_class, i, &p, NULL) && place_claim(half_class, &p, &terms, &claim, NULL));
     }
     g_autoptr(GError) err = NULL, stays = NULL;
-    g_autoptr(GArray) moves = plan_make_room(f, whole_class, &err), left = plan_leave_host(f, 0, &stays);
+    g_autoptr(GArray) moves = plan_make_room(f, whole_class, NULL, &err), left = plan_leave_host(f, 0, &stays);
     assert_int_equal(moves ? (int)moves->len : -1, fixed < 2 ? 1 : -1);
     if (!moves)
       assert_true(error_is(err, REASON_PLACE_NO_MOVES));
@@ -354,7 +354,7 @@ static void the_cheapest_move_and_the_soonest_end_are_named(void **state)
   assert_string_equal(fixes[0].profile, "a40-24q");
   assert_true(fixes[1].kind == FIX_ENDS && fixes[1].host == 1 && fixes[1].ends_us == 300 * G_USEC_PER_SEC && fixes[1].claims == 1);
   assert_true(fixes[2].kind == FIX_MOVE && claim_find(f, fixes[2].claim, NULL, &moved, NULL) && moved.tag == 1);
-  g_autoptr(GArray) moves = plan_make_room(f, class, NULL);
+  g_autoptr(GArray) moves = plan_make_room(f, class, NULL, NULL);
   assert_non_null(moves);
   assert_int_equal(moves->len, 1);
   assert_int_equal(g_array_index(moves, Move, 0).tag, 1);

@@ -349,7 +349,7 @@ static bool moves_are_needed(World *w, uint32_t which, const GArray *moves)
 
 static bool rebalance_holds(World *w, DemandClass *class, uint32_t which, int64_t *tally)
 {
-  g_autoptr(GArray) moves = plan_make_room(w->f, class, NULL);
+  g_autoptr(GArray) moves = plan_make_room(w->f, class, NULL, NULL);
   int repack = repack_moves(w->f, w->seed, which);
   if (!moves) {
     tally[0] += repack >= 0;
