@@ -120,13 +120,15 @@ static const char *held_word(Noun noun, json_t *object)
   return !strcmp(member(error, "code"), "desktop-off") ? member(json_object_get(error, "args"), "state") : "preparing";
 }
 
-/* A host that does not come up for another reason than silence, and a task that has nothing behind it. */
+/* A host that is emptied by moving, or does not come up for another reason than silence; a task that has nothing behind it. */
 static const char *first_word(Noun noun, json_t *object)
 {
   json_t *error = json_object_get(object, "error");
   const char *state = member(object, "state");
   if (noun == NOUN_TASK)
     return !strcmp(state, "waiting") && !json_is_object(error) ? "delayed" : NULL;
+  if (noun == NOUN_HOST && !strcmp(state, "draining") && json_is_true(json_object_get(object, "leaving")))
+    return "leaving";
   if (noun != NOUN_HOST || strcmp(state, "unreachable") != 0)
     return NULL;
   return !strcmp(member(error, "code"), "exists") ? "twin" : !*member(object, "seen") ? "unanswered" : NULL;

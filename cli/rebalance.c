@@ -18,13 +18,36 @@ static void print_reached(json_t *plan, Lang lang)
 {
   int moves = number_of(plan, "moves_in_all");
   const char *host = text_of(plan, "host"), *what = *text_of(plan, "pool") ? text_of(plan, "pool") : text_of(plan, "profile");
-  if (!moves)
+  if (!moves && number_of(plan, "under_way"))
+    printf(say(lang, "host %s is free once what is on its way has arrived"), host);
+  else if (!moves)
     printf(*host ? say(lang, "host %s is free as it is") : say(lang, "%s has a place as it is"), *host ? host : what);
   else if (*host)
     printf(say(lang, "host %s is free after %d moves, %d MiB of memory over the network"), host, moves, number_of(plan, "memory_mib"));
   else
     printf(say(lang, "%s has a place after %d moves, %d MiB of memory over the network"), what, moves, number_of(plan, "memory_mib"));
   printf("\n");
+}
+
+static void print_under_way(json_t *plan, Lang lang)
+{
+  int n = number_of(plan, "under_way");
+  if (!n)
+    return;
+  printf(say(lang, "%d desktops are on their way from it already"), n);
+  printf("\n");
+}
+
+/* What a host does not take now is not begun later by itself. */
+static void print_begun(json_t *plan, Lang lang)
+{
+  int begun = number_of(plan, "begun"), all = number_of(plan, "moves_in_all");
+  if (!json_object_get(plan, "begun"))
+    return;
+  printf(say(lang, "%d of %d moves begun: sarang task list"), begun, all);
+  printf("\n");
+  if (begun < all)
+    puts(say(lang, "the rest is not begun: ask again when these have arrived, or have a host emptied to the end: sarang host drain HOST --migrate"));
 }
 
 /* Behind it the task that makes it, or why it is not begun, where they were to be made. */
@@ -45,10 +68,7 @@ static void print_moves(json_t *plan, Lang lang)
   int rest = number_of(plan, "moves_in_all") - MOVES_TOLD;
   if (rest > 0)
     printf("%6d × %s\n", rest, say(lang, "more moves"));
-  if (json_object_get(plan, "begun")) {
-    printf(say(lang, "%d of %d moves begun: sarang task list"), number_of(plan, "begun"), number_of(plan, "moves_in_all"));
-    printf("\n");
-  }
+  print_begun(plan, lang);
 }
 
 static void print_stays(json_t *plan)
@@ -73,6 +93,7 @@ static void rebalance_print(json_t *plan, Lang lang)
     printf("%s\n", text_of(refused, "text"));
   else
     print_reached(plan, lang);
+  print_under_way(plan, lang);
   print_moves(plan, lang);
   if (json_array_size(json_object_get(plan, "stays")))
     printf("%s\n", say(lang, "What stays where it is:"));

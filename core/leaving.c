@@ -52,20 +52,32 @@ static bool is_leaving(const Host *h)
 
 /* ── one host ─────────────────────────────────────────────────────────────── */
 
-static void tell_rest(GString *why, const char *desktop, const Rest *rest)
+static void wait_rests(GArray *waits, const char *desktop, const Rest *rest)
 {
-  g_autoptr(GError) err = brain_error_of(rest->why);
-  g_autofree char *text = error_text(err, LANG_EN);
-  g_string_append_printf(why, "%s%s: its move failed, the next is tried later: %s", why->len ? "; " : "", desktop, text);
+  g_autoptr(GError) failed = brain_error_of(rest->why), why = NULL;
+  g_autofree char *text = error_text(failed, LANG_EN);
+  error_set(&why, REASON_MOVE_RESTS, "why", text, NULL);
+  wait_add(waits, STAY_RESTS, why, desktop);
 }
 
-static void stays_note(Brain *b, const char *host, int n, const GString *why)
+/* It goes now, or its turn comes; refused: why it does not, or NULL. */
+static void wait_begun(Brain *b, GArray *waits, const char *desktop, const char *host, const GError *refused)
 {
-  g_autofree char *count = g_strdup_printf("%d", n), *json = NULL;
+  const Desktop *d = GET(b, Desktop, DESKTOP, desktop);
+  bool later = !refused || error_is(refused, REASON_MOVES_ENOUGH);
+  Stay stay = d->moving ? STAY_WAY : later ? STAY_TURN : STAY_NOWHERE;
+  g_autoptr(GError) why = later ? stay_error(b, stay, d, host) : g_error_copy(refused);
+  wait_add(waits, stay, why, desktop);
+}
+
+static void waits_note(Brain *b, const char *host, GArray *waits)
+{
+  int n;
   g_autoptr(GError) err = NULL;
-  if (n)
-    error_set(&err, REASON_MOVE_STAYS_WHY, "host", host, "n", count, "why", why->str, NULL);
-  json = err ? brain_error_json(err) : NULL;
+  g_autofree char *why = waits_text(waits, &n), *count = g_strdup_printf("%d", n);
+  if (*why)
+    error_set(&err, REASON_MOVE_STAYS_WHY, "host", host, "n", count, "why", why, NULL);
+  g_autofree char *json = err ? brain_error_json(err) : NULL;
   if (g_strcmp0(GET(b, Host, HOST, host)->stays, json))
     text_set(&EDIT(b, Host, HOST, host)->stays, json);
 }
@@ -73,23 +85,23 @@ static void stays_note(Brain *b, const char *host, int n, const GString *why)
 static void host_leave(Brain *b, const char *host)
 {
   const Fleet *f = ledger_fleet(b);
-  int number = fleet_find_host(f, host), n = 0;
-  g_autoptr(GArray) stays = NULL;
-  g_autoptr(GArray) moves = plan_leave_host_partly(f, number, &stays), ways = ways_new(f, moves);
-  g_autoptr(GString) why = stays_text(b, f, stays, &n);
+  g_autoptr(GArray) stays = NULL, waits = waits_new();
+  g_autoptr(GArray) moves = plan_leave_host_partly(f, fleet_find_host(f, host), &stays), ways = ways_new(f, moves);
+  waits_add_claims(b, f, stays, waits);
   for (guint i = 0; i < ways->len; i++) {
     const Way *way = &g_array_index(ways, Way, i);
     const Rest *rest = rest_of(b, way->desktop);
     const char *task;
     g_autoptr(GError) refused = NULL;
     if (rest) {
-      tell_rest(why, way->desktop, rest);
-      n++;
-    } else if (!migrate_begin(b, way->desktop, way->to, NULL, &task, &refused) && migrate_is_full(b, host)) {
-      break;
+      wait_rests(waits, way->desktop, rest);
+      continue;
     }
+    if (!migrate_is_full(b, host))
+      migrate_begin(b, way->desktop, way->to, NULL, &task, &refused);
+    wait_begun(b, waits, way->desktop, host, refused);
   }
-  stays_note(b, host, n, why);
+  waits_note(b, host, waits);
 }
 
 /* ── all of them ──────────────────────────────────────────────────────────── */

@@ -33,7 +33,8 @@ char *ledger_text(Brain *b, bool anew);
 
 /* ── rebalance.c: what live migration can move ── */
 
-/* Why a desktop stays where it is: X(STAY_NAME, "wire", REASON of core/reasons.def). What only holds for now comes last. */
+/* Why a desktop stays where it is, or is still there: X(STAY_NAME, "wire", REASON of core/reasons.def). What only holds for now comes behind the
+ * rest, and what goes by itself last. */
 #define STAYS(X) \
   X(STAY_NOT, "movable", INTERNAL) \
   X(STAY_FOREIGN, "foreign", MOVE_FOREIGN) \
@@ -46,7 +47,11 @@ char *ledger_text(Brain *b, bool anew);
   X(STAY_HOST, "host", MOVE_HOST) \
   X(STAY_TASK, "task", MOVE_TASK) \
   X(STAY_STATE, "state", MOVE_STATE) \
-  X(STAY_NOWHERE, "nowhere", MOVE_NOWHERE)
+  X(STAY_NOWHERE, "nowhere", MOVE_NOWHERE) \
+  X(STAY_RESTS, "rests", MOVE_RESTS) \
+  X(STAY_RETIRING, "retiring", MOVE_RETIRING) \
+  X(STAY_TURN, "turn", MOVE_TURN) \
+  X(STAY_WAY, "under-way", MOVE_WAY)
 #define STAY_ROW_(name, wire, reason) name,
 typedef enum { STAYS(STAY_ROW_) N_STAYS } Stay;
 #undef STAY_ROW_
@@ -57,9 +62,14 @@ Stay desktop_stay(Brain *b, const Desktop *desktop);
 bool stay_is_for_good(Stay stay);
 /* That as a reason; d is NULL for what is foreign, or gone. Owned by the caller. */
 GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host);
-/* "d-4, d-12: its disk is on …; d-9: …": why those of ClaimId stay, at most some hundred bytes; *ret_n: how many they are, those left out that are on
- * their way. Owned by the caller. */
-GString *stays_text(Brain *b, const Fleet *f, const GArray *claims, int *ret_n);
+/* What the desktops of a host wait for, those alike together: empty, owned by the caller. */
+GArray *waits_new(void);
+/* desktop NULL = something that is none. */
+void wait_add(GArray *waits, Stay stay, const GError *why, const char *desktop);
+/* Those of ClaimId, by what they are and what is done with them; what could go has no place elsewhere. */
+void waits_add_claims(Brain *b, const Fleet *f, const GArray *claims, GArray *waits);
+/* "d-4, d-12: its disk is on …; d-9: …", some hundred bytes, what goes by itself last; *ret_n: how many desktops they are. Owned by the caller. */
+char *waits_text(GArray *waits, int *ret_n);
 /* Fewest moves over the types that will do, the first of equals, of claims that rule lets move: GArray of Move, owned by the caller. NULL where none
  * can be; *ret_refused says why. */
 GArray *room_moves(const Fleet *f, GPtrArray *classes, const MoveRule *rule, GError **ret_refused);

@@ -245,7 +245,7 @@ bool migrate_begin(Brain *b, const char *name, const char *to, const char *user,
 {
   const Desktop *d = GET(b, Desktop, DESKTOP, name);
   Stay stay = desktop_stay(b, d);
-  if (stay == STAY_TASK) {
+  if (d->task && (stay == STAY_TASK || stay == STAY_RETIRING)) {
     const Task *busy = GET(b, Task, TASK, d->task);
     return error_false(err, REASON_DESKTOP_BUSY, "desktop", name, "task", d->task, "kind", task_kind_name(busy->kind), NULL);
   }

@@ -49,6 +49,8 @@ static const Host *host_away(Brain *b, const Desktop *d)
 
 Stay desktop_stay(Brain *b, const Desktop *d)
 {
+  if (d->state == DESKTOP_RETIRING)
+    return STAY_RETIRING;
   if (d->gpus)
     return STAY_CARD;
   if (tying_rule(b, d))
@@ -110,7 +112,7 @@ GError *stay_error(Brain *b, Stay stay, const Desktop *d, const char *host)
   g_autofree char *parts = parts_text(b, d), *vcpus = g_strdup_printf("%d", (int)d->vcpus), *memory = g_strdup_printf("%d", (int)d->memory_mib);
   error_set(&err, reasons[stay], "host", host, "parts", *parts ? parts : d->gpu_class, "template", d->template, "rule", rule ? rule : "", "storage",
             d->storage, "kind", on && on->virt_type ? on->virt_type : "", "state", state, "task",
-            d->task ? d->task : "", "vcpus", vcpus, "memory", memory, NULL);
+            d->task ? d->task : "", "to", d->moving ? d->moving : "", "vcpus", vcpus, "memory", memory, NULL);
   return err;
 }
 
@@ -131,7 +133,7 @@ static void group_clear(void *data)
   json_decref(g->desktops);
 }
 
-static GArray *groups_new(void)
+GArray *waits_new(void)
 {
   GArray *groups = g_array_new(FALSE, FALSE, sizeof(Group));
   g_array_set_clear_func(groups, group_clear);
@@ -151,6 +153,14 @@ static Group *group_of(GArray *groups, Stay stay, const GError *why)
   return &g_array_index(groups, Group, groups->len - 1);
 }
 
+void wait_add(GArray *waits, Stay stay, const GError *why, const char *desktop)
+{
+  Group *g = group_of(waits, stay, why);
+  if (desktop && json_array_size(g->desktops) < NAMED_MOST)
+    json_array_append_new(g->desktops, json_string(desktop));
+  g->n++;
+}
+
 /* A claim that cannot go; nowhere: it could, were there room for it. */
 static void stay_add(Brain *b, const Fleet *f, ClaimId id, GArray *groups, bool nowhere)
 {
@@ -159,51 +169,65 @@ static void stay_add(Brain *b, const Fleet *f, ClaimId id, GArray *groups, bool 
   if (!claim_find(f, id, &place, &terms, NULL) || (terms.movable && !nowhere))
     return;
   g_autofree char *name = ledger_desktop(terms.tag);
+  const char *host = fleet_host_name(f, place.host);
   const Desktop *d = terms.tag ? GET(b, Desktop, DESKTOP, name) : NULL;
   Stay stay = terms.movable ? STAY_NOWHERE : !terms.tag ? STAY_FOREIGN : d ? desktop_stay(b, d) : STAY_GONE;
+  if (d && d->moving && !g_strcmp0(d->host, host))
+    stay = STAY_WAY;
   if (stay == STAY_NOT)
     stay = STAY_CARD; /* a part of a card that it is letting go of */
-  g_autoptr(GError) why = stay_error(b, stay, d, fleet_host_name(f, place.host));
-  Group *g = group_of(groups, stay, why);
-  if (terms.tag && json_array_size(g->desktops) < NAMED_MOST)
-    json_array_append_new(g->desktops, json_string(name));
-  g->n++;
+  g_autoptr(GError) why = stay_error(b, stay, d, host);
+  wait_add(groups, stay, why, terms.tag ? name : NULL);
 }
 
-static bool is_on_its_way(Brain *b, const Fleet *f, ClaimId id)
+void waits_add_claims(Brain *b, const Fleet *f, const GArray *claims, GArray *waits)
 {
-  ClaimTerms terms;
-  g_autofree char *name = claim_find(f, id, NULL, &terms, NULL) && terms.tag ? ledger_desktop(terms.tag) : NULL;
-  const Desktop *d = name ? GET(b, Desktop, DESKTOP, name) : NULL;
-  return d && desktop_is_migrating(b, d);
+  for (guint i = 0; i < claims->len; i++)
+    stay_add(b, f, g_array_index(claims, ClaimId, i), waits, true);
 }
 
 static void group_tell(GString *text, const Group *g)
 {
   json_t *name;
   size_t i;
-  if (text->len > STAYS_BYTES)
+  if (text->len > STAYS_BYTES) {
+    g_string_append(text, g_str_has_suffix(text->str, "; …") ? "" : "; …");
     return;
+  }
   g_string_append(text, text->len ? "; " : "");
   json_array_foreach(g->desktops, i, name)
     g_string_append_printf(text, "%s%s", i ? ", " : "", json_string_value(name));
   g_string_append_printf(text, "%s%s%s", g->n > (int)json_array_size(g->desktops) && i ? ", …" : "", i ? ": " : "", g->text);
 }
 
-GString *stays_text(Brain *b, const Fleet *f, const GArray *claims, int *ret_n)
+static int compare_groups(const void *a, const void *b)
 {
-  g_autoptr(GArray) groups = groups_new();
+  const Group *x = a, *y = b;
+  return x->stay != y->stay ? (int)x->stay - (int)y->stay : strcmp(x->text, y->text);
+}
+
+char *waits_text(GArray *waits, int *ret_n)
+{
   GString *text = g_string_new(NULL);
-  for (guint i = 0; i < claims->len; i++)
-    if (!is_on_its_way(b, f, g_array_index(claims, ClaimId, i)))
-      stay_add(b, f, g_array_index(claims, ClaimId, i), groups, true);
+  g_array_sort(waits, compare_groups);
   *ret_n = 0;
-  for (guint i = 0; i < groups->len; i++) {
-    const Group *g = &g_array_index(groups, Group, i);
-    *ret_n += g->n;
+  for (guint i = 0; i < waits->len; i++) {
+    const Group *g = &g_array_index(waits, Group, i);
+    *ret_n += g->stay == STAY_FOREIGN || g->stay == STAY_GONE ? 0 : g->n;
     group_tell(text, g);
   }
-  return text;
+  return g_string_free(text, FALSE);
+}
+
+/* How many of them that word is said of, or (N_STAYS) any but that they are on their way. */
+static int count_of(const GArray *groups, Stay stay)
+{
+  int n = 0;
+  for (guint i = 0; i < groups->len; i++) {
+    const Group *g = &g_array_index(groups, Group, i);
+    n += (stay == N_STAYS ? g->stay != STAY_WAY : g->stay == stay) ? g->n : 0;
+  }
+  return n;
 }
 
 /* What no plan moves, of the first claims of all hosts. */
@@ -228,6 +252,8 @@ static json_t *stays_json(const GArray *groups)
   json_t *list = json_array();
   for (guint i = 0; i < groups->len; i++) {
     const Group *g = &g_array_index(groups, Group, i);
+    if (g->stay == STAY_WAY)
+      continue;
     json_array_append_new(list, json_pack("{s:i, s:s, s:O, s:o}", "n", g->n, "kind", stay_names[g->stay], "desktops", g->desktops, "reason",
                                           error_json(g->why)));
   }
@@ -257,6 +283,7 @@ static json_t *rebalance_json(const char *goal, const Fleet *f, const GArray *mo
   json_t *out = json_pack("{s:s, s:b}", "goal", goal, "reached", !refused);
   moves_json(out, f, moves);
   json_object_set_new(out, "stays", stays_json(groups));
+  json_object_set_new(out, "under_way", json_integer(count_of(groups, STAY_WAY)));
   if (refused)
     json_object_set_new(out, "reason", error_json(refused));
   return out;
@@ -264,30 +291,70 @@ static json_t *rebalance_json(const char *goal, const Fleet *f, const GArray *mo
 
 /* ── the goals ────────────────────────────────────────────────────────────── */
 
-static json_t *free_host(Brain *b, const Fleet *f, const char *name, GError **err)
+/* What leaves host, of f: all that can, or (whole) nothing where not all can. NULL then. */
+static json_t *leave_json(Brain *b, const Fleet *f, const char *goal, int host, bool whole)
 {
-  int host = fleet_find_host(f, name);
-  if (host < 0) {
-    error_set(err, REASON_NOT_FOUND, "kind", "host", "name", name, NULL);
-    return NULL;
-  }
-  g_autoptr(GArray) stays = NULL, groups = groups_new();
+  const char *name = fleet_host_name(f, host);
+  g_autoptr(GArray) stays = NULL, groups = waits_new();
   g_autoptr(GArray) moves = plan_leave_host_partly(f, host, &stays);
   g_autoptr(GError) refused = NULL;
-  for (guint i = 0; i < stays->len; i++)
-    stay_add(b, f, g_array_index(stays, ClaimId, i), groups, true);
-  g_autofree char *n = g_strdup_printf("%u", stays->len);
-  if (stays->len)
+  waits_add_claims(b, f, stays, groups);
+  int bound = count_of(groups, N_STAYS);
+  g_autofree char *n = g_strdup_printf("%d", bound);
+  if (bound)
     error_set(&refused, REASON_MOVE_STAYS, "host", name, "n", n, NULL);
-  json_t *out = rebalance_json("host", f, moves, groups, refused);
+  if (refused && whole)
+    return NULL;
+  json_t *out = rebalance_json(goal, f, moves, groups, refused);
   json_object_set_new(out, "host", json_string(name));
   return out;
 }
 
+static json_t *free_host(Brain *b, const Fleet *f, const char *name, GError **err)
+{
+  int host = fleet_find_host(f, name);
+  return host >= 0 ? leave_json(b, f, "host", host, false) : error_null(err, REASON_NOT_FOUND, "kind", "host", "name", name, NULL);
+}
+
+/* Somebody has begun to empty it: desktops are on their way from it, and not to make room for others. */
+static bool is_being_left(Brain *b, const char *host)
+{
+  if (!g_hash_table_contains(b->moves, host))
+    return false;
+  g_autoptr(GPtrArray) names = state_host_desktops(b->state, host);
+  for (guint i = 0; i < names->len; i++) {
+    const Desktop *d = GET(b, Desktop, DESKTOP, names->pdata[i]);
+    const Task *task = d->moving && d->task ? GET(b, Task, TASK, d->task) : NULL;
+    if (task && task->kind == TASK_MIGRATE && !task->room_for)
+      return true;
+  }
+  return false;
+}
+
+/* A host that is being emptied stays the goal until it is: while some of its desktops are on their way another one would look cheaper, and in the
+ * end none would be free. NULL = there is no such host, or not all that is left there can go. */
+static json_t *free_goal(Brain *b, const Fleet *f)
+{
+  g_autoptr(Fleet) used = plan_used_hosts(f);
+  for (int h = 0; h < fleet_hosts(f); h++) {
+    const Host *host = GET(b, Host, HOST, fleet_host_name(f, h));
+    bool drained = host && host->leaving && host->state == HOST_DRAINING;
+    json_t *out = drained ? leave_json(b, f, "any-host", h, false)
+                  : host && is_being_left(b, host->head.name) ? leave_json(b, used, "any-host", h, true)
+                                                               : NULL;
+    if (out)
+      return out;
+  }
+  return NULL;
+}
+
 static json_t *free_any(Brain *b, const Fleet *f)
 {
+  json_t *going = free_goal(b, f);
+  if (going)
+    return going;
   g_autoptr(GError) refused = NULL;
-  g_autoptr(GArray) moves = plan_free_a_host(f, &refused), groups = groups_new();
+  g_autoptr(GArray) moves = plan_free_a_host(f, &refused), groups = waits_new();
   int host = moves && moves->len ? g_array_index(moves, Move, 0).from : plan_empty_host(f);
   if (!moves && host >= 0) { /* no other one can be emptied without filling it */
     g_clear_error(&refused);
@@ -350,7 +417,7 @@ static json_t *make_room(Brain *b, Fleet *f, const Pool *pool, const char *profi
   if (!classes)
     return NULL;
   g_autoptr(GError) refused = NULL;
-  g_autoptr(GArray) moves = room_moves(f, classes, NULL, &refused), groups = groups_new();
+  g_autoptr(GArray) moves = room_moves(f, classes, NULL, &refused), groups = waits_new();
   if (refused)
     stays_of_all(b, f, groups);
   json_t *out = rebalance_json("room", f, moves, groups, refused);

@@ -233,6 +233,8 @@ static char *finding_word(const char *wire, const char *word)
   return !strcmp(wire, "place-card-offer") ? card_said(word) : g_strdup(word);
 }
 
+static char *move_said(const char *text);
+
 /* Of the findings of that family ("place-") that text may be, the one that says most of it itself. */
 static char *finding_of(const char *family, const char *text)
 {
@@ -246,10 +248,13 @@ static char *finding_of(const char *family, const char *text)
     return NULL;
   g_autoptr(GHashTable) values = values_of(told[best].english, text);
   const char *word = g_hash_table_lookup(values, "word"), *state = g_hash_table_lookup(values, "state");
+  const char *why = g_hash_table_lookup(values, "why");
   if (word)
     g_hash_table_replace(values, g_strdup("word"), finding_word(told[best].wire, word));
   if (state)
     g_hash_table_replace(values, g_strdup("state"), g_strdup(state_said(state, NULL)));
+  if (why)
+    g_hash_table_replace(values, g_strdup("why"), move_said(why));
   return fill_named(told[best].korean, values);
 }
 

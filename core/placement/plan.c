@@ -195,7 +195,7 @@ int plan_empty_host(const Fleet *f)
 
 /* Nothing goes to a host that is empty: one would be free then that was not, and one that was is not, and whoever asks again would have people moved
  * for ever. */
-static Fleet *without_empty_hosts(const Fleet *f)
+Fleet *plan_used_hosts(const Fleet *f)
 {
   Fleet *view = fleet_view(f);
   for (int h = 0; h < fleet_hosts(f); h++)
@@ -206,7 +206,7 @@ static Fleet *without_empty_hosts(const Fleet *f)
 
 GArray *plan_free_a_host(const Fleet *f, GError **err)
 {
-  g_autoptr(Fleet) used = without_empty_hosts(f);
+  g_autoptr(Fleet) used = plan_used_hosts(f);
   g_autoptr(GArray) hosts = hosts_to_leave(used);
   guint n = MIN(hosts->len, HOSTS_TRIED);
   for (guint i = 0; i < n; i++) {

@@ -32,6 +32,8 @@ GArray *plan_leave_host_partly(const Fleet *f, int host, GArray **ret_stays);
 bool plan_move(const Fleet *f, ClaimId claim, int to, Place *ret_place, GError **err);
 /* The first host that takes desktops and has none; -1 = there is no such host. */
 int plan_empty_host(const Fleet *f);
+/* A view of f in which nothing goes to a host that is empty; owned by the caller. */
+Fleet *plan_used_hosts(const Fleet *f);
 /* The host that is left with the fewest and cheapest moves, none of them to an empty host; NULL with PLACE_NO_MOVES where none can be. */
 GArray *plan_free_a_host(const Fleet *f, GError **err);
 /* Which of the claims that are movable may be moved: by the tag that they were claimed with. */

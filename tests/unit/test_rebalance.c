@@ -172,36 +172,71 @@ static void those_that_are_worked_on_are_told_together(void **state)
   world_free(w);
 }
 
-static void without_a_host_the_cheapest_one_to_free_is_told(void **state)
+/* One on b and three on a, that may be anywhere. */
+static World *many_and_few(int few)
 {
   World *w = three_hosts();
   pool_add(w, "many", 1, 3, ",'hosts':['a']");
-  pool_add(w, "few", 1, 1, ",'hosts':['b']");
+  pool_add(w, "few", 1, few, ",'hosts':['b']");
   world_ask(w, API_POOL_CHANGE, NULL, "many", "{'hosts':[]}");
   world_ask(w, API_POOL_CHANGE, NULL, "few", "{'hosts':[]}");
-  json_auto_t *plan = told(w, "{}");
-  assert_string_equal(text(plan, "host"), "b");
-  assert_int_equal(number(plan, "moves_in_all"), 1);
-  world_same_fleet(w);
-  world_free(w);
+  return w;
 }
 
 /* Asked again and again it ends: what was freed stays free. */
-static void a_host_that_is_free_is_not_filled_to_free_another(void **state)
+static void the_cheapest_host_is_told_and_a_free_one_is_not_filled(void **state)
 {
-  World *w = three_hosts();
-  pool_add(w, "many", 1, 3, ",'hosts':['a']");
-  pool_add(w, "few", 1, 1, ",'hosts':['b']");
-  world_ask(w, API_POOL_CHANGE, NULL, "many", "{'hosts':[]}");
-  world_ask(w, API_POOL_CHANGE, NULL, "few", "{'hosts':[]}");
+  World *w = many_and_few(1);
   json_auto_t *plan = told(w, "{}");
   assert_string_equal(text(plan, "host"), "b");
+  assert_int_equal(number(plan, "moves_in_all"), 1);
   assert_string_equal(json_string_value(json_object_get(move(plan, 0), "to")), "a"); /* c has more room, and is empty */
+  world_same_fleet(w);
   pool_add(w, "big", 5, 1, ",'hosts':['b']"); /* now neither a nor b can take what the other has */
   json_auto_t *then = told(w, "{}");
   assert_true(json_is_true(json_object_get(then, "reached")));
   assert_string_equal(text(then, "host"), "c");
   assert_int_equal(number(then, "moves_in_all"), 0);
+  world_free(w);
+}
+
+/* While two are on their way the third waits; neither another host nor less than all is the goal then. */
+static void a_host_that_is_being_emptied_stays_the_goal(void **state)
+{
+  World *w = many_and_few(3);
+  w->hold = true;
+  json_auto_t *first = told(w, "{'apply':true}");
+  g_autofree char *goal = g_strdup(text(first, "host"));
+  assert_int_equal(number(first, "moves_in_all"), 3);
+  assert_int_equal(number(first, "begun"), 2);
+  json_auto_t *then = told(w, "{'apply':true}");
+  assert_string_equal(text(then, "host"), goal);
+  assert_true(json_is_true(json_object_get(then, "reached")));
+  assert_int_equal(number(then, "under_way"), 2);
+  assert_int_equal(number(then, "moves_in_all"), 1);
+  assert_int_equal(number(then, "begun"), 0);
+  assert_int_equal(json_array_size(json_object_get(then, "stays")), 0);
+  g_autofree char *body = g_strdup_printf("{'host':'%s'}", goal);
+  json_auto_t *named = told(w, body);
+  assert_true(json_is_true(json_object_get(named, "reached"))); /* those on their way do not stay */
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  json_auto_t *last = told(w, "{'apply':true}");
+  assert_string_equal(text(last, "host"), goal);
+  assert_int_equal(number(last, "begun"), 1);
+  world_free(w);
+}
+
+/* One that is drained by moving is the goal, whatever it takes. */
+static void a_host_that_is_drained_is_the_goal(void **state)
+{
+  World *w = many_and_few(1);
+  world_ask(w, API_SESSION_REQUEST, "jihye", NULL, "{'pool':'many'}");
+  w->hold = true;
+  assert_null(world_ask(w, API_HOST_DRAIN, NULL, "a", "{'migrate':true}")->error);
+  json_auto_t *plan = told(w, "{}");
+  assert_string_equal(text(plan, "host"), "a");
   world_free(w);
 }
 
@@ -303,7 +338,9 @@ int main(void)
     cmocka_unit_test(what_live_migration_cannot_move_stays_and_says_why),
     cmocka_unit_test(what_is_off_or_worked_on_stays_for_now),
     cmocka_unit_test(those_that_are_worked_on_are_told_together),
-    cmocka_unit_test(without_a_host_the_cheapest_one_to_free_is_told), cmocka_unit_test(a_host_that_is_free_is_not_filled_to_free_another),
+    cmocka_unit_test(the_cheapest_host_is_told_and_a_free_one_is_not_filled),
+    cmocka_unit_test(a_host_that_is_being_emptied_stays_the_goal),
+    cmocka_unit_test(a_host_that_is_drained_is_the_goal),
     cmocka_unit_test(moves_are_begun_where_that_is_asked_for),
     cmocka_unit_test(viewers_are_told_the_plan_alone),
     cmocka_unit_test(room_is_made_by_the_fewest_moves_and_they_do_make_it),
