@@ -157,6 +157,8 @@ static const CommandFlag arguments[] = {
   { "force", NULL, "also those that people hold" },
   { "reason", "TEXT", "why, kept with the event" },
   { "by", "TIME", "denied if there is no desktop by then: 15m, 2h, 7d from now on, or a time such as 2026-11-23T14:05:00Z" },
+  { "from", "TIME", "when they are to be ready; absent = now" },
+  { "until", "TIME", "when they are kept no longer: 2h, 7d from now on, or a time such as 2026-11-23T14:05:00Z" },
   { "ticket", NULL, "a ticket to connect with, too" },
   { "origin", "URL", "the page a ticket is for; absent = a native viewer" },
   { "protocol", "TEXT", "what the ticket opens (default vnc)" },

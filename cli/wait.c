@@ -63,6 +63,7 @@ static Ended ended(Noun noun, json_t *json)
   case NOUN_GPU:
   case NOUN_GPU_CLASS:
   case NOUN_LICENCE:
+  case NOUN_RESERVATION:
   case NOUN_VGPU:
   case NOUN_STORAGE:
   case NOUN_TEMPLATE:

@@ -181,6 +181,10 @@ bool object_is_mine(const Caller *caller, Noun noun, const Object *object, const
     return !strcmp(object->name, user);
   case NOUN_POOL:
     return pool_is_mine(caller, (const Pool *)object);
+  case NOUN_RESERVATION: {
+    const Reservation *r = (const Reservation *)object;
+    return r->users && g_strv_contains((const char *const *)r->users, user);
+  }
   case NOUN_CONTROLLER:
   case NOUN_HOST:
   case NOUN_GPU:

@@ -1,6 +1,7 @@
 #include "core/brain_parts.h"
 #include "core/licences.h"
 #include "core/ledger.h"
+#include "core/reservations.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -330,6 +331,7 @@ static void receipt_keep(Brain *b, const Request *r, const Answer *answer)
 static const char *const asked_events[N_API_VERBS] = {
   [API_HOST_ADD] = "host.added",          [API_HOST_CHANGE] = "host.changed",       [API_HOST_REMOVE] = "host.removed",
   [API_LICENCE_ADD] = "licence.added",    [API_LICENCE_CHANGE] = "licence.changed", [API_LICENCE_REMOVE] = "licence.removed",
+  [API_RESERVATION_ADD] = "reservation.added", [API_RESERVATION_CHANGE] = "reservation.changed", [API_RESERVATION_REMOVE] = "reservation.removed",
   [API_STORAGE_ADD] = "storage.added",    [API_STORAGE_CHANGE] = "storage.changed", [API_STORAGE_REMOVE] = "storage.removed",
   [API_IMAGE_IMPORT] = "image.added",     [API_IMAGE_REMOVE] = "image.removed",
   [API_TEMPLATE_ADD] = "template.added",  [API_TEMPLATE_REMOVE] = "template.removed",
@@ -540,6 +542,9 @@ static void object_due(Brain *b, Noun noun, const char *name)
     return;
   case NOUN_DEMAND:
     demand_due(b, name);
+    return;
+  case NOUN_RESERVATION:
+    reservation_due(b, name);
     return;
   case NOUN_TOKEN:
     consoles_outlive_token(b, name);

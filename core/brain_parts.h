@@ -350,7 +350,9 @@ void pace_forget(Brain *b, const char *user);
 void sessions_serve(Brain *b, const char *pool);
 /* The grant: session, desktop, licences, task and event in one batch. */
 void session_assign(Brain *b, const char *name, const char *desktop);
-/* Who of the pool's line would be given a desktop now, and which; NULL = nobody waits, or there is none. Licences are not asked. */
+/* The session that a person has in a pool and that is not over, or NULL. */
+const Session *session_of(Brain *b, const char *user, const char *pool);
+/* Who of the pool's line would be given a desktop now, with its seats, and which; NULL = nobody waits, or there is none for them. */
 const Session *pool_next_served(Brain *b, const Pool *pool, const Desktop **ret_desktop);
 /* Its desktop is on and ready: what else it needs. */
 void session_woken(Brain *b, const char *desktop);

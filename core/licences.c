@@ -1,6 +1,7 @@
 /* Licences: seats that a session holds as long as it holds a desktop. They are given with the desktop, never before it: a desktop that nobody has
  * holds none. Who waits longest is served first, whichever pool it is in, as long as everything else is there for it. */
 #include "core/licences.h"
+#include "core/reservations.h"
 
 #include <string.h>
 
@@ -15,18 +16,25 @@ static int64_t licence_total(Brain *b, const char *name)
   return l ? l->total : 0;
 }
 
-static int64_t licence_free(Brain *b, const char *name)
+int64_t licences_free(Brain *b, const char *name)
 {
   return licence_total(b, name) - seats_held(state_seats(b->state), name);
 }
 
-int64_t licences_fit(Brain *b, const Pool *pool)
+/* What of these is for that user of the pool, or (NULL) for anybody. */
+static int64_t free_for(Brain *b, const char *licence, const char *pool, const char *user)
+{
+  int64_t free = licences_free(b, licence);
+  return free - reservations_seats(b, licence, pool, user, free);
+}
+
+int64_t licences_fit(Brain *b, const Pool *pool, const char *user)
 {
   LicenceNeed needs[LICENCES_MOST];
   int n = licence_needs(pool->licences, needs);
   int64_t fit = INT_MAX;
   for (int i = 0; i < n; i++)
-    fit = MIN(fit, MAX(0, licence_free(b, needs[i].name) / needs[i].n));
+    fit = MIN(fit, MAX(0, free_for(b, needs[i].name, pool->head.name, user) / needs[i].n));
   return fit;
 }
 
@@ -54,9 +62,9 @@ static bool pool_has_head(Brain *b, const Pool *pool)
   return led > 0;
 }
 
-int64_t licences_worth(Brain *b, const Pool *pool)
+int64_t licences_worth(Brain *b, const Pool *pool, int64_t waiting)
 {
-  int64_t waiting = state_pool_use(b->state, pool->head.name).waiting, fit = licences_fit(b, pool);
+  int64_t fit = waiting ? licences_fit(b, pool, NULL) : 0;
   if (waiting <= fit)
     return waiting;
   return fit + pool_has_head(b, pool);
@@ -122,6 +130,7 @@ typedef struct {
   GHashTable *lines;  /* licence → Line */
   GHashTable *wants;  /* pool → Wants */
   GArray *waiting;    /* of Waiting, who came first first */
+  bool reserved;      /* seats may be kept for some of them */
 } Queue;
 
 typedef struct {
@@ -207,7 +216,7 @@ static void queue_fill(Queue *q, Brain *b)
 {
   g_autoptr(GPtrArray) pools = seats_pools(state_seats(b->state));
   *q = (Queue){ b, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free), g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
-                g_array_new(FALSE, FALSE, sizeof(Waiting)) };
+                g_array_new(FALSE, FALSE, sizeof(Waiting)), reservations_begun(b) };
   for (guint i = 0; i < pools->len; i++) {
     Wants *wants = wants_of(q, GET(b, Pool, POOL, pools->pdata[i]));
     g_autoptr(GPtrArray) line = state_pool_line(b->state, pools->pdata[i]);
@@ -296,15 +305,42 @@ static GError *full_error(Queue *q, const Session *s, const Wants *w, int i)
   return err;
 }
 
+GError *licences_kept_error(Brain *b, const LicenceNeed *need, int64_t wanted, int64_t kept)
+{
+  GError *err = NULL;
+  const int64_t numbers[] = { licence_total(b, need->name), seats_held(state_seats(b->state), need->name), wanted, kept };
+  char texts[G_N_ELEMENTS(numbers)][24];
+  for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
+    g_snprintf(texts[i], sizeof texts[i], "%" G_GINT64_FORMAT, numbers[i]);
+  error_set(&err, REASON_LICENCE_KEPT, "licence", need->name, "total", texts[0], "held", texts[1], "wanted", texts[2], "kept", texts[3], NULL);
+  return err;
+}
+
+/* Owned by the caller; NULL = there are seats for it. */
+static GError *waiting_error(Queue *q, const Waiting *w)
+{
+  const Session *s = w->session;
+  const Wants *wants = w->wants;
+  int lacks = wants_short(wants);
+  if (lacks >= 0)
+    return full_error(q, s, wants, lacks);
+  for (int i = 0; i < wants->n && q->reserved; i++) {
+    int64_t free = wants->lines[i]->total - wants->lines[i]->held;
+    int64_t kept = reservations_seats(q->b, wants->needs[i].name, s->pool, s->user, free);
+    if (wants->needs[i].n > free - kept)
+      return licences_kept_error(q->b, &wants->needs[i], wants->needs[i].n, kept);
+  }
+  return NULL;
+}
+
 GError *licence_wait(Brain *b, const Session *session)
 {
   g_auto(Queue) q;
   queue_fill(&q, b);
   for (guint i = 0; i < q.waiting->len; i++) {
     const Waiting *w = waiting_at(&q, i);
-    int lacks = wants_short(w->wants);
     if (!strcmp(w->session->head.name, session->head.name))
-      return lacks < 0 ? NULL : full_error(&q, session, w->wants, lacks);
+      return waiting_error(&q, w);
     wants_join(w->wants);
   }
   return NULL;
@@ -313,7 +349,7 @@ GError *licence_wait(Brain *b, const Session *session)
 /* As brain_error_json() writes it: to read thousands of them at each change would take longer than all the rest. */
 static bool is_of_licences(const char *json)
 {
-  static const Reason reasons[] = { REASON_LICENCE_FULL, REASON_LICENCE_FEW };
+  static const Reason reasons[] = { REASON_LICENCE_FULL, REASON_LICENCE_FEW, REASON_LICENCE_KEPT };
   for (size_t i = 0; json && i < G_N_ELEMENTS(reasons); i++) {
     char start[64];
     g_snprintf(start, sizeof start, "{\"code\":\"%s\"", reason_wire(reasons[i]));
@@ -326,11 +362,12 @@ static bool is_of_licences(const char *json)
 static void session_tell(Queue *q, const Waiting *w, bool again)
 {
   const Session *s = w->session;
-  int lacks = wants_short(w->wants);
-  bool told = is_of_licences(s->error);
-  if (lacks < 0 ? !told : told && !again)
+  bool told = is_of_licences(s->error), fits = wants_short(w->wants) < 0;
+  if (fits ? !told && !q->reserved : told && !again)
     return;
-  g_autoptr(GError) why = lacks < 0 ? NULL : full_error(q, s, w->wants, lacks);
+  g_autoptr(GError) why = waiting_error(q, w);
+  if (!why && !told)
+    return;
   g_autofree char *text = why ? brain_error_json(why) : NULL;
   if (g_strcmp0(text, s->error))
     text_set(&EDIT(q->b, Session, SESSION, s->head.name)->error, text);
@@ -384,7 +421,7 @@ static const Session *next_served(Brain *b, const Desktop **ret_desktop)
   for (guint i = 0; i < pools->len; i++) {
     const Pool *pool = GET(b, Pool, POOL, pools->pdata[i]);
     const Desktop *desktop;
-    const Session *s = licences_fit(b, pool) > 0 ? pool_next_served(b, pool, &desktop) : NULL;
+    const Session *s = pool_next_served(b, pool, &desktop);
     if (!s || (best && session_compare_came(best, s) < 0))
       continue;
     best = s;
@@ -431,7 +468,8 @@ int licences_ask(Brain *b, Fleet *f, const Pool *pool, LicenceNeed needs[LICENCE
 {
   int n = licence_needs(pool->licences, needs);
   for (int i = 0; i < n; i++) {
-    fleet_put_licence(f, needs[i].name, licence_total(b, needs[i].name), seats_held(state_seats(b->state), needs[i].name));
+    int64_t total = licence_total(b, needs[i].name);
+    fleet_put_licence(f, needs[i].name, total, total - free_for(b, needs[i].name, pool->head.name, NULL));
     wishes[i] = (LicenceWish){ needs[i].name, (int)needs[i].n };
   }
   return n;

@@ -10,11 +10,15 @@
 bool licences_ok(Brain *b, const Pool *pool, GError **err);
 /* Whether all seats together are enough for one session of the pool: LICENCE_FEW. */
 bool licences_enough(Brain *b, const Pool *pool, GError **err);
-/* How many more sessions of the pool there are seats for now; INT_MAX where it wants none. */
-int64_t licences_fit(Brain *b, const Pool *pool);
-/* How many of those in line in the pool a desktop is made for: those there are seats for, and who is first in the line of a licence, as the seat that
- * is free next must find a desktop there; else who has one would overtake without end. */
-int64_t licences_worth(Brain *b, const Pool *pool);
+/* How many more sessions of the pool there are seats for now, of that user or (NULL) of somebody without a reservation; INT_MAX where it wants none. */
+int64_t licences_fit(Brain *b, const Pool *pool, const char *user);
+/* How many of waiting that are in line in the pool a desktop is made for: those there are seats for, and who is first in the line of a licence, as the
+ * seat that is free next must find a desktop there; else who has one would overtake without end. */
+int64_t licences_worth(Brain *b, const Pool *pool, int64_t waiting);
+/* Seats that no session holds, below 0 where more are held than there are. */
+int64_t licences_free(Brain *b, const char *licence);
+/* That so many seats are not there, as others are kept for reservations; owned by the caller. */
+GError *licences_kept_error(Brain *b, const LicenceNeed *need, int64_t wanted, int64_t kept);
 /* Gives desktops of pools that want licences to those in line for whom there are seats. */
 void licences_serve(Brain *b);
 /* Whatever changed who holds or wants seats: those in line are served and told, the figures are put right. */

@@ -225,6 +225,17 @@ int64_t demand_due_us(const DemandRow *demand)
   return demand->session ? 0 : demand->last + DEMAND_AGAIN_S * SECOND_US;
 }
 
+int64_t reservation_begins_us(const Reservation *r)
+{
+  return MAX(1, r->from - (r->lead_s ? r->lead_s : LEAD_S) * SECOND_US);
+}
+
+/* By its state, not by the clock: one that was set back takes nothing from anybody. */
+int64_t reservation_due_us(const Reservation *r)
+{
+  return r->state == RESERVATION_PLANNED ? MIN(reservation_begins_us(r), r->until) : r->until;
+}
+
 int64_t relay_due_us(const Relay *relay)
 {
   return relay->open ? 0 : relay->head.created_us + RELAY_OPEN_S * SECOND_US;

@@ -44,7 +44,7 @@ bool host_state_is_reachable(HostState state);
 /* How long things last, in µs. */
 #define SECOND_US (INT64_C(1000000))
 enum { TICKET_LIFE_S = 60, LOGIN_LIFE_S = 12 * 3600, BRAKE_WINDOW_S = 600, BRAKE_ERRORS = 3, SURPLUS_S = 1800, FINISHED_KEEP_S = 60, RELAY_OPEN_S = 30,
-       OFFER_S = 600, WARN_S = 300,
+       OFFER_S = 600, WARN_S = 300, LEAD_S = 900,
        GATEWAY_SILENT_S = 30, DEMAND_AGAIN_S = 900 };
 #define RECEIPT_LIFE_US (24 * 3600 * SECOND_US)
 /* So many a person; beyond them the oldest gives way, but none before this time: a retry that is about to come finds it. */
@@ -65,5 +65,8 @@ int64_t pool_due_us(const Pool *pool);
 /* When the desktops that were too many go. */
 int64_t pool_surplus_due_us(const Pool *pool);
 int64_t relay_due_us(const Relay *relay);
+/* When a reservation begins to be held; when it is to be looked at again. */
+int64_t reservation_begins_us(const Reservation *reservation);
+int64_t reservation_due_us(const Reservation *reservation);
 /* When demand that was denied has not come again for so long that another try is another demand. */
 int64_t demand_due_us(const DemandRow *demand);

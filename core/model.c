@@ -18,6 +18,7 @@ ENUM_DEFINE(PoolNuma, pool_numa, POOL_NUMAS, N_POOL_NUMAS)
 ENUM_DEFINE(NumaCell, numa_cell, NUMA_CELLS, N_NUMA_CELLS)
 ENUM_DEFINE(PoolPolicy, pool_policy, POOL_POLICIES, N_POOL_POLICIES)
 ENUM_DEFINE(PoolRebalance, pool_rebalance, POOL_REBALANCES, N_POOL_REBALANCES)
+ENUM_DEFINE(ReservationState, reservation_state, RESERVATION_STATES, N_RESERVATION_STATES)
 ENUM_DEFINE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 ENUM_DEFINE(PersonaliseMode, personalise_mode, PERSONALISE_MODES, N_PERSONALISE_MODES)
 ENUM_DEFINE(ClipboardMode, clipboard_mode, CLIPBOARD_MODES, N_CLIPBOARD_MODES)
@@ -55,6 +56,9 @@ static const Field POOL_table[] = { POOL_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT User
 static const Field USER_table[] = { USER_FIELDS(FIELD_ROW_) };
+#undef STRUCT
+#define STRUCT Reservation
+static const Field RESERVATION_table[] = { RESERVATION_FIELDS(FIELD_ROW_) };
 #undef STRUCT
 #define STRUCT Token
 static const Field TOKEN_table[] = { TOKEN_FIELDS(FIELD_ROW_) };

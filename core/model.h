@@ -18,6 +18,7 @@
   X(TEMPLATE, "template", "templates", TemplateVersion) \
   X(POOL, "pool", "pools", Pool) \
   X(USER, "user", "users", User) \
+  X(RESERVATION, "reservation", "reservations", Reservation) \
   X(TOKEN, "token", "tokens", Token) \
   X(DESKTOP, "desktop", "desktops", Desktop) \
   X(VGPU, "vgpu", "vgpus", Vgpu) \
@@ -104,6 +105,9 @@ ENUM_DECLARE(ImageFormat, image_format, IMAGE_FORMATS, N_IMAGE_FORMATS)
 ENUM_DECLARE(PoolKind, pool_kind, POOL_KINDS, N_POOL_KINDS)
 #define POOL_STATES(X) X(POOL_READY, "ready") X(POOL_RESTRAINED, "restrained") X(POOL_PAUSED, "paused") X(POOL_DELETING, "deleting")
 ENUM_DECLARE(PoolState, pool_state, POOL_STATES, N_POOL_STATES)
+/* short: its time has come, and fewer desktops are held than were asked for. */
+#define RESERVATION_STATES(X) X(RESERVATION_PLANNED, "planned") X(RESERVATION_SHORT, "short") X(RESERVATION_HELD, "held")
+ENUM_DECLARE(ReservationState, reservation_state, RESERVATION_STATES, N_RESERVATION_STATES)
 #define DISK_MODES(X) X(DISK_OVERLAY, "overlay") X(DISK_COPY, "copy")
 ENUM_DECLARE(DiskMode, disk_mode, DISK_MODES, N_DISK_MODES)
 #define PERSONALISE_MODES(X) \
@@ -337,6 +341,22 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(LIST, ssh_keys, F_IN | F_CHANGE, NULL, 0, 64, "public keys put into the person's desktops") \
   F(TEXT, locale, F_IN | F_CHANGE | F_WIDE, NULL, 0, 32, "such as ko_KR.UTF-8") \
   F(BOOL, disabled, F_IN | F_CHANGE | F_COL, NULL, 0, 0, "may not log in; tokens and consoles end")
+
+/* Desktops of a pool that are kept for some people, or for those to come, for a time. */
+#define RESERVATION_FIELDS(F) \
+  F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_WIDE, NULL, 0, 200, "for people") \
+  F(REF, pool, F_IN | F_NEED | F_NAME | F_COL, NULL, 0, 63, "whose desktops are kept: a floating pool") \
+  F(INT, count, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 1, 100000, "desktops that are kept") \
+  F(ENUM, state, F_COL, &reservation_state_names, 0, 0, "planned (its time has not come), short (fewer are held than were asked for) or held") \
+  F(TIME, from, F_COL, NULL, 0, 0, "from when they are to be ready") \
+  F(TIME, until, F_COL, NULL, 0, 0, "until when they are kept") \
+  F(INT, lead_s, F_IN | F_CHANGE | F_WIDE, NULL, 0, 604800, "seconds before that at which they begin to be made, and kept from others; 0 = 900") \
+  F(LIST, users, F_IN | F_CHANGE | F_WIDE | F_STAFF, NULL, 0, 1000, "for whom; empty = whoever may use the pool") \
+  F(INT, fits, F_WIDE, NULL, 0, 100000, "desktops that there was room for when it was made or changed") \
+  F(INT, held, F_COL | F_SEEN, NULL, 0, INT64_MAX, "desktops that are held for it: in use by its people, ready, or on their way") \
+  F(INT, ready, F_WIDE | F_SEEN, NULL, 0, INT64_MAX, "of these, desktops that are ready to be given") \
+  F(INT, used, F_COL | F_SEEN, NULL, 0, INT64_MAX, "of these, desktops that its people have") \
+  F(JSON, error, F_WIDE | F_SEEN | F_STAFF, NULL, 0, 4096, "why there is no room for all of it, or was none when it was made")
 
 #define TOKEN_FIELDS(F) \
   F(REF, user, F_IN | F_NAME | F_COL, NULL, 0, 63, "whose it is") \

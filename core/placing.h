@@ -31,6 +31,8 @@ bool pool_policy_read(const Pool *pool, bool gpu, Policy *ret_policy, GError **e
 /* ── planning.c ── */
 /* Lines of NAME,LIKE or NAME,LIKE,CARDS: as if there were these hosts too; text may be NULL. BAD_VALUE, NOT_FOUND, EXISTS. */
 bool plan_add_hosts(Fleet *f, const char *text, GError **err);
+/* Of count more desktops of the pool, with their sessions' seats: how many have a place. why: where not all have one; NULL = nobody asks for it. */
+int plan_room(Brain *b, const Pool *pool, int count, GError **why);
 /* As if that host (NULL: none) took nothing. NOT_FOUND. */
 bool plan_leave_out(Fleet *f, const char *name, GError **err);
 

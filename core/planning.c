@@ -177,6 +177,33 @@ static void fix_add_back(Brain *b, const Pool *pool, json_t *out)
   json_array_append_new(fixes, json_pack("{s:s, s:o}", "kind", "comes-back", "reason", reason_json(why)));
 }
 
+int plan_room(Brain *b, const Pool *pool, int count, GError **why)
+{
+  Wish w;
+  LicenceNeed needs[LICENCES_MOST];
+  LicenceWish wishes[LICENCES_MOST];
+  if (!wish_of(b, pool, &w, why))
+    return 0;
+  g_autoptr(Fleet) f = fleet_view(ledger_fleet(b));
+  w.licences = wishes;
+  w.n_licences = licences_ask(b, f, pool, needs, wishes);
+  g_autoptr(GPtrArray) classes = wish_classes(b, f, &w, why);
+  int placed = 0, host;
+  while (classes && placed < count && take_one(classes, &host))
+    placed++;
+  if (!classes || placed == count)
+    return placed;
+  g_autoptr(Explanation) e = explain_new(classes->pdata[0]);
+  const Stopped *first = e->stopped->len ? &g_array_index(e->stopped, Stopped, 0) : NULL;
+  DesktopPlace place;
+  GError *stops = first ? explain_error(f, first->host, first->rule, &first->finding) : NULL;
+  if (stops)
+    g_propagate_error(why, stops);
+  else
+    place_pick(b, pool, &place, why);
+  return placed;
+}
+
 /* session: in line for it, or NULL. */
 static json_t *plan_json(Brain *b, Fleet *f, const Wish *wish, const Session *session, int count, GError **err)
 {

@@ -1,6 +1,7 @@
 /* Pools: how many desktops there should be, where the next one goes, and when growth stops. */
 #include "core/brain_parts.h"
 #include "core/licences.h"
+#include "core/reservations.h"
 #include "core/placing.h"
 
 #include <stdlib.h>
@@ -58,7 +59,10 @@ static Balance pool_balance(Brain *b, const Pool *pool)
   int coming = n[DESKTOP_DEFINED] + n[DESKTOP_PROVISIONING] + n[DESKTOP_WAIT_READY] + n[DESKTOP_RESETTING];
   int held = n[DESKTOP_ASSIGNED] + n[DESKTOP_USED];
   Balance balance = { .standing = coming + n[DESKTOP_AVAILABLE] + held, .lost = n[DESKTOP_LOST] };
-  int64_t demand = held + licences_worth(b, pool) + pool->spare; /* who waits far back in the line of a licence needs no desktop yet */
+  g_autoptr(Keeping) kept = keeping_of(b, pool->head.name);
+  int64_t others = use.waiting - (kept ? kept->waiting : 0); /* who waits for what is kept for them is counted with that */
+  /* who waits far back in the line of a licence needs no desktop yet */
+  int64_t demand = held + licences_worth(b, pool, others) + (kept ? kept->missing : 0) + pool->spare;
   balance.wanted = (int)MIN(MAX(demand, pool->min), pool->max);
   return balance;
 }
@@ -157,6 +161,7 @@ void pool_reconcile(Brain *b, const char *name)
   shrink(b, name, balance.standing + balance.lost - pool->max);
   balance = pool_balance(b, GET(b, Pool, POOL, name));
   surplus_note(b, name, balance.standing - balance.wanted);
+  reservations_tell(b, name);
 }
 
 /* ── the brake ────────────────────────────────────────────────────────────── */
@@ -348,6 +353,7 @@ bool verb_pool_delete(Brain *b, const Request *r, Answer *a, GError **err)
     return error_false(err, REASON_POOL_IN_USE, "pool", r->name, "held", n, NULL);
   }
   EDIT(b, Pool, POOL, r->name)->state = POOL_DELETING;
+  reservations_drop(b, r->name);
   pool_end_waiting(b, r->name);
   pool_empty(b, r->name);
   brain_dirty(b, r->name);

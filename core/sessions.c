@@ -2,6 +2,7 @@
 #include "core/brain_parts.h"
 #include "core/licences.h"
 #include "core/placing.h"
+#include "core/reservations.h"
 #include "core/text.h"
 
 #include <stdlib.h>
@@ -119,24 +120,33 @@ static const Desktop *own_or_none(Brain *b, const char *pool, const char *user, 
   return owned && owned_usable(b, owned, NULL) ? owned : NULL;
 }
 
+/* Who has waited longest of those for whom a desktop is there: of a dedicated pool their own, of another one that is kept for nobody else. */
+static const Session *next_of_queue(Brain *b, const Pool *pool, const Keeping *kept, const Desktop **ret_desktop)
+{
+  const Desktop *available = state_pool_available(b->state, pool->head.name);
+  g_autoptr(GPtrArray) line = state_pool_line(b->state, pool->head.name);
+  for (guint i = 0; i < line->len; i++) {
+    const Session *s = line->pdata[i];
+    bool owns = false;
+    const Desktop *own = pool->kind == POOL_DEDICATED ? own_or_none(b, pool->head.name, s->user, &owns) : NULL;
+    *ret_desktop = owns ? own : keeping_lets(kept, s->user) ? available : NULL;
+    if (*ret_desktop && licences_fit(b, pool, s->user) > 0)
+      return s;
+  }
+  return NULL;
+}
+
 const Session *pool_next_served(Brain *b, const Pool *pool, const Desktop **ret_desktop)
 {
   const Session *first = state_pool_waiting(b->state, pool->head.name);
   const Desktop *available = state_pool_available(b->state, pool->head.name);
-  if (pool->kind != POOL_DEDICATED) {
-    *ret_desktop = available;
-    return available ? first : NULL;
-  }
-  g_autoptr(GPtrArray) line = state_pool_line(b->state, pool->head.name);
-  for (guint i = 0; i < line->len; i++) {
-    const Session *s = line->pdata[i];
-    bool owns;
-    const Desktop *own = own_or_none(b, pool->head.name, s->user, &owns);
-    *ret_desktop = owns ? own : available;
-    if (*ret_desktop)
-      return s;
-  }
-  return NULL;
+  if (!first || (!available && pool->kind != POOL_DEDICATED) || (!reservations_begun(b) && licences_fit(b, pool, NULL) <= 0))
+    return NULL;
+  *ret_desktop = available;
+  if (pool->kind != POOL_DEDICATED && !reservations_begun(b))
+    return first;
+  g_autoptr(Keeping) kept = keeping_of(b, pool->head.name);
+  return next_of_queue(b, pool, kept, ret_desktop);
 }
 
 void sessions_serve(Brain *b, const char *pool)
@@ -146,10 +156,9 @@ void sessions_serve(Brain *b, const char *pool)
     licences_serve(b);
     return;
   }
-  for (;;) {
-    const Session *s = state_pool_waiting(b->state, pool);
-    const Desktop *d = s ? state_pool_available(b->state, pool) : NULL;
-    if (!d)
+  for (const Desktop *d; p;) {
+    const Session *s = pool_next_served(b, p, &d);
+    if (!s)
       return;
     g_autofree char *session = g_strdup(s->head.name);
     g_autofree char *desktop = g_strdup(d->head.name);
@@ -256,7 +265,7 @@ void session_end(Brain *b, const char *name, EndReason reason, const char *user)
 
 /* ── verbs ────────────────────────────────────────────────────────────────── */
 
-static const Session *session_of(Brain *b, const char *user, const char *pool)
+const Session *session_of(Brain *b, const char *user, const char *pool)
 {
   g_autoptr(GPtrArray) names = state_user_sessions(b->state, user);
   for (guint i = 0; i < names->len; i++) {
@@ -274,12 +283,26 @@ static bool refuse_restrained(const Pool *pool, GError **err)
   return error_false(err, REASON_POOL_RESTRAINED, "pool", pool->head.name, "error", text, NULL);
 }
 
+/* There are some, for others. */
+static bool refuse_kept(Brain *b, const Pool *pool, const Keeping *kept, GError **err)
+{
+  int64_t until_us = INT64_MAX;
+  for (guint i = 0; i < kept->all->len; i++) {
+    const Kept *k = &g_array_index(kept->all, Kept, i);
+    until_us = k->ready ? MIN(until_us, k->r->until) : until_us;
+  }
+  g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc((until_us + SECOND_US - 1) / SECOND_US);
+  g_autofree char *until = g_date_time_format(date, "%Y-%m-%dT%H:%M:%SZ"), *n = g_strdup_printf("%" G_GINT64_FORMAT, kept->ready);
+  return error_false(err, REASON_POOL_RESERVED, "pool", pool->head.name, "kept", n, "until", until, NULL);
+}
+
 /* A pool that cannot serve one more behind those before now nor soon: why, in numbers, and what would help first. */
-static bool refuse_full(Brain *b, const Pool *pool, int before, GError **err)
+static bool refuse_full(Brain *b, const Pool *pool, const char *user, int before, GError **err)
 {
   PoolUse use = state_pool_use(b->state, pool->head.name);
+  g_autoptr(Keeping) kept = keeping_of(b, pool->head.name);
   int coming = use.by_state[DESKTOP_PROVISIONING] + use.by_state[DESKTOP_WAIT_READY] + use.by_state[DESKTOP_RESETTING];
-  if (coming > before)
+  if (keeping_expects(kept, user) || (kept ? MIN(coming, kept->coming) > before - kept->waiting : coming > before))
     return true; /* one is on its way for this session too */
   int standing = use.total - use.by_state[DESKTOP_RETIRING] - use.by_state[DESKTOP_QUARANTINED];
   g_autofree char *max = g_strdup_printf("%" G_GINT64_FORMAT, pool->max);
@@ -288,6 +311,8 @@ static bool refuse_full(Brain *b, const Pool *pool, int before, GError **err)
   g_autofree char *waiting = g_strdup_printf("%d", use.waiting);
   if (pool->state == POOL_RESTRAINED)
     return refuse_restrained(pool, err);
+  if (standing >= pool->max && kept && kept->ready)
+    return refuse_kept(b, pool, kept, err);
   if (standing >= pool->max)
     return error_false(err, REASON_POOL_FULL, "pool", pool->head.name, "max", max, "held", held, "coming", coming_text, "waiting", waiting, NULL);
   DesktopPlace place;
@@ -410,7 +435,7 @@ static GError *waits_for(Brain *b, const Session *s)
 {
   const Pool *pool = GET(b, Pool, POOL, s->pool);
   GError *why = licence_wait(b, s);
-  if (why || !pool || !refuse_full(b, pool, state_pool_use(b->state, s->pool).waiting - 1, &why))
+  if (why || !pool || !refuse_full(b, pool, s->user, state_pool_use(b->state, s->pool).waiting - 1, &why))
     return why;
   g_autofree char *text = moment_format(s->by);
   error_set(&why, REASON_DEADLINE_PASSED, "pool", s->pool, "by", text, NULL);
@@ -480,6 +505,13 @@ static void session_again(Brain *b, const Request *r, Answer *a, const Session *
   answer_ticket(b, r, a, name);
 }
 
+/* There is a desktop that user may have. */
+static bool pool_gives(Brain *b, const Pool *pool, const char *user)
+{
+  g_autoptr(Keeping) kept = keeping_of(b, pool->head.name);
+  return state_pool_available(b->state, pool->head.name) && keeping_lets(kept, user);
+}
+
 bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
 {
   const char *user = request_text(r, "user") ? request_text(r, "user") : r->caller.user;
@@ -498,8 +530,8 @@ bool verb_session_request(Brain *b, const Request *r, Answer *a, GError **err)
     return false;
   int before = state_pool_use(b->state, pool->head.name).waiting;
   g_autoptr(GError) full = NULL;
-  bool room = owned || state_pool_available(b->state, pool->head.name) || refuse_full(b, pool, before, &full);
-  bool waits = !room && by_us && (error_is(full, REASON_POOL_FULL) || error_is(full, REASON_NO_PLACE));
+  bool room = owned || pool_gives(b, pool, user) || refuse_full(b, pool, user, before, &full);
+  bool waits = !room && by_us && (error_is(full, REASON_POOL_FULL) || error_is(full, REASON_POOL_RESERVED) || error_is(full, REASON_NO_PLACE));
   if (!room && !waits)
     g_propagate_error(err, g_steal_pointer(&full));
   if ((!room && !waits) || !licences_enough(b, pool, err)) {

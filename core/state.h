@@ -50,6 +50,7 @@ GPtrArray *state_names(State *state, Noun noun);
 typedef struct {
   int total, by_state[N_DESKTOP_STATES];
   int waiting;  /* sessions without a desktop */
+  int ready;    /* desktops that can be given now */
   int held;     /* desktops that somebody has, or whose owner comes back to them */
 } PoolUse;
 PoolUse state_pool_use(State *state, const char *pool);

@@ -219,6 +219,8 @@ static int64_t object_due_us(State *state, const Object *object)
     return object->created_us + RECEIPT_LIFE_US;
   case NOUN_DEMAND:
     return demand_due_us((const DemandRow *)object);
+  case NOUN_RESERVATION:
+    return reservation_due_us((const Reservation *)object);
   case NOUN_CONTROLLER:
   case NOUN_HOST:
   case NOUN_GPU:
@@ -348,7 +350,10 @@ GPtrArray *state_names(State *state, Noun noun)
 PoolUse state_pool_use(State *state, const char *pool)
 {
   settle(state);
-  return pool_index(state, pool)->use;
+  const PoolIndex *p = pool_index(state, pool);
+  PoolUse use = p->use;
+  use.ready = (int)p->available.length;
+  return use;
 }
 
 static const Object *queue_head(GQueue *queue)

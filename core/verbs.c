@@ -1,5 +1,6 @@
 /* The brain's handlers, by verb, and those of nouns that only keep what people gave: storages, images, templates, users, tokens, tasks. */
 #include "core/brain_parts.h"
+#include "core/reservations.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -468,6 +469,9 @@ const VerbFn brain_verbs[N_API_VERBS] = {
   [API_LICENCE_CHANGE] = verb_licence_change,
   [API_LICENCE_REMOVE] = verb_licence_remove,
   [API_VGPU_RELEASE] = verb_vgpu_release,
+  [API_RESERVATION_ADD] = verb_reservation_add,
+  [API_RESERVATION_CHANGE] = verb_reservation_change,
+  [API_RESERVATION_REMOVE] = verb_reservation_remove,
   [API_STORAGE_ADD] = verb_storage_add,
   [API_STORAGE_CHANGE] = verb_storage_change,
   [API_STORAGE_REMOVE] = verb_storage_remove,

@@ -61,6 +61,9 @@ static const struct { Noun noun; const char *label, *field, *name, *help; } rows
   { NOUN_POOL, "pool", "spare", "sarang_pool_spare_desktops", "Desktops to be kept available beyond those in use." },
   { NOUN_POOL, "pool", "max", "sarang_pool_max_desktops", "Desktops it may have at most." },
   { NOUN_POOL, "pool", "errors", "sarang_pool_errors", "Failures that count for the brake on its growth." },
+  { NOUN_RESERVATION, "reservation", "count", "sarang_reservation_desktops", "Desktops that are to be kept." },
+  { NOUN_RESERVATION, "reservation", "held", "sarang_reservation_held_desktops", "Of these, desktops that are held." },
+  { NOUN_RESERVATION, "reservation", "used", "sarang_reservation_used_desktops", "Of these, desktops that its people have." },
   { NOUN_GPU, "gpu", "used", "sarang_gpu_parts", "Parts of a card in use, whoever has them." },
   { NOUN_GPU, "gpu", "foreign_parts", "sarang_gpu_foreign_parts", "Of these, parts that are not ours." },
 };

@@ -13,7 +13,7 @@ CONFIG_DEFINE(SceneConfig, scene_config, HTTP_OPTIONS)
 static const char *const names[N_NOUNS] = {
   [NOUN_HOST] = "h1", [NOUN_STORAGE] = "st1", [NOUN_IMAGE] = "base@1", [NOUN_TEMPLATE] = "linux@1", [NOUN_POOL] = "office",
   [NOUN_USER] = "alice", [NOUN_TOKEN] = "k-90", [NOUN_DESKTOP] = "d-1", [NOUN_SESSION] = "s-1", [NOUN_TASK] = "t-1",
-  [NOUN_GPU] = "g-1", [NOUN_GPU_CLASS] = "cad-4g", [NOUN_LICENCE] = "cad", [NOUN_VGPU] = "v-1",
+  [NOUN_GPU] = "g-1", [NOUN_GPU_CLASS] = "cad-4g", [NOUN_LICENCE] = "cad", [NOUN_RESERVATION] = "class", [NOUN_VGPU] = "v-1",
 };
 
 const char *scene_object(Noun noun) { return names[noun] ? names[noun] : ""; }
@@ -34,6 +34,9 @@ static void put_objects(Runtime *r)
   Pool *pool = make(NOUN_POOL);
   list_set(&pool->users, alice_alone);
   fake_put(r, pool);
+  Reservation *reservation = make(NOUN_RESERVATION);
+  list_set(&reservation->users, alice_alone);
+  fake_put(r, reservation);
   Session *session = make(NOUN_SESSION);
   ref_set(&session->user, "alice");
   text_set(&session->desktop, "d-1");

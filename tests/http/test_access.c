@@ -24,6 +24,8 @@ static const char *const wanted[N_API_VERBS] = {
   [API_GPU_CLASS_ADD] = "lddddo",   [API_GPU_CLASS_CHANGE] = "lnnddo",
   [API_LICENCE_LIST] = "lddooo",    [API_LICENCE_SHOW] = "lnnooo",
   [API_LICENCE_ADD] = "lddddo",     [API_LICENCE_CHANGE] = "lnnddo",  [API_LICENCE_REMOVE] = "lnnddo",
+  [API_RESERVATION_LIST] = "looooo", [API_RESERVATION_SHOW] = "lnoooo",
+  [API_RESERVATION_ADD] = "ldddoo", [API_RESERVATION_CHANGE] = "lnddoo", [API_RESERVATION_REMOVE] = "lnddoo",
   [API_GPU_CLASS_REMOVE] = "lnnddo", [API_VGPU_LIST] = "lddooo",
   [API_VGPU_SHOW] = "lnnooo",       [API_VGPU_RELEASE] = "lnndoo",
   [API_STORAGE_LIST] = "lddooo",    [API_STORAGE_SHOW] = "lnnooo",

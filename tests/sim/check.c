@@ -264,6 +264,7 @@ void check_state(Sim *s)
   each(s, NOUN_SESSION, check_session);
   each(s, NOUN_TASK, check_task);
   each(s, NOUN_HOST, check_host);
+  check_reserved(s);
 }
 
 /* ── what is durable ──────────────────────────────────────────────────────── */

@@ -136,7 +136,7 @@ struct Sim {
   GHashTable *redeemed;        /* tickets that opened something */
   GHashTable *keys;            /* idempotency key → object it answered */
   GHashTable *macs;            /* network address → the desktop that has it, and back; for ever */
-  int64_t newest_desktop, quiet_us;
+  int64_t newest_desktop, quiet_us, reserved_us;
   int64_t pool_max[POOLS];
 };
 
@@ -237,6 +237,8 @@ void staff_mend(Sim *s);
 /* ── check.c ── */
 void check_growth(Sim *s);
 void check_state(Sim *s);
+/* Of reservations: who is served, and what nobody else gets. */
+void check_reserved(Sim *s);
 void check_durable(Sim *s);
 void check_fleet(Sim *s);
 void check_past(Sim *s);

@@ -156,6 +156,25 @@ static void desktops_churn(Sim *s, void *unused)
     order(s, API_DESKTOP_RETIRE, names->pdata[chance_below(s, names->len)], NULL);
 }
 
+/* One a pool at a time, for some people or for whoever comes; some are taken back. */
+static void reserve_some(Sim *s)
+{
+  const char *pool = chance(s, 500) ? "cad" : "web";
+  g_autofree char *name = g_strconcat("r-", pool, NULL);
+  const Reservation *there = STORED(s, Reservation, RESERVATION, name);
+  int from_s = (int)chance_below(s, 120), lasts_s = 30 + (int)chance_below(s, 300), first = (int)chance_below(s, PEOPLE);
+  const char *one = s->people[first].name, *other = s->people[(first + 1) % PEOPLE].name;
+  g_autofree char *users = chance(s, 250) ? g_strdup("") : g_strdup_printf("'%s','%s'", one, other);
+  g_autofree char *body = g_strdup_printf("{'name':'%s','pool':'%s','count':%d,'lead_s':%d,'from':'%ds','until':'%ds','users':[%s]}", name, pool,
+                                          1 + (int)chance_below(s, 2), 1 + (int)chance_below(s, 60), from_s + 1, from_s + lasts_s, users);
+  if (!there)
+    order(s, API_RESERVATION_ADD, NULL, body);
+  else if (chance(s, 300))
+    order(s, API_RESERVATION_REMOVE, name, NULL);
+  else
+    order(s, API_RESERVATION_CHANGE, name, chance(s, 500) ? "{'count':1}" : "{'until':'400s'}");
+}
+
 static void staff_act(Sim *s, void *unused)
 {
   if (s->quiet)
@@ -169,6 +188,8 @@ static void staff_act(Sim *s, void *unused)
     some_order(s);
   release_some(s);
   move_some(s);
+  if (chance(s, 300))
+    reserve_some(s);
   if (s->has_gpus)
     plug_some(s);
   for (int i = 0; i < HOSTS; i++)
@@ -199,6 +220,9 @@ static void mend(Sim *s, void *unused)
     if (h->state == HOST_DRAINING || h->state == HOST_MAINTENANCE)
       order(s, API_HOST_ACTIVATE, h->head.name, NULL);
   }
+  g_autoptr(GPtrArray) reservations = sorted_names(s->store.live[NOUN_RESERVATION]);
+  for (guint i = 0; i < reservations->len; i++)
+    order(s, API_RESERVATION_REMOVE, reservations->pdata[i], NULL);
   g_autoptr(GPtrArray) pools = sorted_names(s->store.live[NOUN_POOL]);
   for (guint i = 0; i < pools->len; i++)
     pool_mended(s, pools->pdata[i]);
