@@ -131,6 +131,8 @@ bool command_plan_replay(Command *command, GError **err);
 bool command_plan_rebalance(Command *command, GError **err);
 bool command_gpu_tree(Command *command, GError **err);
 bool command_gpu_watch(Command *command, GError **err);
+bool command_gpu_classes(Command *command, GError **err);
+bool command_gpu_release(Command *command, GError **err);
 bool command_connect(Command *command, GError **err);
 bool command_login(Command *command, GError **err);
 bool command_logout(Command *command, GError **err);

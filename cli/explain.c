@@ -8,7 +8,7 @@
 #include "core/text.h"
 #include "core/words.h"
 
-enum { EVENTS_MOST = 8, DENIALS_MOST = 5, LABEL_COLUMNS = 9 };
+enum { CLAIMS_MOST = 8, EVENTS_MOST = 8, DENIALS_MOST = 5, LABEL_COLUMNS = 9 };
 
 #define DENIED "session.denied"
 
@@ -120,11 +120,22 @@ static const char *held_word(Noun noun, json_t *object)
   return !strcmp(member(error, "code"), "desktop-off") ? member(json_object_get(error, "args"), "state") : "preparing";
 }
 
-/* A host that is emptied by moving, or does not come up for another reason than silence; a task that has nothing behind it. */
+/* What it lacks is a part of a graphics card; its host answers. */
+static bool lacks_part(Noun noun, json_t *object)
+{
+  static const char *const codes[] = { "gpu-part-missing", "gpu-left", "gpu-card-bad", "gpu-changed", NULL };
+  bool lost = noun == NOUN_SESSION || (noun == NOUN_DESKTOP && !strcmp(member(object, "state"), "lost"));
+  return lost && g_strv_contains(codes, member(json_object_get(object, "error"), "code"));
+}
+
+/* A host that is emptied by moving, or does not come up for another reason than silence; a task that has nothing behind it; who is not let in for want
+ * of a card. */
 static const char *first_word(Noun noun, json_t *object)
 {
   json_t *error = json_object_get(object, "error");
   const char *state = member(object, "state");
+  if (lacks_part(noun, object))
+    return "partless";
   if (noun == NOUN_TASK)
     return !strcmp(state, "waiting") && !json_is_object(error) ? "delayed" : NULL;
   if (noun == NOUN_HOST && !strcmp(state, "draining") && json_is_true(json_object_get(object, "leaving")))
@@ -136,7 +147,7 @@ static const char *first_word(Noun noun, json_t *object)
 
 static const StateText *state_text_of(Noun noun, json_t *object)
 {
-  const char *held = held_word(noun, object), *word = held ? held : first_word(noun, object);
+  const char *first = first_word(noun, object), *word = first ? first : held_word(noun, object);
   const StateText *now = word ? state_text_find(noun, word) : NULL;
   return now ? now : state_text_find(noun, member(object, "state"));
 }
@@ -188,7 +199,8 @@ static json_t *moves_of(Noun noun, json_t *object, Lang lang)
 static const struct { Noun noun; const char *field; Noun other; } links[] = {
   { NOUN_SESSION, "desktop", NOUN_DESKTOP }, { NOUN_SESSION, "task", NOUN_TASK },       { NOUN_SESSION, "pool", NOUN_POOL },
   { NOUN_DESKTOP, "task", NOUN_TASK },       { NOUN_DESKTOP, "session", NOUN_SESSION }, { NOUN_DESKTOP, "host", NOUN_HOST },
-  { NOUN_DESKTOP, "pool", NOUN_POOL },       { NOUN_IMAGE, "task", NOUN_TASK },
+  { NOUN_DESKTOP, "pool", NOUN_POOL },       { NOUN_IMAGE, "task", NOUN_TASK },       { NOUN_GPU, "host", NOUN_HOST },
+  { NOUN_VGPU, "gpu", NOUN_GPU },            { NOUN_VGPU, "desktop", NOUN_DESKTOP },  { NOUN_VGPU, "host", NOUN_HOST },
 };
 
 static json_t *ask(Command *c, Noun noun, const char *name)
@@ -206,6 +218,18 @@ static void add_link(Command *c, json_t *around, Noun noun, const char *name)
     json_array_append_new(around, explain_summary(noun, other, c->place.lang));
 }
 
+/* What a card has given, or a desktop has of cards. */
+static void add_claims(Command *c, json_t *around, Noun noun, const char *name)
+{
+  json_auto_t *filters = json_pack("{ss si}", schemas[noun].noun, name, "limit", CLAIMS_MOST), *list = NULL;
+  g_autoptr(GError) silent = NULL;
+  size_t i;
+  json_t *claim;
+  if (command_ask_list(c, API_VGPU_LIST, filters, &list, NULL, &silent))
+    json_array_foreach(list, i, claim)
+      json_array_append_new(around, explain_summary(NOUN_VGPU, claim, c->place.lang));
+}
+
 /* What it hangs on, as far as the person may see it. */
 static json_t *around_of(Command *c, Noun noun, json_t *object)
 {
@@ -215,6 +239,8 @@ static json_t *around_of(Command *c, Noun noun, json_t *object)
       add_link(c, around, links[i].other, member(object, links[i].field));
   if (noun == NOUN_TASK)
     add_link(c, around, noun_find(member(object, "noun")), member(object, "object"));
+  if (noun == NOUN_GPU || (noun == NOUN_DESKTOP && *member(object, "gpu_class")))
+    add_claims(c, around, noun, member(object, "name"));
   return around;
 }
 
@@ -507,7 +533,8 @@ static bool explain_fields(Command *c, const char *kind, const char *field, GErr
 /* Numbered things tell their kind by their letter. */
 static Noun noun_of_number(const char *name)
 {
-  static const struct { char letter; Noun noun; } letters[] = { { 'd', NOUN_DESKTOP }, { 's', NOUN_SESSION }, { 't', NOUN_TASK } };
+  static const struct { char letter; Noun noun; } letters[] = { { 'd', NOUN_DESKTOP }, { 's', NOUN_SESSION }, { 't', NOUN_TASK }, { 'g', NOUN_GPU },
+                                                                { 'v', NOUN_VGPU } };
   for (size_t i = 0; i < G_N_ELEMENTS(letters); i++)
     if (name[0] == letters[i].letter && name[1] == '-' && g_ascii_isdigit(name[2]))
       return letters[i].noun;
@@ -522,6 +549,7 @@ bool command_explain(Command *c, GError **err)
   if (!second && noun == N_NOUNS)
     return explain_fields(c, parts[0] ? parts[0] : "", parts[0] ? parts[1] : NULL, err);
   if (noun == N_NOUNS || !state_text_find_any(noun))
-    return error_false(err, REASON_BAD_VALUE, "field", "KIND", "value", first, "limit", "one of host, image, pool, desktop, session, task", NULL);
+    return error_false(err, REASON_BAD_VALUE, "field", "KIND", "value", first, "limit",
+                       "one of host, gpu, vgpu, image, pool, desktop, session, task", NULL);
   return explain_object(c, noun, second ? second : first, err);
 }

@@ -16,6 +16,7 @@ static PowerState wanted_after(PowerVerb verb)
   switch (verb) {
   case VERB_SHUTDOWN:
   case VERB_DESTROY:
+  case VERB_DISCARD_SAVED:
     return POWER_OFF;
   case VERB_SUSPEND:
     return POWER_SUSPENDED;
@@ -44,6 +45,8 @@ bool verb_desktop_power(Brain *b, const Request *r, Answer *a, GError **err)
   if (d->state != DESKTOP_ASSIGNED && d->state != DESKTOP_USED && d->state != DESKTOP_MAINTENANCE && d->state != DESKTOP_QUARANTINED &&
       !without_gpu)
     return error_false(err, REASON_DESKTOP_NOT_HELD, "desktop", r->name, "state", desktop_state_name(d->state), NULL);
+  if (verb == VERB_DISCARD_SAVED && d->power != POWER_SAVED)
+    return error_false(err, REASON_NO_SAVED_STATE, "domain", r->name, NULL);
   EDIT(b, Desktop, DESKTOP, r->name)->want_power = wanted_after(verb);
   const char *task = task_begin_power(b, verb, r->name, r->caller.user);
   a->noun = NOUN_TASK;

@@ -86,6 +86,7 @@ void gpu_set_state(Brain *b, const char *name, GpuState state)
 {
   Gpu *gpu = EDIT(b, Gpu, GPU, name);
   gpu->state = state;
+  gpu->since = b->now_us;
   g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
   brain_event(b, kind, NOUN_GPU, name, NULL, NULL);
   const Gpu *now = GET(b, Gpu, GPU, name);

@@ -15,8 +15,10 @@ static void gpu_moved(Brain *b, const Request *r, Answer *a, GpuState state)
     gpu_forgive(b, r->name);
   Gpu *gpu = EDIT(b, Gpu, GPU, r->name);
   gpu->quarantined = state == GPU_QUARANTINED;
-  if (gpu->state == GPU_READY || gpu->state == GPU_QUARANTINED)
+  if ((gpu->state == GPU_READY || gpu->state == GPU_QUARANTINED) && gpu->state != (int)state) {
     gpu->state = state;
+    gpu->since = b->now_us;
+  }
   g_autofree char *kind = g_strconcat("gpu.", gpu_state_name(state), NULL);
   brain_event(b, kind, NOUN_GPU, r->name, r->caller.user, NULL);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);

@@ -103,6 +103,7 @@ static const char *card_name(Brain *b, const char *host, const GpuCard *card)
   ref_set(&gpu->host, host);
   text_set(&gpu->address, card->address);
   gpu->backend = card->backend;
+  gpu->since = b->now_us;
   brain_event(b, "gpu.found", NOUN_GPU, name, NULL, NULL);
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
   for (guint i = 0; i < pools->len; i++)

@@ -83,7 +83,8 @@ ENUM_DECLARE(MigrateWay, migrate_way, MIGRATE_WAYS, N_MIGRATE_WAYS)
 
 #define POWER_VERBS(X) \
   X(VERB_NONE, "none") X(VERB_START, "start") X(VERB_SHUTDOWN, "shutdown") X(VERB_REBOOT, "reboot") X(VERB_RESET, "reset") X(VERB_DESTROY, "destroy") \
-  X(VERB_SUSPEND, "suspend") X(VERB_RESUME, "resume") X(VERB_SAVE, "save") X(VERB_RESTORE, "restore")
+  X(VERB_SUSPEND, "suspend") X(VERB_RESUME, "resume") X(VERB_SAVE, "save") X(VERB_RESTORE, "restore") \
+  X(VERB_DISCARD_SAVED, "discard-saved")
 ENUM_DECLARE(PowerVerb, power_verb, POWER_VERBS, N_POWER_VERBS)
 
 /* quarantined: by an operator; broken: the host says so; gone: the host no longer has it. Only a ready card gets new claims. */
@@ -196,6 +197,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, address, F_COL, NULL, 0, 12, "PCI address") \
   F(ENUM, backend, F_COL, &gpu_backend_names, 0, 0, "how parts of it are given: mdev, vendor-vf, sr-iov, mig or whole") \
   F(ENUM, state, F_COL, &gpu_state_names, 0, 0, "ready, quarantined (by an operator), broken, gone, or unseen (the host does not tell enough of it, or it is not what its claims are on)") \
+  F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
   F(REF, vendor, F_COL, NULL, 0, 200, "who made it") \
   F(REF, model, F_COL, NULL, 0, 200, "what it is called") \
   F(REF, pci_id, F_WIDE, NULL, 0, 9, "vendor and device, such as 10de:2235") \

@@ -173,7 +173,11 @@ static GError *hindrance(Brain *b, const Session *s, const Desktop *d)
   const Task *task = d->task ? GET(b, Task, TASK, d->task) : NULL;
   bool coming = task && (task->kind == TASK_HEAL || task->kind == TASK_WAKE);
   GError *err = NULL;
-  if (d->state == DESKTOP_LOST || (s->prepared && d->power == POWER_UNKNOWN)) /* back with its host, it has to be seen first */
+  bool partless = error_is(known, REASON_GPU_PART_MISSING) || error_is(known, REASON_GPU_LEFT) || error_is(known, REASON_GPU_CARD_BAD) ||
+                  error_is(known, REASON_GPU_CHANGED);
+  if (d->state == DESKTOP_LOST && partless) /* its host answers */
+    err = g_steal_pointer(&known);
+  else if (d->state == DESKTOP_LOST || (s->prepared && d->power == POWER_UNKNOWN)) /* back with its host, it has to be seen first */
     error_set(&err, REASON_DESKTOP_AWAY, "desktop", d->head.name, "state", desktop_state_name(DESKTOP_LOST), "host", d->host, NULL);
   else if (s->prepared && (error_is(known, REASON_DESKTOP_VANISHED) || error_is(known, REASON_DESKTOP_ELSEWHERE)))
     err = g_steal_pointer(&known);

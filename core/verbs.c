@@ -495,6 +495,7 @@ const VerbFn brain_verbs[N_API_VERBS] = {
   [API_DESKTOP_RESUME] = verb_desktop_power,
   [API_DESKTOP_SAVE] = verb_desktop_power,
   [API_DESKTOP_RESTORE] = verb_desktop_power,
+  [API_DESKTOP_DISCARD_SAVED] = verb_desktop_power,
   [API_DESKTOP_MAINTAIN] = verb_desktop_maintain,
   [API_DESKTOP_RELEASE] = verb_desktop_release,
   [API_DESKTOP_RETIRE] = verb_desktop_retire,

@@ -467,8 +467,8 @@ void vgpus_saved_tell(Brain *b, const char *desktop, GError **err)
   if (!v)
     return;
   g_autoptr(GError) why = g_steal_pointer(err);
-  g_autofree char *domain = desktop_domain_uuid(b->controller, desktop), *detail = error_text(why, LANG_EN);
-  error_set(err, REASON_GPU_SAVED, "desktop", desktop, "type", v->type, "gpu", v->gpu, "host", v->host, "domain", domain, "detail", detail, NULL);
+  g_autofree char *detail = error_text(why, LANG_EN);
+  error_set(err, REASON_GPU_SAVED, "desktop", desktop, "type", v->type, "gpu", v->gpu, "host", v->host, "detail", detail, NULL);
 }
 
 bool vgpus_complete(Brain *b, const char *desktop, GError **err)

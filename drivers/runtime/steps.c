@@ -57,7 +57,7 @@ static bool run_power(StepRun *run, GError **err)
   static const DomainVerb verbs[N_POWER_VERBS] = {
     [VERB_START] = DOMAIN_START, [VERB_SHUTDOWN] = DOMAIN_SHUTDOWN, [VERB_REBOOT] = DOMAIN_REBOOT, [VERB_RESET] = DOMAIN_RESET,
     [VERB_DESTROY] = DOMAIN_DESTROY, [VERB_SUSPEND] = DOMAIN_SUSPEND, [VERB_RESUME] = DOMAIN_RESUME, [VERB_SAVE] = DOMAIN_SAVE,
-    [VERB_RESTORE] = DOMAIN_RESTORE,
+    [VERB_RESTORE] = DOMAIN_RESTORE, [VERB_DISCARD_SAVED] = DOMAIN_FORGET_SAVED,
   };
   g_autofree char *uuid = step_uuid(run->order);
   if (!step_meant(run, uuid, err))

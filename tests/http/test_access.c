@@ -43,6 +43,7 @@ static const char *const wanted[N_API_VERBS] = {
   [API_DESKTOP_REBOOT] = "lnodoo",  [API_DESKTOP_RESET] = "lnodoo",
   [API_DESKTOP_DESTROY] = "lnodoo", [API_DESKTOP_SUSPEND] = "lnodoo",
   [API_DESKTOP_RESUME] = "lnodoo",  [API_DESKTOP_SAVE] = "lnodoo",
+  [API_DESKTOP_DISCARD_SAVED] = "lnodoo",
   [API_DESKTOP_RESTORE] = "lnodoo", [API_DESKTOP_MAINTAIN] = "lnddoo",
   [API_DESKTOP_RELEASE] = "lnddoo", [API_DESKTOP_RETIRE] = "lnddoo",
    [API_DESKTOP_ATTACH_GPU] = "lnddoo", [API_DESKTOP_DETACH_GPU] = "lnddoo", [API_DESKTOP_MIGRATE] = "lnddoo",

@@ -352,6 +352,7 @@ static GError *do_power(Sim *s, const StepOrder *o, SimDomain *d, StepResult *r)
   static const PowerState after[N_POWER_VERBS] = {
     [VERB_START] = POWER_ON, [VERB_SHUTDOWN] = POWER_OFF, [VERB_REBOOT] = POWER_ON, [VERB_RESET] = POWER_ON, [VERB_DESTROY] = POWER_OFF,
     [VERB_SUSPEND] = POWER_SUSPENDED, [VERB_RESUME] = POWER_ON, [VERB_SAVE] = POWER_SAVED, [VERB_RESTORE] = POWER_ON,
+    [VERB_DISCARD_SAVED] = POWER_OFF,
   };
   if (!d)
     return refuse(REASON_NOT_FOUND, o->desktop->head.name);
