@@ -332,6 +332,20 @@ static void wait_say(json_t *session, Lang lang)
     fprintf(stderr, "%s\n", text);
 }
 
+/* What was done, and perhaps not as it was meant; for programs it stands in the answer. */
+static void warning_say(const Command *c, json_t *answer)
+{
+  g_autoptr(GError) why = output_error(json_object_get(answer, "warning"));
+  if (!why)
+    return;
+  g_autofree char *text = error_text(why, c->place.lang), *fix = error_fix(why, c->place.lang);
+  fprintf(stderr, say(c->place.lang, "warning: %s\n"), text);
+  if (fix && *fix)
+    fprintf(stderr, "         %s\n", fix);
+  if (c->form != OUTPUT_JSON && c->form != OUTPUT_YAML)
+    json_object_del(answer, "warning");
+}
+
 static bool run_one(Command *c, const char *name, json_t *body, GError **err)
 {
   json_t *answer = NULL;
@@ -348,6 +362,7 @@ static bool run_one(Command *c, const char *name, json_t *body, GError **err)
   }
   bool shown = c->verb == API_STATUS && !c->place.programs;
   bool told = answer && !shown && json_object_size(answer) && (!c->quiet || api_rows[c->verb].method == METHOD_GET || c->form != OUTPUT_TABLE);
+  warning_say(c, answer);
   if (told)
     output_print(&style, answer_noun(c, answer), answer);
   if (told && c->verb == API_SESSION_REQUEST && !c->place.programs)

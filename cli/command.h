@@ -4,6 +4,7 @@
 
 #include "cli/client.h"
 #include "cli/output.h"
+#include "core/nearest.h"
 
 typedef struct {
   Place place;
@@ -160,8 +161,6 @@ const char *korean_find(const char *english);
 int text_columns(const char *text);
 /* Prints text and pads it to a width of columns, wide characters counting two. */
 void print_padded(const char *text, int columns);
-/* The candidate (NULL-terminated) that word was meant to be, or NULL where none is near. Borrowed. */
-const char *nearest(const char *word, const char *const *candidates);
 
 /* Help: of everything, of a noun, of a verb, of a command that is no verb. To standard output. */
 void help_print(Lang lang);

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "core/accepts.h"
+#include "core/ledger.h"
+#include "core/nearest.h"
 #include "core/text.h"
 
 /* ── cards ────────────────────────────────────────────────────────────────── */
@@ -112,6 +114,84 @@ static bool class_ok(const GpuClass *class, GError **err)
   return class->accepts ? true : error_false(err, REASON_MISSING_FIELD, "field", "accepts", NULL);
 }
 
+/* What every card that is known can give, gone ones aside, as classes name it. GHashTable of type → its framebuffer in MiB. */
+static GHashTable *types_known(Brain *b)
+{
+  GHashTable *types = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_GPU);
+  for (guint i = 0; i < names->len; i++) {
+    const Gpu *gpu = GET(b, Gpu, GPU, names->pdata[i]);
+    const GpuCard *card = gpu_picture(b, gpu);
+    for (guint t = 0; gpu->state != GPU_STATE_GONE && t < card->types->len; t++) {
+      const GpuType *type = card->types->pdata[t];
+      g_hash_table_insert(types, card_profile_name(card, type->id), GINT_TO_POINTER(type->framebuffer_mib));
+    }
+  }
+  return types;
+}
+
+static bool is_known(GHashTable *types, const char *entry)
+{
+  const char *const one[] = { entry, NULL };
+  GHashTableIter i;
+  void *type, *mib;
+  g_hash_table_iter_init(&i, types);
+  while (g_hash_table_iter_next(&i, &type, &mib))
+    if (accepts_type(one, type, GPOINTER_TO_INT(mib)))
+      return true;
+  return false;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* What was meant, or where nothing is like it some of what there is. */
+static void near_add(GPtrArray *known, const char *entry, GPtrArray *near)
+{
+  enum { SOME = 4 };
+  const char *meant = accepts_mib(entry) ? NULL : nearest(entry, (const char *const *)known->pdata);
+  if (meant && !g_ptr_array_find_with_equal_func(near, meant, g_str_equal, NULL))
+    g_ptr_array_add(near, (char *)meant);
+  for (guint i = 0; !meant && i + 1 < known->len && near->len < SOME; i++)
+    if (!g_ptr_array_find_with_equal_func(near, known->pdata[i], g_str_equal, NULL))
+      g_ptr_array_add(near, known->pdata[i]);
+}
+
+static char *words_of(GPtrArray *words)
+{
+  g_ptr_array_add(words, NULL);
+  return g_strjoinv(" ", (char **)words->pdata);
+}
+
+/* A class may name what comes later, and a slip of a finger looks the same: the answer says so. */
+static void class_warn(Brain *b, const GpuClass *class, Answer *a)
+{
+  g_autoptr(GHashTable) types = types_known(b);
+  g_autoptr(GPtrArray) known = g_ptr_array_new(), unknown = g_ptr_array_new(), near = g_ptr_array_new();
+  g_autoptr(GError) err = NULL;
+  GHashTableIter i;
+  void *name;
+  g_hash_table_iter_init(&i, types);
+  while (g_hash_table_iter_next(&i, &name, NULL))
+    g_ptr_array_add(known, name);
+  g_ptr_array_sort(known, compare_names);
+  g_ptr_array_add(known, NULL);
+  for (char **t = class->accepts; t && *t; t++)
+    if (!is_known(types, *t)) {
+      g_ptr_array_add(unknown, *t);
+      near_add(known, *t, near);
+    }
+  if (!unknown->len)
+    return;
+  bool some = near->len;
+  g_autofree char *what = words_of(unknown), *like = words_of(near);
+  error_set(&err, some ? REASON_GPU_TYPE_UNKNOWN : REASON_GPU_TYPE_NONE, "class", class->head.name, "types", what, "near", like, NULL);
+  g_autofree char *why = brain_error_json(err);
+  a->json = g_strdup_printf("{\"warning\":%s}", why);
+}
+
 bool verb_gpu_class_add(Brain *b, const Request *r, Answer *a, GError **err)
 {
   GpuClass *class = verb_new_object(b, r, NOUN_GPU_CLASS, request_text(r, "name"), err);
@@ -120,6 +200,7 @@ bool verb_gpu_class_add(Brain *b, const Request *r, Answer *a, GError **err)
   if (!class_ok(class, err))
     return verb_drop(NOUN_GPU_CLASS, class);
   verb_keep(b, NOUN_GPU_CLASS, class);
+  class_warn(b, GET(b, GpuClass, GPU_CLASS, request_text(r, "name")), a);
   answer_object(b, a, 201, request_text(r, "name"));
   return true;
 }
@@ -135,6 +216,7 @@ bool verb_gpu_class_change(Brain *b, const Request *r, Answer *a, GError **err)
   g_autoptr(GPtrArray) pools = state_names(b->state, NOUN_POOL);
   for (guint i = 0; i < pools->len; i++)
     brain_dirty(b, pools->pdata[i]);
+  class_warn(b, GET(b, GpuClass, GPU_CLASS, r->name), a);
   answer_object(b, a, 200, r->name);
   return true;
 }

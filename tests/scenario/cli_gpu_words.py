@@ -81,6 +81,24 @@ def a_class_tells_how_many_more_it_could_be_given_and_on_which_cards():
 
 
 @test
+def a_class_of_types_that_no_card_has_is_made_and_warned_of():
+    with Place() as sarang:
+        furnish(sarang)
+        right = sarang.ok(f"gpu-class add right --accepts {TYPE},mib:1")
+        assert not right.err or "mib:1" in right.err, right
+        slip = sarang.ok("gpu-class add slip --accepts vgpu_mdpy-hq")
+        assert slip.err.startswith("warning: no card that is known has vgpu_mdpy-hq; the nearest that cards have: ") and TYPE in slip.err, slip
+        assert "sarang gpu-class change slip --accepts" in slip.err and "warning" not in slip.out, slip
+        korean = sarang.ok("gpu-class add slip2 --accepts vgpu_mdpy-hq --lang ko")
+        assert korean.err.startswith("주의: 알려진 카드 중 vgpu_mdpy-hq"), korean
+        far = sarang.ok("gpu-class add far --accepts whole:1002:73a3 -o json").json()["warning"]
+        assert far["code"] == "gpu-type-unknown" and far["args"]["types"] == "whole:1002:73a3" and far["args"]["near"], far
+        mended = sarang.ok(f"gpu-class change slip --accepts {TYPE} -o json").json()
+        assert "warning" not in mended and mended["accepts"] == [TYPE], mended
+        assert "vgpu_mdpy-hq" in sarang.ok("gpu-class change slip --accepts vgpu_mdpy-hq").err
+
+
+@test
 def a_claim_is_released_by_its_place_as_by_its_name():
     with Place() as sarang:
         furnish(sarang)

@@ -1,7 +1,9 @@
 /* What a mistyped word was meant to be: the distance of Damerau and Levenshtein, neighbours swapped counting once. */
-#include <string.h>
+#include "core/nearest.h"
 
-#include "cli/command.h"
+#include <glib.h>
+#include <stdbool.h>
+#include <string.h>
 
 enum { WORD_MAX_BYTES = 64 };
 
