@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Numbers for who draws curves and raises alarms: read by the Prometheus project's own parser, and true to what the lists say. Staff alone may read them."""
-from clilab import Place
-from gatewaylab import main, test
+import re
+
+from clilab import PROJECT, Place
+from gatewaylab import eventually, main, test
 from gpulab import CARD, cards, claims, furnish
 from metricslab import asked, read, value
 
@@ -29,6 +31,33 @@ def what_is_counted_is_what_the_lists_say():
         for v in claims(sarang):
             assert value(samples, "sarang_vgpu_info", vgpu=v["name"], desktop=v["desktop"], uuid=v["uuid"]) == 1
             assert value(samples, "sarang_vgpu_state", vgpu=v["name"], state="attached") == 1
+
+
+@test
+def what_differs_and_what_is_unseen_is_1_and_every_number_of_the_manual_is_there():
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.ok("user add mina --role viewer")
+        token = sarang.ok("token create --user mina --title prometheus -o json").json()["token"]
+        samples = read(sarang, token)
+        named = set(re.findall(r"\bsarang_[a-z_]+", (PROJECT / "docs/gpu.md").read_text(encoding="utf-8")))
+        assert len(named) > 8 and named <= {name for name, _, _ in samples}, named - {name for name, _, _ in samples}
+        card = cards(sarang)[0]["name"]
+        assert value(samples, "sarang_gpu_state", gpu=card, state="ready") == 1
+        taken = claims(sarang)[0]
+        assert value(samples, "sarang_vgpu_differs", vgpu=taken["name"]) == 0
+        # more cards than any host has are not believed: none of them is looked at
+        for number in range(65):
+            sarang.command_host(f"card 0001:{number:02x}:00.0 mdpy")
+        eventually(lambda: value(read(sarang, token), "sarang_host_cards_unseen", host="h1") == 1, 40, "its cards are unseen")
+        assert sarang.ok("host show h1 -o json").json()["cards_error"]["code"] == "gpu-facts"
+        for number in range(65):
+            sarang.command_host(f"nocard 0001:{number:02x}:00.0")
+        eventually(lambda: value(read(sarang, token), "sarang_host_cards_unseen", host="h1") == 0, 40, "they are seen again")
+        sarang.command_host(f"nocard {CARD}")
+        eventually(lambda: cards(sarang)[0]["state"] == "gone", 40, "the card is missed")
+        assert value(read(sarang, token), "sarang_gpu_state", gpu=card, state="gone") == 1
+        assert value(read(sarang, token), "sarang_gpu_differs", gpu=card) == 1
 
 
 @test
