@@ -73,15 +73,33 @@ static void add_claim(Tree *t, struct libscols_line *card, json_t *v)
   add_line(t, card, "vgpu", (const char *[]){ member(v, "name"), member(v, "state"), what, whose });
 }
 
+/* A claim on a whole card names the card too: whole:1002:73a3. */
+static bool is_of_type(json_t *part, json_t *v)
+{
+  const char *type = member(part, "type"), *claimed = member(v, "type");
+  size_t n = strlen(type);
+  return !strncmp(type, claimed, n) && (!claimed[n] || claimed[n] == ':');
+}
+
+/* As the controller holds them against each other: what is of another type, or begins elsewhere, is somebody else's in the claim's place. */
+static bool is_part_of(json_t *part, json_t *v)
+{
+  json_t *start = json_object_get(part, "start");
+  int64_t place = start ? json_integer_value(start) : -1, claimed = json_integer_value(json_object_get(v, "start"));
+  if (!is_of_type(part, v) || (place >= 0 && claimed >= 0 && place != claimed))
+    return false;
+  if (!*member(part, "uuid") && !*member(part, "address"))
+    return place >= 0 && place == claimed;
+  return *member(part, "uuid") ? is(v, "uuid", member(part, "uuid")) : is(v, "address", member(part, "address"));
+}
+
 static bool has_claim(const Tree *t, json_t *gpu, json_t *part)
 {
   size_t i;
   json_t *v;
-  json_array_foreach(t->vgpus, i, v) {
-    bool same = *member(part, "uuid") ? is(v, "uuid", member(part, "uuid")) : is(v, "address", member(part, "address"));
-    if (is(v, "gpu", member(gpu, "name")) && same)
+  json_array_foreach(t->vgpus, i, v)
+    if (is(v, "gpu", member(gpu, "name")) && is_part_of(part, v))
       return true;
-  }
   return false;
 }
 
@@ -110,7 +128,8 @@ static void add_card(Tree *t, struct libscols_line *host, json_t *gpu)
     if (is(each, "gpu", member(gpu, "name")))
       add_claim(t, card, each);
   json_array_foreach(json_object_get(gpu, "parts"), i, each)
-    add_foreign(t, card, gpu, each);
+    if (!is(gpu, "state", "gone")) /* what it had when it was seen last is gone with it */
+      add_foreign(t, card, gpu, each);
 }
 
 /* Hosts without cards are no part of this picture, but one whose cards could not be looked at says why. */

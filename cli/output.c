@@ -308,6 +308,36 @@ static char *field_text(const Schema *schema, const char *field, json_t *value, 
   return cell_of(value, (Telling){ schema_field(schema, field), lang, WHOLE_CHARACTERS });
 }
 
+static void print_line(const OutputStyle *style, const char *title, const char *text)
+{
+  print_padded(title, style->lang == LANG_KO ? FIELD_COLUMNS_KO : FIELD_COLUMNS);
+  printf(" %s\n", text);
+}
+
+/* Functions that nobody has stand among a card's parts for programs; people want to know how many there are. Takes them out of a copy. */
+static json_t *parts_in_use(json_t *parts, int *ret_idle)
+{
+  json_t *used = json_array(), *part;
+  size_t i;
+  json_array_foreach(parts, i, part)
+    if (json_object_get(part, "type"))
+      json_array_append(used, part);
+  *ret_idle = (int)(json_array_size(parts) - json_array_size(used));
+  return used;
+}
+
+static void print_parts(const OutputStyle *style, const Schema *schema, json_t *parts)
+{
+  int idle;
+  json_auto_t *used = parts_in_use(parts, &idle);
+  g_autofree char *text = field_text(schema, "parts", used, style->lang), *number = g_strdup_printf("%d", idle);
+  const char *title = word_column("parts", style->lang);
+  if (json_array_size(used))
+    print_line(style, title ? title : "parts", text);
+  if (idle)
+    print_line(style, say(style->lang, "idle functions"), number);
+}
+
 /* One object, a field a line. */
 static void print_fields(const OutputStyle *style, const Schema *schema, json_t *object)
 {
@@ -318,10 +348,13 @@ static void print_fields(const OutputStyle *style, const Schema *schema, json_t 
       continue;
     if (style->columns && !g_strv_contains((const char *const *)style->columns, key))
       continue;
+    if (schema == &schemas[NOUN_GPU] && !strcmp(key, "parts")) {
+      print_parts(style, schema, value);
+      continue;
+    }
     g_autofree char *text = field_text(schema, key, value, style->lang);
     const char *title = word_column(key, style->lang);
-    print_padded(title ? title : key, style->lang == LANG_KO ? FIELD_COLUMNS_KO : FIELD_COLUMNS);
-    printf(" %s\n", text);
+    print_line(style, title ? title : key, text);
   }
 }
 

@@ -185,6 +185,14 @@ static int most_of(const GpuCard *was, const GpuCard *card, const GpuType *type,
   return known && all ? most : MAX(most, seen_of(card, type));
 }
 
+/* Every function that is free lists the type, and all of them together have the card's framebuffer. What is listed at all goes once: the card
+ * knows best. */
+static int left_of(const GpuCard *card, const GpuType *type)
+{
+  int used = seen_of(card, type) - type->free;
+  return MAX(type->max - used, 1);
+}
+
 enum { PLACES_MOST = 32 };
 
 static uint32_t place_bit(int start) { return start >= 0 && start < PLACES_MOST ? UINT32_C(1) << start : 0; }
@@ -239,6 +247,8 @@ void gpu_card_remember(GpuCard *card, const GpuCard *was)
     GpuType *type = card->types->pdata[i];
     if (type->max <= 0)
       type->max = most_of(was, card, type, framebuffer_mib);
+    if (type->max > 0)
+      type->free = MIN(type->free, left_of(card, type));
     type->places = places_of(was, card, type);
   }
   g_ptr_array_sort(card->types, compare_types);

@@ -125,6 +125,42 @@ def a_claim_is_released_by_its_place_as_by_its_name():
 
 
 @test
+def a_tree_hides_nothing_and_a_card_s_idle_functions_are_counted():
+    """A function that others gave another type in our claim's place is theirs; a card that is gone shows nothing that it had."""
+    vf = "0000:41:00.0"
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.command_host(f"card {vf} a40")
+        eventually(lambda: len(cards(sarang)) == 2 and all(c["state"] == "ready" for c in cards(sarang)), 40, "another card")
+        sarang.ok("gpu-class add vf --accepts nvidia-558")
+        sarang.ok("pool create vf --template linux-cli --image linux --gpu-class vf --min 1 --max 1")
+        eventually(lambda: len(claims(sarang)) == 3, 40, "a desktop has a function")
+        card = next(c for c in cards(sarang) if c["address"] == vf)
+        claim = next(v for v in claims(sarang) if v["gpu"] == card["name"])
+        for kind in card["types"]:
+            assert kind["free"] <= kind.get("max", kind["free"]), kind
+        idle = [p for p in card["parts"] if "type" not in p]
+        lines = sarang.ok(f"gpu show {card['name']}").out.splitlines()
+        assert idle and any(line.split() == ["idle", "functions", str(len(idle))] for line in lines), lines
+        assert not any(p["address"] in line for p in idle for line in lines) and any(claim["address"] in line for line in lines), lines
+        korean = sarang.ok(f"gpu show {card['name']} --lang ko").out
+        assert "남은 가상 기능" in korean, korean
+        tree = sarang.ok("gpu tree").out.splitlines()
+        assert len([line for line in tree if claim["address"] in line]) == 1 and len([line for line in tree if "foreign" in line]) == 1, tree
+        node = sarang.folder / "cards/sys/bus/pci/devices" / claim["address"] / "nvidia/current_vgpu_type"
+        node.write_text("559\n", encoding="utf-8")
+        sarang.command_host("card 0000:42:00.0 mdpy")  # the host announces a change, and is looked at
+        eventually(lambda: len([line for line in sarang.ok("gpu tree").out.splitlines() if claim["address"] in line]) == 2, 40, "both are shown")
+        theirs = next(line for line in sarang.ok("gpu tree").out.splitlines() if "nvidia-559" in line)
+        assert "foreign" in theirs and claim["address"] in theirs, theirs
+        sarang.command_host(f"nocard {CARD}")
+        gone = cards(sarang)[0]["name"]
+        eventually(lambda: cards(sarang)[0]["state"] == "gone", 40, "the card is missed")
+        tree = sarang.ok("gpu tree").out
+        assert TYPE not in tree or "v-" in tree and not [line for line in tree.splitlines() if TYPE in line and "v-" not in line], (gone, tree)
+
+
+@test
 def saved_memory_is_given_up_by_a_verb_of_ours():
     with Place() as sarang:
         furnish(sarang)
