@@ -136,6 +136,7 @@ static const char *state_said(const char *state, const char *kind)
 {
   static const EnumNames *const lists[] = {
     &desktop_state_names, &session_state_names, &pool_state_names, &host_state_names, &task_state_names, &image_state_names, &power_state_names,
+    &gpu_state_names,
   };
   Noun noun = kind ? noun_find(kind) : N_NOUNS;
   const Field *field = noun == N_NOUNS ? NULL : schema_field(&schemas[noun], "state");
@@ -325,7 +326,7 @@ static char *counts_said(const char *text)
 
 char *word_argument(Reason reason, const char *name, const char *value, const char *const *pairs)
 {
-  static const char *const texts[] = { "limit", "action", "what", "move", "wanted", "when", NULL };
+  static const char *const texts[] = { "limit", "action", "what", "move", "wanted", "when", "detail", NULL };
   if (!strcmp(name, "word"))
     return finding_word(reason_wire(reason), value);
   if (!strcmp(name, "kind") || !strcmp(name, "by"))
@@ -342,6 +343,10 @@ char *word_argument(Reason reason, const char *name, const char *value, const ch
     return counts_said(value);
   if (!strcmp(name, "why") && (reason == REASON_MOVE_STAYS_WHY || reason == REASON_ROOM_MOVE_FAILED))
     return reason == REASON_MOVE_STAYS_WHY ? stays_said(value) : move_said(value);
+  if (reason == REASON_GPU_SAVED && !strcmp(name, "detail")) {
+    char *korean = finding_of("gpu-", value);
+    return korean ? korean : text_said(value, arguments);
+  }
   /* of a desktop "reset" is a move, of a machine it is a button, of a task it is a kind */
   const void *first = reason == REASON_CANCELLED ? &task_kind_names : strcmp(name, "what") ? verbs : (const void *)&power_verb_names;
   return g_strv_contains(texts, name) ? text_said(value, first) : g_strdup(value);

@@ -109,6 +109,9 @@ static void refusals_are_korean_throughout(void **state)
     { REASON_NO_ROOM, { "pool", "p", "counts", "there is no host" },
       "지금은 풀 \"p\"의 데스크톱을 더 둘 자리가 없습니다. 사유별 호스트 수: 호스트가 없습니다" },
     { REASON_PLACE_STATE, { "host", "h1", "word", "unreachable" }, "호스트 h1의 상태: 연결 안 됨" },
+    { REASON_NO_TRANSITION, { "kind", "task", "state", "done", "move", "be cancelled" }, "완료 상태의 작업에는 \"취소\" 동작이 없습니다" },
+    { REASON_GPU_CARD_BAD, { "gpu", "g-1", "host", "h1", "state", "gone" }, "호스트 \"h1\"의 카드 g-1 상태: 사라짐" },
+    { REASON_GPU_NOT_OURS, { "what", "f", "host", "h1", "detail", "it has another type" }, "호스트 \"h1\"의 f은(는) Sarang의 것이 아닙니다: 다른 유형임" },
     { REASON_CANCELLED, { "what", "destroy" }, "취소되었습니다: 삭제" },
     { REASON_DESKTOP_BUSY, { "desktop", "d-1", "task", "t-1", "kind", "reset" }, "데스크톱 \"d-1\"에서 작업 t-1 (초기화)이(가) 진행 중입니다" },
   };
@@ -119,6 +122,42 @@ static void refusals_are_korean_throughout(void **state)
     g_autofree char *english = error_text(err, LANG_EN);
     assert_non_null(strstr(english, rows[i].pairs[1]));
   }
+}
+
+/* What the drivers of cards say is said in Korean too: each text that stands in their code. */
+static void words_of_cards_are_korean_throughout(void **state)
+{
+  static const char *const files[] = { "gpu", "mdev", "mig", "sriov", "vendor_vf", "whole" };
+  g_autoptr(GRegex) calls = g_regex_new("gpu_(full|not_ours|refused)\\([^;]*;", 0, 0, NULL);
+  g_autoptr(GRegex) texts = g_regex_new("\"([^\"%]+)\"", 0, 0, NULL);
+  int looked = 0;
+  for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+    g_autofree char *path = g_strdup_printf("drivers/gpu/%s.c", files[i]), *code = NULL;
+    g_autoptr(GMatchInfo) call = NULL;
+    assert_true(g_file_get_contents(path, &code, NULL, NULL));
+    for (g_regex_match(calls, code, 0, &call); g_match_info_matches(call); g_match_info_next(call, NULL)) {
+      g_autofree char *said = g_match_info_fetch(call, 0);
+      g_autoptr(GMatchInfo) text = NULL;
+      for (g_regex_match(texts, said, 0, &text); g_match_info_matches(text); g_match_info_next(text, NULL)) {
+        g_autofree char *english = g_match_info_fetch(text, 1);
+        const char *const pairs[] = { "host", "h1", "what", english, "detail", english, NULL };
+        g_autoptr(GError) err = error_new_from_pairs(reason_wire(REASON_GPU_REFUSED), pairs);
+        g_autofree char *korean = error_text(err, LANG_KO);
+        if (strstr(english, " ") && ++looked && strstr(korean, english))
+          fail_msg("%s: \"%s\" has no row in core/words.def", path, english);
+      }
+    }
+  }
+  assert_true(looked > 15);
+}
+
+static void saved_desktop_s_reason_is_korean_throughout(void **state)
+{
+  const char *const pairs[] = { "desktop", "d-1", "type", "t", "gpu", "g-1", "host", "h1", "detail", "card g-1 of host \"h1\" is gone", NULL };
+  g_autoptr(GError) err = error_new_from_pairs(reason_wire(REASON_GPU_SAVED), pairs);
+  g_autofree char *korean = error_text(err, LANG_KO), *fix = error_fix(err, LANG_KO);
+  assert_non_null(strstr(korean, "호스트 \"h1\"의 카드 g-1 상태: 사라짐"));
+  assert_non_null(strstr(fix, "sarang desktop discard-saved d-1"));
 }
 
 static void the_same_word_of_two_lists_is_told_apart(void **state)
@@ -140,6 +179,8 @@ int main(void)
     cmocka_unit_test(every_step_has_its_word),
     cmocka_unit_test(every_move_has_its_word),
     cmocka_unit_test(refusals_are_korean_throughout),
+    cmocka_unit_test(words_of_cards_are_korean_throughout),
+    cmocka_unit_test(saved_desktop_s_reason_is_korean_throughout),
     cmocka_unit_test(the_same_word_of_two_lists_is_told_apart),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
