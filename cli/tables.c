@@ -159,7 +159,7 @@ char *verb_usage(ApiVerb verb)
 
 /* What verbs take beside fields. */
 static const CommandFlag arguments[] = {
-  { "force", NULL, "also those that people hold" },
+  { "force", NULL, "also what it would refuse: those that people hold, or what is not proven clean" },
   { "reason", "TEXT", "why, kept with the event" },
   { "by", "TIME", "denied if there is no desktop by then: 15m, 2h, 7d from now on, or a time such as 2026-11-23T14:05:00Z" },
   { "from", "TIME", "when they are to be ready; absent = now" },

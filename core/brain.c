@@ -168,12 +168,14 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
   g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
 }
 
-void brain_call_reap(Brain *b, const Vgpu *claim)
+void brain_call_reap(Brain *b, const Vgpu *claim, bool unproven)
 {
   b->reply = NULL;
   brain_call(b, STEP_GPU_REAP, NULL, claim->host, *claim->head.name ? claim->head.name : claim->gpu);
   object_ref(&schemas[NOUN_VGPU], &claim->head);
-  g_array_index(b->orders, PendingOrder, b->orders->len - 1).vgpu = (Vgpu *)claim;
+  PendingOrder *order = &g_array_index(b->orders, PendingOrder, b->orders->len - 1);
+  order->vgpu = (Vgpu *)claim;
+  order->unproven = unproven;
 }
 
 void brain_dirty(Brain *b, const char *pool)

@@ -30,6 +30,7 @@ typedef struct {
   char *desktop, *host;
   char *domain;     /* of REAP; of MEASURE the storage */
   Vgpu *vgpu;       /* of GPU_REAP: the claim, or one made up for a part without a claim; a reference */
+  bool unproven;    /* of GPU_REAP: an operator takes it for clean */
 } PendingOrder;
 
 /* A gateway as it was heard last. Silence counts only when it was looked at twice: between the two looks one that is alive has spoken, also
@@ -101,8 +102,8 @@ char *brain_error_json(const GError *err);
 GError *brain_error_of(const char *json);
 /* An order without a task; its result comes to the call's own end. */
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about);
-/* GPU_REAP of a claim, or of one made up for a part that has none; takes a reference. */
-void brain_call_reap(Brain *b, const Vgpu *claim);
+/* GPU_REAP of a claim, or of one made up for a part that has none; takes a reference. unproven: also where its reset is not confirmed. */
+void brain_call_reap(Brain *b, const Vgpu *claim, bool unproven);
 void brain_dirty(Brain *b, const char *pool);
 /* A live object or NOT_FOUND. */
 const Object *brain_need(Brain *b, Noun noun, const char *name, GError **err);
@@ -262,6 +263,8 @@ void gpus_forget(Brain *b, const char *host);
 /* Our claims on a card, of const Vgpu *: a borrowed view until one of them changes, the array is the caller's. */
 GPtrArray *gpu_claims(Brain *b, const char *gpu);
 /* One of these claims names that part of their card. */
+/* Why nothing more can be given of a card of virtual functions: it has none, or all are given or claimed though there is room. NULL = it is not so. */
+GError *gpu_functions_why(Brain *b, const Gpu *gpu);
 bool gpu_part_is_claimed(const GpuPart *part, const GPtrArray *claims);
 /* At its last look another card was in its place, or it gives parts in another way than when what is claimed was made. */
 bool gpu_is_changed(const Gpu *gpu);

@@ -603,5 +603,6 @@ StepOrder *order_make(Brain *b, const PendingOrder *pending)
     order->host = grab(b, NOUN_HOST, pending->host);
   if (pending->vgpu)
     order_add_vgpu(b, order, pending->vgpu);
+  order->unproven = pending->unproven;
   return order;
 }

@@ -159,7 +159,7 @@ static bool is_same_device(const GpuCard *a, const GpuCard *b)
 static void types_remember(const GpuCard *was, GpuCard *card)
 {
   bool tells_all = card->types->len && !card->parts->len;
-  for (guint i = 0; !tells_all && i < was->types->len; i++) {
+  for (guint i = 0; !tells_all && i < was->types->len && card->types->len < GPU_TYPES_MOST; i++) {
     const GpuType *known = was->types->pdata[i];
     if (gpu_card_type(card, known->id))
       continue;

@@ -13,6 +13,9 @@
 
 enum { GPU_UUID_TEXT_BYTES = 37, GPU_ADDRESS_BYTES = 13 };
 
+/* Kinds of parts that a card may tell of; the largest known tells 60. One that tells more is not read. */
+enum { GPU_TYPES_MOST = 256 };
+
 /* Functions of a card that a guest gets beside the first: a slot has eight at most. Addresses, "" behind the last. */
 enum { GPU_BESIDE_MOST = 7 };
 typedef char GpuBeside[GPU_BESIDE_MOST][GPU_ADDRESS_BYTES];

@@ -76,6 +76,13 @@ static bool may_go_before(Brain *b, const Desktop *d, const Vgpu *v)
   return lost && desktop_is_off(d);
 }
 
+/* Its release is told to wait for a reset that is not confirmed. */
+static bool is_dirty(const Vgpu *v)
+{
+  g_autoptr(GError) told = v->state == VGPU_RELEASING && v->error ? brain_error_of(v->error) : NULL;
+  return error_is(told, REASON_GPU_DIRTY);
+}
+
 /* Names the generation it frees, so that a late word cannot free the next one's. A desktop's own claim goes with the desktop's reset or end, as long
  * as its card can give it. */
 bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
@@ -88,8 +95,13 @@ bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
   const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
   if (d && (d->task || (v->state != VGPU_RELEASING && !may_go_before(b, d, v))))
     return error_false(err, REASON_VGPU_HELD, "vgpu", r->name, "desktop", v->desktop, "state", desktop_state_name(d->state), NULL);
+  bool force = json_is_true(json_object_get(r->body, "force"));
+  if (force && !is_dirty(v))
+    return error_false(err, REASON_VGPU_NOT_DIRTY, "vgpu", r->name, "state", vgpu_state_name(v->state), NULL);
+  if (force) /* whoever gets the next one's data asks who it was */
+    brain_event(b, "vgpu.forced", NOUN_VGPU, r->name, r->caller.user, v->error);
   vgpu_set_state(b, r->name, VGPU_RELEASING);
-  brain_call_reap(b, GET(b, Vgpu, VGPU, r->name));
+  brain_call_reap(b, GET(b, Vgpu, VGPU, r->name), force);
   answer_object(b, a, 202, r->name);
   return true;
 }

@@ -134,7 +134,7 @@ static void orphan_seen(Brain *b, const Gpu *gpu, const GpuPart *part)
   ref_set(&made_up->type, part->type);
   text_set(&made_up->uuid, part->uuid);
   made_up->start = part->start;
-  brain_call_reap(b, made_up);
+  brain_call_reap(b, made_up, false);
   object_unref(&schemas[NOUN_VGPU], &made_up->head);
 }
 
@@ -176,7 +176,7 @@ static void left_over_judge(Brain *b, const Gpu *gpu, const Vgpu *claim, const G
   if (gpu->state == GPU_STATE_GONE || (gpu->backend == GPU_MDEV && !part))
     vgpu_end(b, claim->head.name, "vgpu.released");
   else
-    brain_call_reap(b, claim);
+    brain_call_reap(b, claim, false);
 }
 
 static GError *missing_why(Brain *b, const Gpu *gpu, const Vgpu *claim, bool broken)
@@ -276,6 +276,41 @@ static GError *left_out_why(Brain *b, const Gpu *gpu)
   return err;
 }
 
+static bool function_is_claimed(const char *address, const GPtrArray *claims)
+{
+  for (guint i = 0; i < claims->len; i++)
+    if (!g_strcmp0(((const Vgpu *)claims->pdata[i])->address, address))
+      return true;
+  return false;
+}
+
+GError *gpu_functions_why(Brain *b, const Gpu *gpu)
+{
+  GError *err = NULL;
+  const GpuCard *card = gpu_picture(b, gpu);
+  int n = (int)card->functions->len;
+  g_autoptr(GPtrArray) claims = gpu_claims(b, gpu->head.name);
+  if (card->backend == GPU_MDEV || card->backend == GPU_WHOLE)
+    return NULL;
+  for (guint i = 0; i < card->functions->len; i++)
+    if (!function_is_claimed(card->functions->pdata[i], claims))
+      return NULL;
+  for (guint i = 0; i < card->parts->len; i++)
+    n += ((const GpuPart *)card->parts->pdata[i])->address[0] != 0;
+  if (n && !card_has_room(b, gpu))
+    return NULL; /* full is full, with or without functions */
+  g_autofree char *functions = g_strdup_printf("%d", n);
+  error_set(&err, REASON_PLACE_CARD_FUNCTIONS, "gpu", gpu->head.name, "functions", functions, "address", gpu->address, NULL);
+  return err;
+}
+
+/* A card that can give nothing says so before anybody asks. That all of its functions are given is no fault. */
+static GError *functionless_why(Brain *b, const Gpu *gpu)
+{
+  g_autoptr(GError) why = gpu->state == GPU_READY ? gpu_functions_why(b, gpu) : NULL;
+  return why && !strcmp(error_arg(why, "functions"), "0") ? g_steal_pointer(&why) : NULL;
+}
+
 static GError *loose_why(Brain *b, const Gpu *gpu)
 {
   GError *err = NULL;
@@ -300,7 +335,7 @@ static void difference_keep(Brain *b, const char *name, const Difference *d, con
     error_set(&err, REASON_GPU_CARD_BAD, "gpu", name, "host", gpu->host, "state", gpu_state_name(gpu->state), "detail", broken ? broken : "", NULL);
   else if (d->missing || d->orphans || d->stuck)
     error_set(&err, REASON_GPU_DIFFERS, "gpu", name, "host", gpu->host, "missing", missing, "orphans", orphans, "stuck", stuck, NULL);
-  else if (!(err = left_out_why(b, gpu)))
+  else if (!(err = left_out_why(b, gpu)) && !(err = functionless_why(b, gpu)))
     err = loose_why(b, gpu);
   bool refusing = gpu->state == GPU_BROKEN && gpu_is_refusing(b, gpu);
   g_autofree char *why = refusing ? g_strdup(gpu_picture_of(b, gpu)->refused) : err ? brain_error_json(err) : NULL;

@@ -111,6 +111,9 @@ typedef struct {
 /* Of one part of a type at start (-1: it has no place). */
 CardExtent card_extent(const CardShape *shape, const GpuCard *card, const char *type, int start);
 
+/* Whether what is seen and claimed of the card leaves room for a type that is asked for, but for functions to give. */
+bool card_has_room(Brain *b, const Gpu *gpu);
+
 /* A part that no claim of ours is on, or room that the card says it does not have. */
 typedef struct {
   char *profile;    /* owned */

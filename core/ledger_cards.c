@@ -202,6 +202,25 @@ static CardExtent left_by_parts(const CardShape *shape, const GpuCard *card)
   return left;
 }
 
+bool card_has_room(Brain *b, const Gpu *gpu)
+{
+  const GpuCard *card = gpu_picture(b, gpu);
+  CardShape *shape = card_shape_new(b, gpu);
+  g_autoptr(GPtrArray) claims = gpu_claims(b, gpu->head.name);
+  int left = left_by_parts(shape, card).share;
+  bool room = false;
+  for (guint i = 0; i < claims->len; i++) {
+    const Vgpu *claim = claims->pdata[i];
+    left -= vgpu_part(b, claim) ? 0 : card_extent(shape, card, claim->type, claim->start).share;
+  }
+  for (guint i = 0; i < card->types->len; i++) {
+    const GpuType *t = card->types->pdata[i];
+    room |= shape_has(shape, card, t->id) && share_of(card, t) <= left && (!has_place(card, t) || t->free > 0);
+  }
+  card_shape_free(shape);
+  return room;
+}
+
 /* Of a type without places: what must be held so that no more fit than the card says. A card that tells only whether says all it can. */
 static int excess_of(const GpuCard *card, const GpuType *type, int left)
 {
@@ -226,9 +245,32 @@ static bool places_are_gone(const GpuCard *card, const CardShape *shape)
 }
 
 /* Functions are what guests get: without one, room on the card is none. */
+static bool gives_functions(const GpuCard *card)
+{
+  return card->backend != GPU_MDEV && card->backend != GPU_WHOLE;
+}
+
 static bool functions_are_gone(const GpuCard *card)
 {
-  return card->backend != GPU_MDEV && card->backend != GPU_WHOLE && !card->functions->len;
+  return gives_functions(card) && !card->functions->len;
+}
+
+/* Fewer functions than places: what must be held so that no more parts fit than there are functions, as far as the largest type that fits still
+ * does. Instances that wait for their function have one of these. */
+static int excess_of_functions(const GpuCard *card, const CardShape *shape, int left)
+{
+  int idle = (int)card->functions->len, most = 0, largest = 0;
+  for (guint i = 0; i < card->parts->len; i++)
+    idle -= !((const GpuPart *)card->parts->pdata[i])->address[0];
+  for (guint i = 0; i < card->types->len; i++) {
+    const GpuType *t = card->types->pdata[i];
+    int share = share_of(card, t), room = has_place(card, t) ? MIN(left / share, t->free) : left / share;
+    if (!shape_has(shape, card, t->id) || share > left)
+      continue;
+    largest = MAX(largest, share);
+    most = room > idle ? MAX(most, left - ((MAX(idle, 0) + 1) * share - 1)) : most;
+  }
+  return MIN(most, left - largest);
 }
 
 static CardExtent denied_by_card(const GpuCard *card, const CardShape *shape)
@@ -242,6 +284,8 @@ static CardExtent denied_by_card(const GpuCard *card, const CardShape *shape)
     if (!has_place(card, t) && shape_has(shape, card, t->id))
       most = MAX(most, excess_of(card, t, left.share));
   }
+  if (gives_functions(card))
+    most = MAX(most, excess_of_functions(card, shape, left.share));
   return (CardExtent){ most, 0 };
 }
 

@@ -221,7 +221,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, title, F_IN | F_CHANGE | F_TITLE | F_COL, NULL, 0, 200, "for people") \
   F(LIST, accepts, F_IN | F_CHANGE | F_NEED | F_COL, NULL, 0, 64, "acceptable types, best first: nvidia-558, whole:10de:2235 for a whole card, mib:8192 for any with so much framebuffer") \
   F(ENUM, display, F_IN | F_CHANGE | F_COL, &gpu_display_names, 0, 0, "off, on (it is the guest's screen; mediated devices alone) or ramfb (on, from the first line of boot)") \
-  F(INT, heads, F_IN | F_CHANGE | F_COL, NULL, 0, 16, "screens a desktop's card must be able to show; 0 = any")
+  F(INT, heads, F_IN | F_CHANGE | F_COL, NULL, 0, 16, "screens a part must be able to have, where its type tells them (NVIDIA's vGPUs do; functions as they are and whole cards are taken as named); 0 = any")
 
 /* A counted right to use something in a desktop: seats, of which a session holds some as long as it holds a desktop. */
 #define LICENCE_FIELDS(F) \
@@ -411,6 +411,7 @@ ENUM_DECLARE(DemandOutcome, demand_outcome, DEMAND_OUTCOMES, N_DEMAND_OUTCOMES)
   F(TEXT, uuid, F_WIDE, NULL, 0, 36, "of the mediated device") \
   F(TEXT, address, F_WIDE, NULL, 0, 12, "of the function or card") \
   F(LIST, beside, F_WIDE, NULL, 0, GPU_BESIDE_MOST, "other functions of a whole card that its guest gets, too: sound, USB-C") \
+  F(TEXT, boot, F_WIDE, NULL, 0, 36, "the run of its host that it was made in: one that the host has ended needs no other reset") \
   F(ENUM, state, F_COL, &vgpu_state_names, 0, 0, "claimed, made, attached or releasing") \
   F(TIME, since, F_WIDE, NULL, 0, 0, "when it came into this state") \
   F(INT, tries, F_WIDE, NULL, 0, 1000000, "how often the host was told to make it since the card was last seen without it") \

@@ -323,6 +323,32 @@ static void tell_display(Brain *b, const GpuClass *class, bool in_guest, GString
   tell(why, text);
 }
 
+/* That cards have what the class accepts with fewer screens than it wants; the most that there are. */
+static void tell_heads(Brain *b, const GpuClass *class, GString *why)
+{
+  GPtrArray *shapes = ledger_shapes(b);
+  int most = 0;
+  bool enough = false;
+  g_autoptr(GPtrArray) types = accepts_types(b, class && class->heads ? (const char *const *)class->accepts : NULL);
+  for (guint i = 0; i < shapes->len; i++) {
+    const CardShape *s = shapes->pdata[i];
+    for (int p = 0; p < s->n; p++) {
+      bool asked = false;
+      for (guint t = 0; t < types->len; t++)
+        asked |= !g_strcmp0(types->pdata[t], s->profiles[p].name);
+      enough |= asked && (!s->heads[p] || s->heads[p] >= class->heads);
+      most = asked ? MAX(most, s->heads[p]) : most;
+    }
+  }
+  if (!most || enough)
+    return;
+  g_autoptr(GError) one = NULL;
+  g_autofree char *wanted = g_strdup_printf("%d", (int)class->heads), *told = g_strdup_printf("%d", most);
+  error_set(&one, REASON_PLACE_CARD_HEADS, "class", class->head.name, "heads", wanted, "most", told, NULL);
+  g_autofree char *text = error_text(one, LANG_EN);
+  tell(why, text);
+}
+
 enum { OFFERS_MOST = 12 };
 
 /* The names of what a card can give, as a class would ask for them. Owned by the caller. */
@@ -350,6 +376,9 @@ static GError *card_error(Brain *b, const Fleet *f, int host, int card, const GP
   g_autoptr(GError) one = rule == RULE_NONE ? NULL : explain_error(f, host, rule, &finding);
   const Gpu *gpu = GET(b, Gpu, GPU, ledger_card(b, host, card));
   bool closed = gpu->state != GPU_READY || (gpu->console && !gpu->give_console);
+  GError *idle = one && !closed ? gpu_functions_why(b, gpu) : NULL;
+  if (idle)
+    return idle;
   if (!error_is(one, REASON_PLACE_CARD_MODEL) || closed || !class)
     return g_steal_pointer(&one);
   GError *types = NULL;
@@ -430,6 +459,7 @@ static bool refuse(Brain *b, const Fleet *f, const Wish *w, const GPtrArray *cla
   g_autoptr(GArray) stopped = stopped_by_types(explanations, false);
   tell_copies(b, w, why);
   tell_display(b, w->class, w->template->guest_screen, why);
+  tell_heads(b, w->class, why);
   tell_stopped(why, f, stopped, "hosts");
   tell_stopped_cards(b, f, explanations, classes, w, why);
   g_autofree char *counts = counts_text(((Explanation *)explanations->pdata[0])->stopped);

@@ -89,6 +89,7 @@ typedef struct {
   char *domain;          /* of REAP: the domain's UUID */
   GPtrArray *vgpus;      /* of Vgpu *: of DEFINE, START and GPU_MAKE the desktop's parts by slot, of the others those they are about */
   GPtrArray *gpus;       /* of Gpu *, beside each its card; NULL = there is none */
+  bool unproven;         /* of GPU_REAP: an operator takes it for clean */
 } StepOrder;
 
 /* What became of one claim in GPU_MAKE, GPU_RELEASE or GPU_REAP. */
@@ -97,6 +98,7 @@ typedef struct {
   int64_t clone;
   char uuid[GPU_UUID_TEXT_BYTES], address[GPU_ADDRESS_BYTES];
   GpuBeside beside;
+  char boot[GPU_UUID_TEXT_BYTES];
   int start;
   bool fresh;            /* of GPU_MAKE: it was not there; a guest that runs does not have it */
 } VgpuDone;

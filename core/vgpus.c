@@ -337,6 +337,8 @@ static void vgpu_made(Brain *b, const VgpuDone *done)
   if (done->address[0])
     text_set(&made->address, done->address);
   beside_set(made, done->beside);
+  if (done->boot[0])
+    text_set(&made->boot, done->boot);
 }
 
 static void vgpu_done(Brain *b, StepKind kind, const VgpuDone *done)

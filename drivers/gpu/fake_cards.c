@@ -202,11 +202,20 @@ static void beside_add(const char *dir, const char *card, const FakeModel *model
   }
 }
 
+/* Another run of the host's kernel. */
+static void boot_new(const char *dir)
+{
+  g_autofree char *id = g_uuid_string_random();
+  fake_put(dir, id, "proc/sys/kernel/random/boot_id");
+}
+
 bool fake_cards_add(const char *dir, const char *address, const char *name, GError **err)
 {
   const FakeModel *model = model_find(name);
   if (!model || !gpu_address_check(address))
     return error_false(err, REASON_BAD_VALUE, "field", "card", "value", model ? address : name, "limit", "a model of fake_cards.h", NULL);
+  if (!fake_has(dir, "proc/sys/kernel/random/boot_id"))
+    boot_new(dir);
   g_auto(GStrv) groups = fake_names(dir, "sys/kernel/iommu_groups");
   int group = 10 + (int)g_strv_length(groups);
   function_add(dir, address, model, group);
@@ -254,6 +263,7 @@ static void folder_empty(const char *dir, const char *below)
 
 void fake_cards_reboot(const char *dir)
 {
+  boot_new(dir);
   g_auto(GStrv) all = fake_names(dir, FAKE_PCI);
   folder_empty(dir, "mdev");
   folder_empty(dir, "mig");

@@ -158,6 +158,16 @@ static void untold_mark(const GpuView *view, const GPtrArray *cards)
   }
 }
 
+/* Each function may tell of others than the next. */
+static void many_mark(const GPtrArray *cards)
+{
+  for (guint i = 0; i < cards->len; i++) {
+    GpuCard *card = cards->pdata[i];
+    if (!card->unread && card->types->len > GPU_TYPES_MOST)
+      card->unread = g_strdup_printf("card %s tells of %u types of parts (%d may be)", card->address, card->types->len, GPU_TYPES_MOST);
+  }
+}
+
 /* only: the others need not be looked at as closely; NULL = all are. */
 static bool cards_find(const GpuHost *host, const char *only, GPtrArray *cards, GError **err)
 {
@@ -170,6 +180,7 @@ static bool cards_find(const GpuHost *host, const char *only, GPtrArray *cards, 
       return false;
   unread_add(view, cards);
   untold_mark(view, cards);
+  many_mark(cards);
   return true;
 }
 

@@ -46,6 +46,8 @@ typedef struct {
   int start;                /* place on the card; -1 = any */
   bool again;               /* an earlier order of this claim may have made it */
   bool force;               /* give the card away though the host's own screen is on it (whole cards) */
+  const char *boot;         /* GpuHandle.boot when it was made last; NULL = not known */
+  bool unproven;            /* an operator takes it for clean: a reset that is not confirmed does not stop the release */
 } GpuOrder;
 
 /* What a domain gets. */
@@ -54,6 +56,7 @@ typedef struct {
   char uuid[GPU_UUID_TEXT_BYTES];
   char address[GPU_ADDRESS_BYTES];
   GpuBeside beside;         /* of a whole card: its functions that go to the guest, too */
+  char boot[GPU_UUID_TEXT_BYTES];  /* the run of the host that it was made in; "" = not told */
   int start;
 } GpuHandle;
 
@@ -69,7 +72,9 @@ bool gpu_look_part(const GpuHost *host, const GpuOrder *order, GpuCard **ret_car
 /* Makes the part that was claimed, or finds it made by an earlier order of the same claim. GPU_FULL (the card says that no more of the type fits: the order was made of an old
  * picture), GPU_DIRTY (the function's reset is not confirmed). */
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
-/* Ends the part of this order's generation, resets what a reset is for, and reads that it is gone. GPU_IN_USE while a guest has it. */
+/* Ends the part of this order's generation, resets what a reset is for, and reads that it is gone. GPU_IN_USE while a guest has it. GPU_DIRTY where the reset
+ * is not confirmed, unless its host has been started anew since the part was made (nobody has run with it since, and the machine's own reset went over it)
+ * or the order says that it is taken for clean. */
 bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err);
 /* Resets a dirty function or card. */
 bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err);

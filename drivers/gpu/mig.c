@@ -61,6 +61,7 @@ static void types_add(GpuCard *card, const Mig *mig)
     GpuType *type = gpu_card_add_type(card, profile->name);
     int slices, gib;
     type->title = g_strdup_printf("MIG %s", profile->name);
+    type->heads = 1; /* its vGPU is of series C: title_fits() */
     if (sscanf(profile->name, "%dg.%dgb", &slices, &gib) == 2)
       type->framebuffer_mib = CLAMP(gib, 0, 4096) * 1024;
     type->max = profile->total;
@@ -230,8 +231,31 @@ static bool instance_confirm(const GpuHost *host, const char *address, int insta
   return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
 }
 
+/* Another of that profile without a function: the driver could give the function that one. */
+static const MigInstance *instance_loose(const GpuView *view, const Mig *mig, const GpuOrder *order, int instance)
+{
+  for (guint i = 0; i < mig->instances->len; i++) {
+    const MigInstance *each = mig->instances->pdata[i];
+    if (each->id != instance && !strcmp(each->profile, order->type) && !function_on(view, order->card, each->id))
+      return each;
+  }
+  return NULL;
+}
+
+/* Read before it is written: once the function is on somebody else's instance, a way back has to be found. */
+static bool instance_alone(const GpuHost *host, const GpuOrder *order, const GpuView *view, const Mig *mig, int instance, GError **err)
+{
+  const MigInstance *loose = instance_loose(view, mig, order, instance);
+  if (!loose)
+    return true;
+  g_autofree char *what = g_strdup_printf("give a function the GPU instance %d", instance);
+  g_autofree char *detail = g_strdup_printf("its driver could take instance %d, which has no function and is somebody else's: end that one",
+                                            loose->id);
+  return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", what, "detail", detail, NULL);
+}
+
 /* Gives a free function, the order's if it names one, the vGPU of the instance; the list is read anew, as the instance changed it. */
-static bool function_set(const GpuHost *host, const GpuOrder *order, int instance, GpuHandle *handle, GError **err)
+static bool function_set(const GpuHost *host, const GpuOrder *order, const Mig *mig, int instance, GpuHandle *handle, GError **err)
 {
   g_autoptr(GpuView) view = NULL;
   if (!gpu_view_read(host, &view, err))
@@ -242,7 +266,8 @@ static bool function_set(const GpuHost *host, const GpuOrder *order, int instanc
   if (order->address && strcmp(function->address, order->address))
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
   g_strlcpy(handle->address, function->address, sizeof handle->address);
-  if (!gpu_nobody_elses(host, order, function->address, err))
+  g_strlcpy(handle->boot, view->boot, sizeof handle->boot);
+  if (!gpu_nobody_elses(host, order, function->address, err) || (!has && !instance_alone(host, order, view, mig, instance, err)))
     return false;
   return has || (vendor_vf_set(host, function->address, creatable_number(function, order->type), err) &&
                  instance_confirm(host, function->address, instance, err));
@@ -261,15 +286,50 @@ static bool mig_card(const GpuHost *host, const GpuOrder *order, GpuView **ret_v
   return card && card->mig ? mig_read(host, order->card, mig, err) : gpu_gone(host, order->card, err);
 }
 
+static bool function_free(const GpuHost *host, const GpuOrder *order, const GpuView *view, const char *address, GError **err)
+{
+  return pci_unused(host, address, NULL, err) && vendor_vf_set(host, address, 0, err) && pci_reset_last(host, order, view, address, err);
+}
+
+/* The order's function on an instance of the order's profile at another place: a try of this claim was cut after the driver chose, and before that
+ * was read. The store says whose the function is, and no guest runs with it; whose the instance is, nobody asks: it stays. NULL = it is not so. */
+static const ViewFunction *function_astray(const GpuView *view, const Mig *mig, const GpuOrder *order)
+{
+  const ViewFunction *function = order->again && order->address ? gpu_view_find(view, order->address) : NULL;
+  if (!function || !vendor_vf_of(function, order->card) || function->vgpu_type <= 0)
+    return NULL;
+  for (guint i = 0; i < mig->instances->len; i++) {
+    const MigInstance *each = mig->instances->pdata[i];
+    if (each->id == function->gpu_instance)
+      return !strcmp(each->profile, order->type) && each->start != order->start ? function : NULL;
+  }
+  return NULL;
+}
+
+/* *ret_freed: there was one. What another's guest runs with is that one's by now. */
+static bool astray_free(const GpuHost *host, const GpuOrder *order, const GpuView *view, const Mig *mig, bool *ret_freed, GError **err)
+{
+  const ViewFunction *function = function_astray(view, mig, order);
+  g_autoptr(GError) why = NULL;
+  *ret_freed = false;
+  if (!function || (!gpu_nobody_elses(host, order, function->address, &why) && error_is(why, REASON_GPU_NOT_OURS)))
+    return true;
+  if (why) {
+    g_propagate_error(err, g_steal_pointer(&why));
+    return false;
+  }
+  *ret_freed = function_free(host, order, view, function->address, err);
+  return *ret_freed;
+}
+
 /* The function first, then the instance below it. */
-static bool instance_end(const GpuHost *host, const char *card, const ViewFunction *function, int id, GError **err)
+static bool instance_end(const GpuHost *host, const GpuOrder *order, const GpuView *view, const ViewFunction *function, int id, GError **err)
 {
   GError *why = NULL;
-  if (function && (!pci_unused(host, function->address, NULL, err) || !vendor_vf_set(host, function->address, 0, err) ||
-                   !pci_reset(host, function->address, err)))
+  if (function && !function_free(host, order, view, function->address, err))
     return false;
   g_autofree char *text = g_strdup_printf("%d", id);
-  const char *argv[] = { "nvidia-smi", "mig", "-dgi", "-gi", text, "-i", card, NULL };
+  const char *argv[] = { "nvidia-smi", "mig", "-dgi", "-gi", text, "-i", order->card, NULL };
   return exec_run(host->exec, argv, SMI_TIMEOUT_S, NULL, &why) || gpu_refused(host, "end a GPU instance", why, err);
 }
 
@@ -281,7 +341,7 @@ static bool instance_undo(const GpuHost *host, const GpuOrder *order, int id, GE
     return false;
   const ViewFunction *function = function_on(view, order->card, id);
   bool anothers = function && order->address && strcmp(function->address, order->address);
-  return anothers || instance_end(host, order->card, function, id, err);
+  return anothers || instance_end(host, order, view, function, id, err);
 }
 
 /* The order failed at the function, and tells why. Where its claim goes elsewhere then, nobody comes back for an instance, whichever try made it: as
@@ -318,17 +378,19 @@ static bool mig_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_
     return false;
   if (!has_functions(view, order->card))
     return gpu_full(host, order, "it has no virtual functions: enable them with sriov-manage", err);
-  if (!instance_ensure(host, order, &mig, &instance, err))
+  bool freed = false;
+  if (!astray_free(host, order, view, &mig, &freed, err) || !instance_ensure(host, order, &mig, &instance, err))
     return false;
   GError *why = NULL;
-  return function_set(host, order, instance.id, ret_handle, &why) || function_failed(host, order, &instance, why, err);
+  return function_set(host, order, &mig, instance.id, ret_handle, &why) || function_failed(host, order, &instance, why, err);
 }
 
 /* The instance has no function any more; the function may still hold what its guest left, unless it is another's by now. */
 static bool function_clean(const GpuHost *host, const GpuOrder *order, const GpuView *view, GError **err)
 {
   const ViewFunction *function = order->address ? gpu_view_find(view, order->address) : NULL;
-  return !function || function->vgpu_type > 0 || (pci_unused(host, order->address, NULL, err) && pci_reset(host, order->address, err));
+  return !function || function->vgpu_type > 0 ||
+         (pci_unused(host, order->address, NULL, err) && pci_reset_last(host, order, view, order->address, err));
 }
 
 static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err)
@@ -337,6 +399,11 @@ static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err
   g_auto(Mig) mig = { 0 };
   if (!mig_card(host, order, &view, &mig, err))
     return false;
+  bool freed = false;
+  if (!astray_free(host, order, view, &mig, &freed, err))
+    return false;
+  if (freed) /* what is told of the rest is older than that */
+    return mig_release(host, order, err);
   const MigInstance *there = instance_at(&mig, order->type, order->start);
   const ViewFunction *function = there ? function_on(view, order->card, there->id) : NULL;
   if (!function && !function_clean(host, order, view, err))
@@ -347,7 +414,7 @@ static bool mig_release(const GpuHost *host, const GpuOrder *order, GError **err
     return gpu_not_ours(host, function->address, "another function has that GPU instance", err);
   if (function && !gpu_nobody_elses(host, order, function->address, err))
     return false;
-  return instance_end(host, order->card, function, there->id, err);
+  return instance_end(host, order, view, function, there->id, err);
 }
 
 const GpuDriver gpu_mig = {

@@ -1,5 +1,7 @@
 #include "drivers/gpu/mig_table.h"
 
+#include "core/gpu.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +23,12 @@ void mig_instance_free(MigInstance *instance)
 static bool table_wrong(const char *host, const char *line, GError **err)
 {
   g_autofree char *detail = g_strdup_printf("nvidia-smi says \"%.120s\"", line);
+  return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
+}
+
+static bool profiles_many(const char *host, GError **err)
+{
+  g_autofree char *detail = g_strdup_printf("nvidia-smi tells of more than %d types of parts on one card", GPU_TYPES_MOST);
   return error_false(err, REASON_GPU_FACTS, "host", host, "detail", detail, NULL);
 }
 
@@ -56,9 +64,12 @@ bool mig_profiles_parse(const char *host, const char *text, GPtrArray **ret_prof
 {
   g_autoptr(GPtrArray) profiles = g_ptr_array_new_with_free_func((GDestroyNotify)mig_profile_free);
   g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-  for (char **line = lines; *line; line++)
+  for (char **line = lines; *line; line++) {
     if (is_row(*line) && !profile_take(*line, profiles))
       return table_wrong(host, *line, err);
+    if (profiles->len > GPU_TYPES_MOST)
+      return profiles_many(host, err);
+  }
   if (!profiles->len)
     return table_wrong(host, *text ? text : "nothing", err);
   *ret_profiles = g_steal_pointer(&profiles);

@@ -274,6 +274,18 @@ bool pci_reset(const GpuHost *host, const char *address, GError **err)
                      error_arg(why, "detail") ? error_arg(why, "detail") : why->message, NULL);
 }
 
+bool pci_reset_last(const GpuHost *host, const GpuOrder *order, const GpuView *view, const char *address, GError **err)
+{
+  g_autoptr(GError) why = NULL;
+  const ViewFunction *before = gpu_view_find(view, address);
+  bool anew = order->boot && *order->boot && *view->boot && strcmp(order->boot, view->boot) != 0;
+  bool unused = before && before->vgpu_type <= 0 && !pci_is_passed(host, before);
+  if (pci_reset(host, address, &why) || (error_is(why, REASON_GPU_DIRTY) && (order->unproven || (anew && unused))))
+    return true;
+  g_propagate_error(err, g_steal_pointer(&why));
+  return false;
+}
+
 bool pci_reset_beside(const GpuHost *host, const char *address, GError **err)
 {
   g_autoptr(GError) why = NULL;
@@ -284,6 +296,18 @@ bool pci_reset_beside(const GpuHost *host, const char *address, GError **err)
     return true;
   g_propagate_error(err, g_steal_pointer(&why));
   return false;
+}
+
+/* https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ (virtual GPU types, virtual displays per vGPU), and num_heads of the mediated devices of
+ * the same types: A and C have one, B and Q four, or two where they have 512 MB. */
+int nvidia_heads(const char *title)
+{
+  int mib = nvidia_framebuffer_mib(title);
+  const char *series = strrchr(title, '-');
+  if (!mib)
+    return 0;
+  series += 1 + strspn(series + 1, "0123456789");
+  return *series == 'A' || *series == 'C' ? 1 : mib > 512 ? 4 : 2;
 }
 
 /* https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/: the number before the series' letter is the framebuffer in GB, 0 = 512

@@ -34,6 +34,9 @@ bool pci_bind(const GpuHost *host, const GPtrArray *addresses, GError **err);
 bool pci_unbind(const GpuHost *host, const char *address, bool again, GError **err);
 /* Function-level reset; GPU_DIRTY where the function has none or it failed. */
 bool pci_reset(const GpuHost *host, const char *address, GError **err);
+/* The same at the end of the order's part, of which the host's files told view before anything was done: a host that was started anew since it was made, and
+ * shows it unused, has reset it, too. */
+bool pci_reset_last(const GpuHost *host, const GpuOrder *order, const GpuView *view, const char *address, GError **err);
 /* The same of a function that goes with a card's first, which was reset: it may have none of its own. */
 bool pci_reset_beside(const GpuHost *host, const char *address, GError **err);
 /* Ends the asking for a file that may be absent: asked says that it was there and read; else true ⇔ it is not there, and why is taken. */
@@ -42,3 +45,5 @@ bool pci_absent(bool asked, GError *why, GError **err);
 bool pci_write(const GpuHost *host, const char *address, const char *name, const char *text, GError **err);
 /* Numbers and titles in type names: GiB of "NVIDIA A40-8Q" as MiB; 0 where the name tells none. */
 int nvidia_framebuffer_mib(const char *title);
+/* Screens that a guest can have of such a type, by its series: where the driver tells names alone; 0 where the name tells none. */
+int nvidia_heads(const char *title);

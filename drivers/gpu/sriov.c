@@ -70,6 +70,7 @@ static bool sriov_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
       (pci_is_passed(host, function) && !gpu_made_before(host, order, function->address, err)))
     return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
+  g_strlcpy(ret_handle->boot, view->boot, sizeof ret_handle->boot);
   void *only[] = { ret_handle->address };
   return pci_bind(host, &(const GPtrArray){ only, 1 }, err);
 }
@@ -89,7 +90,7 @@ static bool sriov_release(const GpuHost *host, const GpuOrder *order, GError **e
     return true;
   if (!is_function_of(function, order->card))
     return gpu_not_ours(host, order->address, "it is no such function of that card", err);
-  if (pci_is_passed(host, function) && (!pci_unused(host, order->address, NULL, err) || !pci_reset(host, order->address, err)))
+  if (pci_is_passed(host, function) && (!pci_unused(host, order->address, NULL, err) || !pci_reset_last(host, order, view, order->address, err)))
     return false;
   return pci_unbind(host, order->address, false, err);
 }

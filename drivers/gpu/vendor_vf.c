@@ -29,6 +29,7 @@ static GpuType *type_ensure(GpuCard *card, const ViewType *from)
   type = gpu_card_add_type(card, from->id);
   type->title = g_strdup(from->title);
   type->framebuffer_mib = nvidia_framebuffer_mib(from->title);
+  type->heads = nvidia_heads(from->title);
   return type;
 }
 
@@ -119,6 +120,7 @@ static bool vendor_vf_make(const GpuHost *host, const GpuOrder *order, GpuHandle
   if (!gpu_view_told(host, function, err))
     return false;
   g_strlcpy(ret_handle->address, function->address, sizeof ret_handle->address);
+  g_strlcpy(ret_handle->boot, view->boot, sizeof ret_handle->boot);
   if (function->vgpu_type == wanted)
     return gpu_made_before(host, order, function->address, err);
   if (function->vgpu_type > 0)
@@ -145,7 +147,8 @@ static bool vendor_vf_release(const GpuHost *host, const GpuOrder *order, GError
   if (function->vgpu_type > 0 && function->vgpu_type != type_number(order->type))
     return gpu_not_ours(host, order->address, "it has another type", err);
   return pci_unused(host, order->address, NULL, err) &&
-         (function->vgpu_type <= 0 || vendor_vf_set(host, order->address, 0, err)) && pci_reset(host, order->address, err);
+         (function->vgpu_type <= 0 || vendor_vf_set(host, order->address, 0, err)) &&
+         pci_reset_last(host, order, view, order->address, err);
 }
 
 static bool vendor_vf_reset(const GpuHost *host, const GpuOrder *order, GError **err)

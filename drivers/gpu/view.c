@@ -91,6 +91,15 @@ ViewType *view_type_add(GPtrArray *types, const char *id, const char *title)
 
 enum { WRONG_CHARACTERS = 120 };
 
+bool view_types_full(ViewFunction *function, const GPtrArray *types, const char *id)
+{
+  if (types->len < GPU_TYPES_MOST)
+    return false;
+  g_autofree char *what = g_strdup_printf("%s tells of more than %d types of parts, such as", function->address, GPU_TYPES_MOST);
+  view_wrong(function, what, id);
+  return true;
+}
+
 void view_wrong(ViewFunction *function, const char *what, const char *text)
 {
   g_autofree char *visible = text_dup_visible(text, WRONG_CHARACTERS);
@@ -122,7 +131,8 @@ bool gpu_address_of_node(const char *node, char ret_address[GPU_ADDRESS_BYTES])
 /* ── what a host's files tell ───────────────────────────────────────────── */
 
 /* Lines "ADDRESS KEY VALUE" about each display controller (class 03) and processing accelerator (12), by the shell's own means:
- * a process only for a link to nowhere. https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/PCI/pci-iov-howto.html; the
+ * a process only for a link to nowhere, and for a list without a line, which may be one that cannot be read.
+ * https://docs.kernel.org/PCI/sysfs-pci.html, https://docs.kernel.org/PCI/pci-iov-howto.html; the
  * nvidia/ files: https://docs.nvidia.com/vgpu/latest/grid-vgpu-user-guide/ (vendor-specific VFIO framework). */
 static const char files_script[] =
   "cd -P \"${SARANG_ROOT}/sys/bus/pci/devices\" 2>/dev/null || exit 0\n"
@@ -139,11 +149,15 @@ static const char files_script[] =
   "    if cd -P \"$d/$f\" 2>/dev/null; then l=$PWD; cd \"$top\"; else l=$(readlink \"$d/$f\") || continue; fi\n"
   "    printf '%s %s %.200s\\n' \"$d\" \"$f\" \"${l##*/}\"\n"
   "  done\n"
-  "  if [ -r \"$d/nvidia/creatable_vgpu_types\" ]; then\n"
+  "  f=\"$d/nvidia/creatable_vgpu_types\"\n"
+  "  if [ -e \"$f\" ]; then\n"
   "    printf '%s creatable\\n' \"$d\"\n"
-  "    while read -r v; do printf '%s creatable %.200s\\n' \"$d\" \"$v\"; done < \"$d/nvidia/creatable_vgpu_types\"\n"
+  "    n=0\n"
+  "    [ ! -r \"$f\" ] || while read -r v; do n=1; printf '%s creatable %.200s\\n' \"$d\" \"$v\"; done 2>/dev/null < \"$f\"\n"
+  "    [ $n = 1 ] || cat \"$f\" >/dev/null 2>&1 || printf '%s unread nvidia/creatable_vgpu_types\\n' \"$d\"\n"
   "  fi\n"
   "done\n"
+  "if read -r v 2>/dev/null < \"${SARANG_ROOT}/proc/sys/kernel/random/boot_id\"; then printf 'boot id %.36s\\n' \"$v\"; fi\n"
   "if command -v nvidia-smi >/dev/null 2>&1; then\n"
   "  q='--query-gpu=pci.bus_id,mig.mode.current,serial --format=csv,noheader'\n"
   "  if t=$(nvidia-smi $q 2>&1); then\n"
@@ -229,6 +243,8 @@ static bool creatable_take(ViewFunction *function, const char *value)
   if (!number || !*title || !g_ascii_string_to_unsigned(number, 10, 1, G_MAXINT, &id, NULL))
     return false;
   g_autofree char *name = g_strdup_printf("nvidia-%d", (int)id);
+  if (view_types_full(function, function->creatable, name))
+    return true;
   view_type_add(function->creatable, name, title);
   return true;
 }
@@ -248,6 +264,14 @@ static bool instance_take(ViewFunction *f, const char *v) { return int_take(v, -
 static bool placement_take(ViewFunction *f, const char *v) { return int_take(v, -1, &f->placement) || !strcmp(v, "65535"); }
 static bool group_take(ViewFunction *f, const char *v) { return int_take(v, 0, &f->iommu_group); }
 
+/* A list that cannot be read is not an empty one. */
+static bool unread_take(ViewFunction *f, const char *v)
+{
+  g_autofree char *what = g_strdup_printf("%s has a file that cannot be read:", f->address);
+  view_wrong(f, what, v);
+  return true;
+}
+
 static bool physical_take(ViewFunction *f, const char *v)
 {
   if (!gpu_address_check(v))
@@ -262,7 +286,7 @@ static const struct { const char *key; bool (*take)(ViewFunction *function, cons
   { "driver_override", override_take }, { "serial_number", serial_take }, { "unique_id", serial_take },
   { "nvidia/current_vgpu_type", type_take }, { "nvidia/gpu_instance_id", instance_take },
   { "nvidia/placement_id", placement_take }, { "driver", driver_take }, { "physfn", physical_take },
-  { "iommu_group", group_take }, { "creatable", creatable_take },
+  { "iommu_group", group_take }, { "creatable", creatable_take }, { "unread", unread_take },
 };
 
 /* What stands in place of a mode: "[Unknown Error]", "[GPU requires reset]", "[GPU is lost]". */
@@ -310,12 +334,23 @@ static void xen_take(GpuView *view, const char *value)
   view->xen_directio = strstr(value, "directio") != NULL;
 }
 
+/* Which run of the host's kernel it is: random(4). What is no such id is none. */
+static void boot_take(GpuView *view, const char *value)
+{
+  if (g_uuid_string_is_valid(value))
+    g_strlcpy(view->boot, value, sizeof view->boot);
+}
+
 static bool line_take(GpuView *view, const char *line)
 {
   g_auto(GStrv) words = g_strsplit(line, " ", 3);
   guint n = g_strv_length(words);
   if (n >= 2 && !strcmp(words[0], "xen")) {
     xen_take(view, n == 3 ? words[2] : "");
+    return true;
+  }
+  if (n == 3 && !strcmp(words[0], "boot")) {
+    boot_take(view, words[2]);
     return true;
   }
   if (n >= 2 && !strcmp(words[0], "smi"))

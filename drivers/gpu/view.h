@@ -45,6 +45,7 @@ struct GpuView {
   GPtrArray *functions;     /* of ViewFunction, by address */
   GPtrArray *mdevs;         /* of ViewMdev */
   bool has_files;
+  char boot[GPU_UUID_TEXT_BYTES];  /* the host's run; "" = not told */
   bool smi_ran;             /* there is an nvidia-smi, and it worked */
   char *smi_failed;         /* what it said in place of that; NULL = it did not fail, or there is none */
   bool xen_told, xen_directio;  /* whether Xen says what it can, and can give devices away */

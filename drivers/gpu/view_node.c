@@ -100,6 +100,8 @@ static bool types_read(ViewFunction *function, xmlNode *capability)
     int free_ones = number_in(child(node, "availableInstances"), G_MAXINT);
     if (!id || !*id || strlen(id) > 128 || free_ones < 0)
       return false;
+    if (view_types_full(function, function->types, id))
+      return true;
     ViewType *type = view_type_add(function->types, id, title && *title ? title : id);
     type->description = g_steal_pointer(&description);
     type->free = free_ones;

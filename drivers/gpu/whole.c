@@ -144,15 +144,16 @@ static bool members_free(const GpuHost *host, const GpuOrder *order, const GPtrA
 }
 
 /* While the driver for guests still has them: the host's drivers must not meet what a guest left. */
-static bool members_reset(const GpuHost *host, const char *card, const Members *members, GError **err)
+static bool members_reset(const GpuHost *host, const GpuOrder *order, const GpuView *view, const Members *members, GError **err)
 {
   bool passed = false;
-  if (!pci_ask_passed(host, card, &passed, err) || (passed && !pci_reset(host, card, err)))
+  if (!pci_ask_passed(host, order->card, &passed, err) || (passed && !pci_reset_last(host, order, view, order->card, err)))
     return false;
-  for (guint i = 0; i < members->beside->len; i++)
-    if (!pci_ask_passed(host, members->beside->pdata[i], &passed, err) ||
-        (passed && !pci_reset_beside(host, members->beside->pdata[i], err)))
+  for (guint i = 0; i < members->beside->len; i++) {
+    const char *address = members->beside->pdata[i];
+    if (!pci_ask_passed(host, address, &passed, err) || (passed && !order->unproven && !pci_reset_beside(host, address, err)))
       return false;
+  }
   return true;
 }
 
@@ -196,6 +197,7 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
       !members_free(host, order, members.all, err) || !pci_bind(host, members.all, err))
     return false;
   g_strlcpy(ret_handle->address, order->card, sizeof ret_handle->address);
+  g_strlcpy(ret_handle->boot, view->boot, sizeof ret_handle->boot);
   for (guint i = 0; i < members.beside->len; i++)
     g_strlcpy(ret_handle->beside[i], members.beside->pdata[i], GPU_ADDRESS_BYTES);
   return true;
@@ -215,7 +217,7 @@ static bool whole_release(const GpuHost *host, const GpuOrder *order, GError **e
   if (!is_meant(card, order->type))
     return true;
   if (!group_read(host, order->card, &members, err) || !pci_all_unused(host, members.all, NULL, err) ||
-      !members_reset(host, order->card, &members, err))
+      !members_reset(host, order, view, &members, err))
     return false;
   for (guint i = 0; i < members.all->len; i++)
     if (!pci_unbind(host, members.all->pdata[i], true, err))

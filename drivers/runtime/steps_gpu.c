@@ -39,7 +39,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(GpuHost, gpu_host_close)
 static GpuOrder gpu_order(const Vgpu *v, const Gpu *gpu, const char *domain)
 {
   return (GpuOrder){ .card = gpu->address, .backend = gpu->backend, .type = v->type, .claim = v->head.name, .generation = v->clone, .domain = domain,
-                     .address = v->address, .start = v->start, .again = vgpu_may_be_made(v), .force = gpu->give_console };
+                     .address = v->address, .start = v->start, .again = vgpu_may_be_made(v), .force = gpu->give_console, .boot = v->boot };
 }
 
 static void card_drop(void *card) { gpu_card_free(card); }
@@ -115,6 +115,7 @@ static bool make_one(StepRun *run, const GpuHost *host, const Vgpu *v, const Gpu
   g_strlcpy(done->uuid, handle.uuid, sizeof done->uuid);
   g_strlcpy(done->address, handle.address, sizeof done->address);
   memcpy(done->beside, handle.beside, sizeof done->beside);
+  memcpy(done->boot, handle.boot, sizeof done->boot);
   done->start = handle.start;
   done->fresh = !there;
   return true;
@@ -155,10 +156,11 @@ static bool place_look(const GpuHost *host, const Vgpu *v, const Gpu *gpu, bool 
   return true;
 }
 
-static bool claim_release(const GpuHost *host, const Vgpu *v, const Gpu *gpu, GError **err)
+static bool claim_release(const GpuHost *host, const Vgpu *v, const Gpu *gpu, bool unproven, GError **err)
 {
   g_autofree char *domain = v->desktop ? desktop_domain_uuid(host->controller, v->desktop) : NULL;
   GpuOrder order = gpu_order(v, gpu, domain);
+  order.unproven = unproven;
   bool others;
   return place_look(host, v, gpu, &others, err) && (others || gpu_release(host, &order, err));
 }
@@ -167,7 +169,7 @@ static bool release_one(StepRun *run, const GpuHost *host, const Vgpu *v, const 
 {
   g_autoptr(GError) why = NULL;
   bool orphan = !v->head.name[0];
-  bool freed = orphan ? hypervisor_mdev_destroy(host->hypervisor, v->uuid, &why) : !gpu || claim_release(host, v, gpu, &why);
+  bool freed = orphan ? hypervisor_mdev_destroy(host->hypervisor, v->uuid, &why) : !gpu || claim_release(host, v, gpu, run->order->unproven, &why);
   if (!freed && (orphan || !nothing_left(why))) {
     g_propagate_error(err, g_steal_pointer(&why));
     return false;

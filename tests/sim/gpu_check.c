@@ -128,6 +128,12 @@ static void end_card(Sim *s, const SimCard *card)
   }
 }
 
+/* One that can give nothing says so, and does not say it of others. */
+static bool lacks_functions(const Gpu *gpu, const SimCard *card)
+{
+  return card && !card->n_functions && gpu->state == GPU_READY && strstr(gpu->error, "place-card-functions");
+}
+
 void gpus_check_end(Sim *s)
 {
   g_autoptr(GPtrArray) names = brain_names(s->brain, NOUN_VGPU);
@@ -138,9 +144,11 @@ void gpus_check_end(Sim *s)
   g_autoptr(GPtrArray) gpus = brain_names(s->brain, NOUN_GPU);
   for (guint i = 0; i < gpus->len; i++) {
     const Gpu *gpu = LIVE(s, Gpu, GPU, gpus->pdata[i]);
-    if (gpu->error || gpu->foreign_parts)
-      card_told(s, card_at(s, host_index(gpu->host), gpu->address));
-    if (gpu->error || gpu->foreign_parts)
+    SimCard *card = card_at(s, host_index(gpu->host), gpu->address);
+    bool wrong = gpu->foreign_parts || (gpu->error && !lacks_functions(gpu, card));
+    if (wrong)
+      card_told(s, card);
+    if (wrong)
       broken(s, "in a quiet world cards and claims agree", "%s of %s: %s, %d foreign", gpu->head.name, gpu->host, gpu->error, (int)gpu->foreign_parts);
   }
 }

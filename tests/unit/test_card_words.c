@@ -43,6 +43,19 @@ static GpuCard *card_apart(void)
   return card;
 }
 
+static GpuCard *card_without_functions(void)
+{
+  return card_new(GPU_MIG, "m-1", 0, (const int[]){ 0 });
+}
+
+static GpuCard *card_of_two_screens(void)
+{
+  GpuCard *card = card_whole();
+  for (guint i = 0; i < card->types->len; i++)
+    ((GpuType *)card->types->pdata[i])->heads = 2;
+  return card;
+}
+
 static GpuCard *card_of_one_type(void)
 {
   GpuCard *card = card_new(GPU_MDEV, "m-1", 1, NULL);
@@ -77,12 +90,14 @@ static const struct {
   { "taken out by an operator", card_whole, API_GPU_QUARANTINE, "off", "격리" },
   { "the host's own screen", card_of_console, N_API_VERBS, "off", "호스트 자신의 화면에 쓰임" },
   { "it shows nothing", card_without_screen, N_API_VERBS, "on", "display=off인 클래스를 쓰고" },
+  { "no function is idle", card_without_functions, N_API_VERBS, "off", "쉬는 것이 없습니다. 호스트에서 더 켜십시오: /usr/lib/nvidia/sriov-manage -e 0000:65:00.0" },
+  { "too few screens", card_of_two_screens, N_API_VERBS, "off','heads':3,'title':'x", "화면 3개를 원하지만 받아들이는 유형의 화면은 2개까지" },
   { "there is none", NULL, N_API_VERBS, "off", "카드" },
 };
 
 static void no_english(const char *korean, const char *why)
 {
-  static const char *const names[] = { "gpu", "small", "large", "vGPU", "GPU", "MiB", "vCPU", "NUMA", "Sarang", "L40S", "display", "off", "sarang", "screen", "server", "guest", NULL };
+  static const char *const names[] = { "gpu", "small", "large", "vGPU", "GPU", "MiB", "vCPU", "NUMA", "Sarang", "L40S", "display", "off", "sarang", "screen", "server", "guest", "usr", "lib", "nvidia", "sriov-manage", "sriov", "numvfs", NULL };
   for (const char *at = korean; *at;) {
     size_t n = strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
     g_autofree char *word = g_strndup(at, n);

@@ -285,7 +285,7 @@ static void gpu_instance_of_others_is_not_taken(void **state)
   g_autoptr(GError) err = NULL;
   assert_true(exec_run(rules->host.exec, made, 5, NULL, NULL));
   assert_false(gpu_make(&rules->host, &order, &handle, &err));
-  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "took instance 1, which has no function and is somebody else's"));
+  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "could take instance 1, which has no function and is somebody else's"));
   assert_true(gpu_release(&rules->host, &order, NULL));
   assert_int_equal(gpu_place_free_of(rules, "0000:81:00.0", "1g.5gb"), 6);
   assert_true(exec_run(rules->host.exec, ended, 5, NULL, NULL));

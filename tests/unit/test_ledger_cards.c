@@ -106,6 +106,38 @@ static void what_others_have_and_what_a_card_lacks_is_not_counted_on(void **stat
   }
 }
 
+/* A place on the card is none without a function to give: of so many functions, idle ones. */
+static void fewer_functions_than_places_are_the_room(void **state)
+{
+  static const struct { int functions, max; const char *larger; int left, fit; } all[] = {
+    { 8, 8, NULL, 1000, 8 }, { 9, 8, NULL, 1000, 8 }, { 2, 8, NULL, 374, 2 }, { 1, 8, NULL, 249, 1 }, { 0, 8, NULL, 0, 0 },
+    { 2, 8, "large", 1000, 2 }, /* as far as a larger one still fits */
+  };
+  for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
+    GpuCard *card = gpu_card_new("0000:65:00.0", GPU_VENDOR_VF);
+    GpuType *type = gpu_card_add_type(card, "small");
+    type->max = all[i].max;
+    type->free = all[i].functions;
+    if (all[i].larger) {
+      type = gpu_card_add_type(card, all[i].larger);
+      type->max = type->free = 1;
+    }
+    for (int n = 0; n < all[i].functions; n++) {
+      g_autofree char *address = g_strdup_printf("0000:65:%02x.%x", (unsigned)(n + 4) / 8, (unsigned)(n + 4) % 8);
+      gpu_card_add_function(card, address);
+    }
+    World *w = world_with(card);
+    int left = card_free(w);
+    w->hold = true;
+    pool_add(w, 9);
+    int fit = claims(w, VGPU_CLAIMED);
+    if (left != all[i].left || fit != all[i].fit)
+      fail_msg("%d functions: %d of 1000 left, %d fit", all[i].functions, left, fit);
+    world_same_fleet(w);
+    world_free(w);
+  }
+}
+
 /* ── what is ours ─────────────────────────────────────────────────────────── */
 
 /* The card with the parts of all claims, and as many of others. */
@@ -505,7 +537,7 @@ static void each_kind_of_card_counts_and_what_is_beyond_the_limit_says_so(void *
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(what_others_have_and_what_a_card_lacks_is_not_counted_on),
+    cmocka_unit_test(what_others_have_and_what_a_card_lacks_is_not_counted_on), cmocka_unit_test(fewer_functions_than_places_are_the_room),
     cmocka_unit_test(a_claim_counts_once_before_and_after_its_part_is_seen),
     cmocka_unit_test(a_quarantined_card_offers_nothing_and_keeps_what_it_gave),
     cmocka_unit_test(quarantine_is_the_cards_until_an_operator_ends_it),
