@@ -128,8 +128,8 @@ static bool lacks_part(Noun noun, json_t *object)
   return lost && g_strv_contains(codes, member(json_object_get(object, "error"), "code"));
 }
 
-/* A host that is emptied by moving, or does not come up for another reason than silence; a task that has nothing behind it; who is not let in for want
- * of a card. */
+/* A host that is emptied by moving, or does not come up for another reason than silence; a task that has nothing behind it; who is not let in for
+ * want of a card. */
 static const char *first_word(Noun noun, json_t *object)
 {
   json_t *error = json_object_get(object, "error");
