@@ -406,43 +406,11 @@ static void tell_cards(Brain *b, const Fleet *f, int host, const GPtrArray *aske
   tell_more(why, MAX(0, (int)gpus->len - TOLD_MOST), "cards");
 }
 
-static bool has_host(const GArray *stopped, int host)
-{
-  for (guint i = 0; i < stopped->len; i++)
-    if (g_array_index(stopped, Stopped, i).host == host)
-      return true;
-  return false;
-}
-
-/* By each of the types that were asked for, each host once: that one of the types is not there is no news where another is. Of Stopped, owned by the
- * caller. */
-static GArray *stopped_by_types(const GPtrArray *explanations, bool cards)
-{
-  GArray *all = g_array_new(FALSE, FALSE, sizeof(Stopped));
-  for (guint i = 0; i < explanations->len; i++) {
-    const Explanation *e = explanations->pdata[i];
-    const GArray *stopped = cards ? e->stopped_cards : e->stopped;
-    for (guint k = 0; k < stopped->len; k++) {
-      const Stopped *s = &g_array_index(stopped, Stopped, k);
-      bool lacks = s->rule == RULE_MODEL || s->rule == RULE_CARD_MODEL;
-      if (explanations->len == 1 || (!lacks && !has_host(all, s->host)))
-        g_array_append_val(all, *s);
-    }
-  }
-  const Explanation *best = explanations->pdata[0];
-  if (!all->len)
-    g_array_append_vals(all, (cards ? best->stopped_cards : best->stopped)->data, (cards ? best->stopped_cards : best->stopped)->len);
-  return all;
-}
-
 /* Few cards each by itself, with who has what of them. */
-static void tell_stopped_cards(Brain *b, const Fleet *f, const GPtrArray *explanations, const GPtrArray *classes, const Wish *w, GString *why)
+static void tell_stopped_cards(Brain *b, const Fleet *f, const Explanation *e, const GPtrArray *classes, const Wish *w, GString *why)
 {
-  g_autoptr(GArray) stopped = stopped_by_types(explanations, true);
-  int cards = 0;
-  for (guint i = 0; i < explanations->len; i++)
-    cards = MAX(cards, ((Explanation *)explanations->pdata[i])->cards);
-  if (!stopped->len || cards > CARDS_MOST) {
+  const GArray *stopped = e->stopped_cards;
+  if (!stopped->len || e->cards > CARDS_MOST) {
     tell_stopped(why, f, stopped, "cards");
     return;
   }
@@ -452,17 +420,14 @@ static void tell_stopped_cards(Brain *b, const Fleet *f, const GPtrArray *explan
 
 static bool refuse(Brain *b, const Fleet *f, const Wish *w, const GPtrArray *classes, GError **err)
 {
-  g_autoptr(GPtrArray) explanations = g_ptr_array_new_with_free_func((GDestroyNotify)explanation_free);
+  g_autoptr(Explanation) any = explain_any(classes, false), best = explain_rules(classes->pdata[0]);
   g_autoptr(GString) why = g_string_new(NULL);
-  for (guint i = 0; i < MIN(classes->len, TOLD_MOST); i++)
-    g_ptr_array_add(explanations, explain_rules(classes->pdata[i]));
-  g_autoptr(GArray) stopped = stopped_by_types(explanations, false);
   tell_copies(b, w, why);
   tell_display(b, w->class, w->template->guest_screen, why);
   tell_heads(b, w->class, why);
-  tell_stopped(why, f, stopped, "hosts");
-  tell_stopped_cards(b, f, explanations, classes, w, why);
-  g_autofree char *counts = counts_text(((Explanation *)explanations->pdata[0])->stopped);
+  tell_stopped(why, f, any->stopped, "hosts");
+  tell_stopped_cards(b, f, any, classes, w, why);
+  g_autofree char *counts = counts_text(best->stopped); /* of one demand, so that they add up to the hosts */
   const char *none = "there is no host";
   return error_false(err, REASON_NO_PLACE, "pool", w->pool->head.name, "hosts", why->len ? why->str : none, "counts", *counts ? counts : none,
                      NULL);

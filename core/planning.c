@@ -193,7 +193,7 @@ int plan_room(Brain *b, const Pool *pool, int count, GError **why)
     placed++;
   if (!classes || placed == count)
     return placed;
-  g_autoptr(Explanation) e = explain_new(classes->pdata[0]);
+  g_autoptr(Explanation) e = explain_any(classes, false);
   const Stopped *first = e->stopped->len ? &g_array_index(e->stopped, Stopped, 0) : NULL;
   DesktopPlace place;
   GError *stops = first ? explain_error(f, first->host, first->rule, &first->finding) : NULL;
@@ -222,7 +222,7 @@ static json_t *plan_json(Brain *b, Fleet *f, const Wish *wish, const Session *se
   json_t *out = json_pack("{s:s, s:i, s:i}", "pool", w->pool->head.name, "count", count, "placed", placed);
   json_object_set_new(out, "places", places_json(f, counts, fleet_hosts(f)));
   if (placed < count) {
-    g_autoptr(Explanation) e = explain_new(classes->pdata[0]);
+    g_autoptr(Explanation) e = explain_any(classes, true);
     why_json(out, f, e, b->now_us);
     if (!e->stopped->len || g_array_index(e->stopped, Stopped, 0).rule != RULE_LICENCE)
       fix_add_back(b, w->pool, out);

@@ -156,6 +156,69 @@ Explanation *explain_new(DemandClass *c)
   return e;
 }
 
+static bool has_host(const GArray *all, int host)
+{
+  for (guint i = 0; i < all->len; i++)
+    if (g_array_index(all, Stopped, i).host == host)
+      return true;
+  return false;
+}
+
+/* Takes what more tells of hosts that all has nothing of; that one of the demands asks for what is not there is no news where another's is. */
+static void stopped_merge(GArray *all, const GArray *more)
+{
+  for (guint i = 0; i < more->len; i++) {
+    const Stopped *s = &g_array_index(more, Stopped, i);
+    if (s->rule != RULE_MODEL && s->rule != RULE_CARD_MODEL && !has_host(all, s->host))
+      g_array_append_val(all, *s);
+  }
+}
+
+static GArray *stopped_any(const GPtrArray *each, bool cards)
+{
+  const Explanation *best = each->pdata[0];
+  const GArray *only = cards ? best->stopped_cards : best->stopped;
+  GArray *all = g_array_new(FALSE, FALSE, sizeof(Stopped));
+  for (guint i = 0; i < each->len && each->len > 1; i++) {
+    const Explanation *e = each->pdata[i];
+    stopped_merge(all, cards ? e->stopped_cards : e->stopped);
+  }
+  if (!all->len)
+    g_array_append_vals(all, only->data, only->len);
+  g_array_sort(all, compare_stopped);
+  return all;
+}
+
+static void fixes_merge(GArray *all, const GArray *more)
+{
+  for (guint i = 0; i < more->len; i++) {
+    const Fix *fix = &g_array_index(more, Fix, i);
+    bool has = false;
+    for (guint k = 0; k < all->len; k++)
+      has |= g_array_index(all, Fix, k).kind == fix->kind;
+    if (!has)
+      g_array_append_val(all, *fix);
+  }
+}
+
+Explanation *explain_any(const GPtrArray *classes, bool fixes)
+{
+  g_autoptr(GPtrArray) each = g_ptr_array_new_with_free_func((GDestroyNotify)explanation_free);
+  Explanation *any = g_new0(Explanation, 1);
+  any->fixes = g_array_new(FALSE, FALSE, sizeof(Fix));
+  for (guint i = 0; i < MIN(classes->len, EXPLAIN_ANY_MOST); i++) {
+    Explanation *e = fixes ? explain_new(classes->pdata[i]) : explain_rules(classes->pdata[i]);
+    any->hosts = e->hosts;
+    any->fit = MAX(any->fit, e->fit);
+    any->cards = MAX(any->cards, e->cards);
+    fixes_merge(any->fixes, e->fixes);
+    g_ptr_array_add(each, e);
+  }
+  any->stopped = stopped_any(each, false);
+  any->stopped_cards = stopped_any(each, true);
+  return any;
+}
+
 void explanation_free(Explanation *e)
 {
   g_array_unref(e->stopped);

@@ -53,6 +53,10 @@ typedef struct {
 Explanation *explain_new(DemandClass *class);
 /* The same without the ways out. */
 Explanation *explain_rules(DemandClass *class);
+enum { EXPLAIN_ANY_MOST = 5 };
+/* Of demands any of which would do (types of one class, the best first; at least one, and the first EXPLAIN_ANY_MOST are looked at): each host by the
+ * first whose profile its cards have. fixes: with the ways out, of each kind the best demand's. Owned by the caller. */
+Explanation *explain_any(const GPtrArray *classes, bool fixes);
 void explanation_free(Explanation *e);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Explanation, explanation_free)
 /* Lines for people, at most 20. now_us dates the ends of claims. Owned by the caller. */

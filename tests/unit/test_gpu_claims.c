@@ -432,6 +432,9 @@ static void who_takes_either_of_two_types_is_told_of_each_card_by_its_own(void *
     assert_true(says(why, told));
   }
   assert_false(says(why, "offers"));
+  const char *plan = world_ask(w, API_POOL_PLAN, NULL, "gpu", NULL)->json;
+  assert_true(says(plan, "has 0 of 1000 parts free, 1000 wanted"));
+  assert_false(says(plan, "does not offer"));
   world_free(w);
 }
 
