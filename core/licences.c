@@ -22,19 +22,25 @@ int64_t licences_free(Brain *b, const char *name)
 }
 
 /* What of these is for that user of the pool, or (NULL) for anybody. */
-static int64_t free_for(Brain *b, const char *licence, const char *pool, const char *user)
+static int64_t free_for(Brain *b, const Misses *misses, const char *licence, const char *pool, const char *user)
 {
   int64_t free = licences_free(b, licence);
-  return free - reservations_seats(b, licence, pool, user, free);
+  return free - reservations_seats(b, misses, licence, pool, user, free);
 }
 
 int64_t licences_fit(Brain *b, const Pool *pool, const char *user)
+{
+  g_autoptr(Misses) misses = pool->licences ? misses_of(b) : NULL;
+  return licences_fit_beside(b, misses, pool, user);
+}
+
+int64_t licences_fit_beside(Brain *b, const Misses *misses, const Pool *pool, const char *user)
 {
   LicenceNeed needs[LICENCES_MOST];
   int n = licence_needs(pool->licences, needs);
   int64_t fit = INT_MAX;
   for (int i = 0; i < n; i++)
-    fit = MIN(fit, MAX(0, free_for(b, needs[i].name, pool->head.name, user) / needs[i].n));
+    fit = MIN(fit, MAX(0, free_for(b, misses, needs[i].name, pool->head.name, user) / needs[i].n));
   return fit;
 }
 
@@ -130,7 +136,7 @@ typedef struct {
   GHashTable *lines;  /* licence → Line */
   GHashTable *wants;  /* pool → Wants */
   GArray *waiting;    /* of Waiting, who came first first */
-  bool reserved;      /* seats may be kept for some of them */
+  Misses *reserved;   /* seats may be kept for some of them; NULL = for none */
 } Queue;
 
 typedef struct {
@@ -151,6 +157,7 @@ static void queue_clear(Queue *q)
   g_hash_table_unref(q->lines);
   g_hash_table_unref(q->wants);
   g_array_unref(q->waiting);
+  misses_free(q->reserved);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Queue, queue_clear)
 
@@ -216,7 +223,7 @@ static void queue_fill(Queue *q, Brain *b)
 {
   g_autoptr(GPtrArray) pools = seats_pools(state_seats(b->state));
   *q = (Queue){ b, g_hash_table_new_full(g_str_hash, g_str_equal, g_free, line_free), g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
-                g_array_new(FALSE, FALSE, sizeof(Waiting)), reservations_begun(b) };
+                g_array_new(FALSE, FALSE, sizeof(Waiting)), misses_of(b) };
   for (guint i = 0; i < pools->len; i++) {
     Wants *wants = wants_of(q, GET(b, Pool, POOL, pools->pdata[i]));
     g_autoptr(GPtrArray) line = state_pool_line(b->state, pools->pdata[i]);
@@ -326,7 +333,7 @@ static GError *waiting_error(Queue *q, const Waiting *w)
     return full_error(q, s, wants, lacks);
   for (int i = 0; i < wants->n && q->reserved; i++) {
     int64_t free = wants->lines[i]->total - wants->lines[i]->held;
-    int64_t kept = reservations_seats(q->b, wants->needs[i].name, s->pool, s->user, free);
+    int64_t kept = reservations_seats(q->b, q->reserved, wants->needs[i].name, s->pool, s->user, free);
     if (wants->needs[i].n > free - kept)
       return licences_kept_error(q->b, &wants->needs[i], wants->needs[i].n, kept);
   }
@@ -467,9 +474,10 @@ void licences_follow(Brain *b)
 int licences_ask(Brain *b, Fleet *f, const Pool *pool, LicenceNeed needs[LICENCES_MOST], LicenceWish wishes[LICENCES_MOST])
 {
   int n = licence_needs(pool->licences, needs);
+  g_autoptr(Misses) misses = n ? misses_of(b) : NULL;
   for (int i = 0; i < n; i++) {
     int64_t total = licence_total(b, needs[i].name);
-    fleet_put_licence(f, needs[i].name, total, total - free_for(b, needs[i].name, pool->head.name, NULL));
+    fleet_put_licence(f, needs[i].name, total, total - free_for(b, misses, needs[i].name, pool->head.name, NULL));
     wishes[i] = (LicenceWish){ needs[i].name, (int)needs[i].n };
   }
   return n;

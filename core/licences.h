@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/brain_parts.h"
+#include "core/reservations.h"
 #include "core/placement/demand.h"
 
 #include <jansson.h>
@@ -12,6 +13,8 @@ bool licences_ok(Brain *b, const Pool *pool, GError **err);
 bool licences_enough(Brain *b, const Pool *pool, GError **err);
 /* How many more sessions of the pool there are seats for now, of that user or (NULL) of somebody without a reservation; INT_MAX where it wants none. */
 int64_t licences_fit(Brain *b, const Pool *pool, const char *user);
+/* The same where what is kept of them was read before; NULL = nothing is. */
+int64_t licences_fit_beside(Brain *b, const Misses *misses, const Pool *pool, const char *user);
 /* How many of waiting that are in line in the pool a desktop is made for: those there are seats for, and who is first in the line of a licence, as the
  * seat that is free next must find a desktop there; else who has one would overtake without end. */
 int64_t licences_worth(Brain *b, const Pool *pool, int64_t waiting);

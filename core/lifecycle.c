@@ -189,7 +189,7 @@ int64_t session_ends_us(const Session *session, const Pool *pool)
 
 int64_t session_back_us(const Session *session, const Pool *pool)
 {
-  bool held = session->state != SESSION_CONNECTING; /* who is about to get in is let in */
+  bool held = session->state != SESSION_CONNECTING && session->prepared; /* who is about to get in is let in; what is not there yet nobody can take */
   return first_us(session_ends_us(session, pool), held ? session->take_by : 0);
 }
 

@@ -151,24 +151,46 @@ typedef struct {
   int64_t others, own;                /* seats kept for others than who asks; for of */
 } SeatWalk;
 
-static int64_t missing_of(Brain *b, const Reservation *r)
+static void misses_add(Brain *b, Misses *m, const char *pool)
 {
-  g_autoptr(Keeping) keeping = keeping_of(b, r->pool);
-  for (guint i = 0; keeping && i < keeping->all->len; i++)
-    if (g_array_index(keeping->all, Kept, i).r == r)
-      return g_array_index(keeping->all, Kept, i).missing;
-  return 0;
+  g_autoptr(Keeping) keeping = keeping_of(b, pool);
+  for (guint i = 0; keeping && i < keeping->all->len; i++) {
+    const Kept *k = &g_array_index(keeping->all, Kept, i);
+    g_hash_table_insert(m->missing, (void *)k->r, GINT_TO_POINTER((int)k->missing));
+  }
+}
+
+Misses *misses_of(Brain *b)
+{
+  GPtrArray *begun = begun_of(b, NULL);
+  if (!begun)
+    return NULL;
+  Misses *m = g_new0(Misses, 1);
+  m->begun = begun;
+  m->missing = g_hash_table_new(NULL, NULL);
+  for (guint i = 0; i < begun->len; i++)
+    if (!g_hash_table_contains(m->missing, begun->pdata[i]))
+      misses_add(b, m, ((const Reservation *)begun->pdata[i])->pool);
+  return m;
+}
+
+void misses_free(Misses *misses)
+{
+  if (!misses)
+    return;
+  g_ptr_array_unref(misses->begun);
+  g_hash_table_unref(misses->missing);
+  g_free(misses);
 }
 
 /* Free seats go to reservations in their order. */
-static void seats_walk(Brain *b, SeatWalk *w, int64_t free)
+static void seats_walk(Brain *b, const Misses *m, SeatWalk *w, int64_t free)
 {
-  g_autoptr(GPtrArray) begun = begun_of(b, NULL);
-  for (guint i = 0; begun && i < begun->len; i++) {
-    const Reservation *r = begun->pdata[i];
+  for (guint i = 0; m && i < m->begun->len; i++) {
+    const Reservation *r = m->begun->pdata[i];
     const Pool *pool = GET(b, Pool, POOL, r->pool);
     int64_t n = pool ? licence_wanted(pool->licences, w->licence) : 0;
-    int64_t take = n ? MIN(missing_of(b, r) * n, MAX(0, free)) : 0;
+    int64_t missing = GPOINTER_TO_INT(g_hash_table_lookup(m->missing, r)), take = n ? MIN(missing * n, MAX(0, free)) : 0;
     free -= take;
     if (r == w->of)
       w->own = take;
@@ -177,22 +199,22 @@ static void seats_walk(Brain *b, SeatWalk *w, int64_t free)
   }
 }
 
-int64_t reservations_seats(Brain *b, const char *licence, const char *pool, const char *user, int64_t free)
+int64_t reservations_seats(Brain *b, const Misses *misses, const char *licence, const char *pool, const char *user, int64_t free)
 {
   SeatWalk w = { .licence = licence, .pool = pool, .user = user };
-  seats_walk(b, &w, free);
+  seats_walk(b, misses, &w, free);
   return w.others;
 }
 
 /* For how many sessions of it seats are kept. */
-static int64_t seats_for(Brain *b, const Reservation *r, const Pool *pool, GError **ret_why)
+static int64_t seats_for(Brain *b, const Misses *m, const Reservation *r, const Pool *pool, GError **ret_why)
 {
   LicenceNeed needs[LICENCES_MOST];
   int n = licence_needs(pool->licences, needs);
-  int64_t least = INT64_MAX, missing = n ? missing_of(b, r) : 0;
+  int64_t least = INT64_MAX, missing = m ? GPOINTER_TO_INT(g_hash_table_lookup(m->missing, r)) : 0;
   for (int i = 0; i < n; i++) {
     SeatWalk w = { .licence = needs[i].name, .of = r };
-    seats_walk(b, &w, licences_free(b, needs[i].name));
+    seats_walk(b, m, &w, licences_free(b, needs[i].name));
     least = MIN(least, w.own / needs[i].n);
     if (w.own / needs[i].n < missing && !*ret_why)
       *ret_why = licences_kept_error(b, &needs[i], needs[i].n * missing, w.others);
@@ -244,11 +266,11 @@ static void state_tell(Brain *b, const char *name, ReservationState state, const
   brain_event(b, state == RESERVATION_HELD ? "reservation.held" : "reservation.short", NOUN_RESERVATION, name, NULL, why);
 }
 
-static void kept_tell(Brain *b, const Pool *pool, const Kept *k)
+static void kept_tell(Brain *b, const Misses *m, const Pool *pool, const Kept *k)
 {
   g_autofree char *name = g_strdup(k->r->head.name);
   g_autoptr(GError) why = NULL;
-  int64_t seats = seats_for(b, k->r, pool, &why), ready = MIN(k->ready, seats), held = k->used + MIN(k->ready + k->coming, seats);
+  int64_t seats = seats_for(b, m, k->r, pool, &why), ready = MIN(k->ready, seats), held = k->used + MIN(k->ready + k->coming, seats);
   bool all = held >= k->r->count;
   if (!all && !why)
     why = short_error(b, pool);
@@ -268,8 +290,9 @@ void reservations_tell(Brain *b, const char *pool)
 {
   const Pool *p = GET(b, Pool, POOL, pool);
   g_autoptr(Keeping) keeping = p ? keeping_of(b, pool) : NULL;
+  g_autoptr(Misses) misses = keeping && p->licences ? misses_of(b) : NULL;
   for (guint i = 0; keeping && i < keeping->all->len; i++)
-    kept_tell(b, p, &g_array_index(keeping->all, Kept, i));
+    kept_tell(b, misses, p, &g_array_index(keeping->all, Kept, i));
 }
 
 /* ── time ─────────────────────────────────────────────────────────────────── */

@@ -30,8 +30,19 @@ bool keeping_lets(const Keeping *keeping, const char *user);
 /* Whether one that is kept, or on its way, is for user and for nobody before them. */
 bool keeping_expects(const Keeping *keeping, const char *user);
 
+/* What each of all those whose time has come misses, read once for many questions: nothing that is held may change meanwhile. */
+typedef struct {
+  GPtrArray *begun;     /* in the order in which they are served */
+  GHashTable *missing;  /* const Reservation * → desktops; borrowed until the batch is closed */
+} Misses;
+
+/* NULL = the time of none has come. */
+Misses *misses_of(Brain *b);
+void misses_free(Misses *misses);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Misses, misses_free)
+
 /* Of the free seats of a licence, those that are kept for others than this user of that pool; user NULL = for whoever has a reservation. */
-int64_t reservations_seats(Brain *b, const char *licence, const char *pool, const char *user, int64_t free);
+int64_t reservations_seats(Brain *b, const Misses *misses, const char *licence, const char *pool, const char *user, int64_t free);
 /* What is held of those of the pool, and why not all. */
 void reservations_tell(Brain *b, const char *pool);
 /* The pool goes. */

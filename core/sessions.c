@@ -125,12 +125,13 @@ static const Session *next_of_queue(Brain *b, const Pool *pool, const Keeping *k
 {
   const Desktop *available = state_pool_available(b->state, pool->head.name);
   g_autoptr(GPtrArray) line = state_pool_line(b->state, pool->head.name);
+  g_autoptr(Misses) misses = pool->licences ? misses_of(b) : NULL;
   for (guint i = 0; i < line->len; i++) {
     const Session *s = line->pdata[i];
     bool owns = false;
     const Desktop *own = pool->kind == POOL_DEDICATED ? own_or_none(b, pool->head.name, s->user, &owns) : NULL;
     *ret_desktop = owns ? own : keeping_lets(kept, s->user) ? available : NULL;
-    if (*ret_desktop && licences_fit(b, pool, s->user) > 0)
+    if (*ret_desktop && licences_fit_beside(b, misses, pool, s->user) > 0)
       return s;
   }
   return NULL;

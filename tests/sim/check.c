@@ -159,7 +159,7 @@ static void check_session(Sim *s, const Object *object)
     broken(s, "one live session a desktop, one desktop a session", "%s holds %s, which names %s", session->head.name, session->desktop,
            d ? d->session : "nothing: it is gone");
   bool there = (d->state == DESKTOP_ASSIGNED || d->state == DESKTOP_USED) && d->power == POWER_ON;
-  if (session->take_by && session->take_by <= s->now_us && session->state != SESSION_CONNECTING)
+  if (session->take_by && session->prepared && session->take_by <= s->now_us && session->state != SESSION_CONNECTING)
     broken(s, "what nobody takes in time is offered to the next", "%s is %s, and should have been taken", session->head.name,
            session_state_name(session->state));
   if (session->ends && session->ends <= s->now_us)

@@ -166,16 +166,17 @@ static void one_that_nothing_of_a_person_got_into_is_not_reset(void **state)
 
 static void the_time_to_come_begins_when_it_can_be_opened(void **state)
 {
-  World *w = one_seat(",'offer_s':300");
+  World *w = one_seat(",'offer_s':10");
   w->hold = true;
   g_autofree char *one = ask(w, "ann");
   assert_false(session_is(w, one, SESSION_ASSIGNED)->ready);
-  world_pass(w, 20);
+  world_pass(w, 20); /* it takes longer to get ready than its person has to come */
+  session_is(w, one, SESSION_ASSIGNED);
   w->hold = false;
   world_release(w);
   const Session *s = session_is(w, one, SESSION_ASSIGNED);
   assert_true(s->ready);
-  assert_int_equal(s->take_by, w->now_us + 300 * SECOND_US);
+  assert_int_equal(s->take_by, w->now_us + 10 * SECOND_US);
   world_free(w);
 }
 

@@ -221,6 +221,27 @@ static void seats_are_kept_with_it(void **state)
   world_free(w);
 }
 
+/* What many miss is counted once for all who ask: it took minutes when each counted it for each other. */
+static void many_of_a_pool_with_licences_hold_nothing_up(void **state)
+{
+  enum { MANY = 96 };
+  World *w = house(2 * MANY, ",'min':0,'max':200");
+  done(world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'memory_mib':1000000}"), 200);
+  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':100}"), 201);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':['cad']}"), 200);
+  int64_t begun_us = g_get_monotonic_time();
+  for (int i = 0; i < MANY; i++) {
+    g_autofree char *one = g_strdup_printf("{'name':'c%d','pool':'p','count':1,'until':'3h'%s}", i, i ? "" : ",'users':['ann']");
+    done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, one), 201);
+  }
+  assert_int_equal(ready(w), MANY);
+  g_autofree char *ann = ask(w, "ann"), *cho = ask(w, "cho");
+  assert_true(holds(w, ann) && holds(w, cho));
+  assert_int_equal(WORLD_GET(w, Reservation, RESERVATION, "c0")->used, 1);
+  assert_true(g_get_monotonic_time() - begun_us < 60 * SECOND_US);
+  world_free(w);
+}
+
 /* Two reservations for the same two desktops: neither waits for the other. */
 static void of_two_the_earlier_is_held_first(void **state)
 {
@@ -291,6 +312,7 @@ int main(void)
     cmocka_unit_test(what_there_is_no_room_for_is_told_and_held_as_far_as_it_goes),
     cmocka_unit_test(whoever_comes_takes_of_what_is_kept_for_all),
     cmocka_unit_test(seats_are_kept_with_it),
+    cmocka_unit_test(many_of_a_pool_with_licences_hold_nothing_up),
     cmocka_unit_test(of_two_the_earlier_is_held_first),
     cmocka_unit_test(what_cannot_be_is_refused),
     cmocka_unit_test(one_is_over_though_nobody_was_there_to_see),
