@@ -19,6 +19,12 @@ static bool user_may_watch(Brain *b, const char *name, const Session *s)
   return !user->disabled && access_check(API_SESSION_TICKET, &caller, own, NULL);
 }
 
+/* Whose looking in is their coming: its person's, and root's at the controller, who opens it for them. Staff who look do not come for anybody. */
+static bool comes_to(Brain *b, const char *user, const Session *s)
+{
+  return !g_strcmp0(s->user, user) || !GET(b, User, USER, user);
+}
+
 static bool token_revoked(Brain *b, const char *token)
 {
   return token && !GET(b, Token, TOKEN, token);
@@ -78,7 +84,8 @@ char *ticket_make(Brain *b, const Session *session, const Request *r)
   ref_set(&ticket->origin, request_text(r, "origin"));
   text_set(&ticket->token, r->caller.token);
   ticket->expires = b->now_us + TICKET_LIFE_S * SECOND_US;
-  session_take(b, session->head.name, ticket->expires);
+  if (comes_to(b, ticket->user, session))
+    session_take(b, session->head.name, ticket->expires);
   char *json = g_strdup_printf("{\"ticket\":\"%s.%s\",\"protocol\":\"vnc\",\"valid_s\":%d}", name, secret, TICKET_LIFE_S);
   memset(secret, 0, strlen(secret));
   return json;
@@ -241,7 +248,8 @@ static void relay_opened(Brain *b, const char *name, const char *gateway)
     brain_event(b, "session.active", NOUN_SESSION, open->head.name, open->user, NULL);
   open->state = to;
   open->connected = b->now_us;
-  open->take_by = 0;
+  if (comes_to(b, relay->user, open))
+    open->take_by = 0;
 }
 
 static void relay_closed(Brain *b, const char *name)

@@ -180,6 +180,21 @@ static void the_time_to_come_begins_when_it_can_be_opened(void **state)
   world_free(w);
 }
 
+static void who_else_looks_in_does_not_take_it_for_its_person(void **state)
+{
+  World *w = one_seat(",'personalise':'none'");
+  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'oper','role':'operator'}"), 201);
+  g_autofree char *one = ask(w, "ann");
+  int64_t take_by_us = session_is(w, one, SESSION_ASSIGNED)->take_by;
+  g_autofree char *relay = connects(w, "oper", one);
+  assert_int_equal(session_is(w, one, SESSION_ACTIVE)->take_by, take_by_us);
+  leaves(w, relay);
+  session_is(w, one, SESSION_DISCONNECTED);
+  world_pass(w, OFFER_S);
+  assert_int_equal(session_is(w, one, SESSION_ENDED)->reason, END_OFFER);
+  world_free(w);
+}
+
 static void an_offer_outlives_the_controller(void **state)
 {
   World *w = one_seat("");
@@ -244,6 +259,7 @@ int main(void)
     cmocka_unit_test(what_nobody_takes_goes_to_the_next_in_line),
     cmocka_unit_test(one_that_nothing_of_a_person_got_into_is_not_reset),
     cmocka_unit_test(the_time_to_come_begins_when_it_can_be_opened),
+    cmocka_unit_test(who_else_looks_in_does_not_take_it_for_its_person),
     cmocka_unit_test(an_offer_outlives_the_controller),
     cmocka_unit_test(who_sits_there_is_warned_before_the_time_is_over),
     cmocka_unit_test(a_pool_that_gives_more_time_later_takes_nobody_by_the_old_one),
