@@ -12,8 +12,12 @@ static const struct { Noun noun; ApiVerb list, create, change; } kinds[] = {
   { NOUN_STORAGE, API_STORAGE_LIST, API_STORAGE_ADD, API_STORAGE_CHANGE },
   { NOUN_TEMPLATE, API_TEMPLATE_LIST, API_TEMPLATE_ADD, N_API_VERBS },
   { NOUN_USER, API_USER_LIST, API_USER_ADD, API_USER_CHANGE },
+  { NOUN_GPU_CLASS, API_GPU_CLASS_LIST, API_GPU_CLASS_ADD, API_GPU_CLASS_CHANGE },
+  { NOUN_LICENCE, API_LICENCE_LIST, API_LICENCE_ADD, API_LICENCE_CHANGE },
   { NOUN_POOL, API_POOL_LIST, API_POOL_CREATE, API_POOL_CHANGE },
 };
+
+#define KINDS_LIMIT "one of host, storage, template, user, gpu-class, licence, pool"
 
 typedef struct {
   char *file, *name;
@@ -103,7 +107,7 @@ static bool take_document(GPtrArray *items, const char *file, int number, json_t
   if (!json_is_object(document))
     return refuse_document(file, number, "the document", "…", "keys with values", err);
   if (k == G_N_ELEMENTS(kinds))
-    return refuse_document(file, number, "noun", kind ? kind : "", "one of host, storage, template, user, pool", err);
+    return refuse_document(file, number, "noun", kind ? kind : "", KINDS_LIMIT, err);
   const char *key = kinds[k].noun == NOUN_TEMPLATE ? "family" : "name";
   const char *name = json_string_value(json_object_get(document, key));
   if (!name)
@@ -375,7 +379,7 @@ bool command_export(Command *c, GError **err)
   for (guint w = 0; w < c->words->len; w++)
     if (kind_find(c->words->pdata[w]) == G_N_ELEMENTS(kinds))
       return error_false(err, REASON_BAD_VALUE, "field", "NOUN", "value", c->words->pdata[w], "limit",
-                         "one of host, storage, template, user, pool", NULL);
+                         KINDS_LIMIT, NULL);
   g_ptr_array_add(c->words, NULL);
   for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
     bool wanted = c->words->len == 1 || g_strv_contains((const char *const *)c->words->pdata, schemas[kinds[k].noun].noun);

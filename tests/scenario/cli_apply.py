@@ -76,17 +76,25 @@ title: 김지혜
 def what_is_exported_is_taken_again():
     with Place() as sarang:
         sarang.furnish(spare=0)
-        sarang.ok("pool change cad --title '설계실: \"2층\"' --users jihye --parameters '{\"memory\": 2048}'")
+        sarang.ok("licence add sim --total 5 --vendor ACME")
+        sarang.ok("gpu-class add cad-4g --accepts nvidia-558 --heads 2")
+        sarang.ok("pool change cad --title '설계실: \"2층\"' --users jihye --parameters '{\"memory\": 2048}' --licences sim=2")
         out = sarang.ok("export").out
-        assert out.count("---\n") == 5 and "설계실" in out
+        assert out.count("---\n") == 7 and "설계실" in out
         write(sarang, "all.yaml", out)
         assert sarang.ok("diff -f all.yaml").out == ""
         assert sarang.ok("export pool").out.count("---\n") == 1
         assert sarang.type("export desktops").status == 2
         sarang.ok("pool delete cad")
         eventually(lambda: sarang.type("pool show cad").status == 3, 20, "the pool is gone")
-        assert sarang.ok("apply -f all.yaml").out.startswith("+ pool cad\n")
+        sarang.ok("licence remove sim")
+        sarang.ok("gpu-class remove cad-4g")
+        made = [line for line in sarang.ok("apply -f all.yaml").out.splitlines() if line[0] == "+"]
+        assert made == ["+ gpu-class cad-4g", "+ licence sim", "+ pool cad"], made
+        licence, gpu_class = sarang.ok("licence show sim -o json").json(), sarang.ok("gpu-class show cad-4g -o json").json()
+        assert (licence["total"], licence["vendor"]) == (5, "ACME") and (gpu_class["accepts"], gpu_class["heads"]) == (["nvidia-558"], 2)
         pool = sarang.ok("pool show cad -o json").json()
+        assert pool["licences"] == ["sim=2"], pool
         assert pool["title"] == '설계실: "2층"' and pool["parameters"] == {"memory": 2048}
 
 
