@@ -168,8 +168,24 @@ void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, 
   g_hash_table_insert(b->calls, g_memdup2(&order.call, sizeof order.call), call);
 }
 
+/* Orders to free that claim whose answers have not come. */
+static int reaps_of(Brain *b, const char *claim)
+{
+  int n = 0;
+  GHashTableIter i;
+  void *each;
+  g_hash_table_iter_init(&i, b->calls);
+  while (g_hash_table_iter_next(&i, NULL, &each)) {
+    const PendingCall *call = each;
+    n += call->kind == STEP_GPU_REAP && !g_strcmp0(call->object, claim);
+  }
+  return n;
+}
+
 void brain_call_reap(Brain *b, const Vgpu *claim, bool unproven)
 {
+  if (*claim->head.name && !unproven && reaps_of(b, claim->head.name))
+    return; /* its answer comes */
   b->reply = NULL;
   brain_call(b, STEP_GPU_REAP, NULL, claim->host, *claim->head.name ? claim->head.name : claim->gpu);
   object_ref(&schemas[NOUN_VGPU], &claim->head);
@@ -463,7 +479,8 @@ static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
       gpus_seen(b, call->object, result, true);
     return;
   }
-  gpu_step_ended(b, NULL, result);
+  if (result->error || reaps_of(b, call->object) == 1) /* what is still out would free the next one's: the last to come back ends the claim */
+    gpu_step_ended(b, NULL, result);
   if (result->error)
     vgpu_not_freed(b, call->object, result->error);
   else if (GET(b, Gpu, GPU, call->object)) /* of a part that no claim stood for */

@@ -102,7 +102,8 @@ char *brain_error_json(const GError *err);
 GError *brain_error_of(const char *json);
 /* An order without a task; its result comes to the call's own end. */
 void brain_call(Brain *b, StepKind kind, const char *desktop, const char *host, const char *about);
-/* GPU_REAP of a claim, or of one made up for a part that has none; takes a reference. unproven: also where its reset is not confirmed. */
+/* GPU_REAP of a claim, unless one is under way, or of one made up for a part that has none; takes a reference. unproven: also where its reset is not
+ * confirmed, and behind one that is under way. A claim ends with the last of them: a function has no mark, and a late one would free the next one's. */
 void brain_call_reap(Brain *b, const Vgpu *claim, bool unproven);
 void brain_dirty(Brain *b, const char *pool);
 /* A live object or NOT_FOUND. */

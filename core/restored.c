@@ -65,14 +65,19 @@ static void move_settle(Brain *b, const char *name)
     desktop_settled(b, name);
 }
 
-/* Since the backup its host may have been told to make it, and more than once. */
+/* Since the backup its host may have been told to make it, and more than once, in another run than the one that it was made in then. */
 static void claims_doubt(Brain *b)
 {
   enum { MAY_BE_MADE = 2 };
   g_autoptr(GPtrArray) names = state_names(b->state, NOUN_VGPU);
-  for (guint i = 0; i < names->len; i++)
-    if (GET(b, Vgpu, VGPU, names->pdata[i])->tries < MAY_BE_MADE)
-      EDIT(b, Vgpu, VGPU, names->pdata[i])->tries = MAY_BE_MADE;
+  for (guint i = 0; i < names->len; i++) {
+    const Vgpu *v = GET(b, Vgpu, VGPU, names->pdata[i]);
+    if (v->tries >= MAY_BE_MADE && !v->boot)
+      continue;
+    Vgpu *doubtful = EDIT(b, Vgpu, VGPU, names->pdata[i]);
+    doubtful->tries = MAX(doubtful->tries, MAY_BE_MADE);
+    text_set(&doubtful->boot, NULL);
+  }
 }
 
 void restored_number(Brain *b)

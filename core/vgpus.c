@@ -337,8 +337,7 @@ static void vgpu_made(Brain *b, const VgpuDone *done)
   if (done->address[0])
     text_set(&made->address, done->address);
   beside_set(made, done->beside);
-  if (done->boot[0])
-    text_set(&made->boot, done->boot);
+  text_set(&made->boot, done->boot[0] ? done->boot : NULL); /* what was not told is not the run of before */
 }
 
 static void vgpu_done(Brain *b, StepKind kind, const VgpuDone *done)
@@ -415,6 +414,9 @@ void vgpu_not_freed(Brain *b, const char *name, const GError *err)
   g_autofree char *why = brain_error_json(err);
   if (!v->error)
     brain_event(b, "vgpu.not-freed", NOUN_VGPU, name, NULL, why);
+  const char *boot = error_is(err, REASON_GPU_DIRTY) ? error_arg(err, "boot") : NULL;
+  if (boot && g_strcmp0(v->boot, *boot ? boot : NULL)) /* dirty in this run of its host: that one's end cleans it, no earlier one's did */
+    text_set(&EDIT(b, Vgpu, VGPU, name)->boot, *boot ? boot : NULL);
   vgpu_set_error(b, name, err);
 }
 

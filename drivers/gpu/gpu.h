@@ -74,7 +74,8 @@ bool gpu_look_part(const GpuHost *host, const GpuOrder *order, GpuCard **ret_car
 bool gpu_make(const GpuHost *host, const GpuOrder *order, GpuHandle *ret_handle, GError **err);
 /* Ends the part of this order's generation, resets what a reset is for, and reads that it is gone. GPU_IN_USE while a guest has it. GPU_DIRTY where the reset
  * is not confirmed, unless its host has been started anew since the part was made (nobody has run with it since, and the machine's own reset went over it)
- * or the order says that it is taken for clean. */
+ * or the order says that it is taken for clean. The error's "boot" is the run in which it was found dirty: it no longer shows what was in it, and the next
+ * order has to name that one. */
 bool gpu_release(const GpuHost *host, const GpuOrder *order, GError **err);
 /* Resets a dirty function or card. */
 bool gpu_reset(const GpuHost *host, const GpuOrder *order, GError **err);

@@ -282,6 +282,8 @@ bool pci_reset_last(const GpuHost *host, const GpuOrder *order, const GpuView *v
   bool unused = before && before->vgpu_type <= 0 && !pci_is_passed(host, before);
   if (pci_reset(host, address, &why) || (error_is(why, REASON_GPU_DIRTY) && (order->unproven || (anew && unused))))
     return true;
+  if (error_is(why, REASON_GPU_DIRTY))
+    return error_false(err, REASON_GPU_DIRTY, "what", address, "host", host->host, "detail", error_arg(why, "detail"), "boot", view->boot, NULL);
   g_propagate_error(err, g_steal_pointer(&why));
   return false;
 }

@@ -461,6 +461,66 @@ static void a_claim_whose_reset_never_works_is_freed_by_force_alone(void **state
   world_free(w);
 }
 
+static int reaps_out(const World *w)
+{
+  int n = 0;
+  for (guint i = 0; i < w->held->len; i++)
+    n += ((StepOrder *)w->held->pdata[i])->kind == STEP_GPU_REAP;
+  return n;
+}
+
+/* Each look ordered one more, and those behind the one that freed it would have freed what the next desktop had there. */
+static void a_claim_is_freed_by_one_order_and_ends_with_the_last(void **state)
+{
+  World *w = world_with_left_over(functions_of(6, 0), "nvidia-558");
+  g_autofree char *claim = g_strdup(only_claim(w)->head.name);
+  g_autofree char *plain = g_strdup_printf("{'clone':%d}", (int)only_claim(w)->clone), *force = g_strdup_printf("{'clone':%d,'force':true}", (int)only_claim(w)->clone);
+  host.resets_fail = true, host.reason = REASON_GPU_DIRTY;
+  assert_null(world_ask(w, API_VGPU_RELEASE, NULL, claim, plain)->error);
+  host.resets_fail = false;
+  w->hold = true;
+  for (int i = 0; i < 3; i++) {
+    assert_null(world_ask(w, API_VGPU_RELEASE, NULL, claim, plain)->error);
+    assert_int_equal(reaps_out(w), 1);
+  }
+  assert_null(world_ask(w, API_VGPU_RELEASE, NULL, claim, force)->error);
+  assert_int_equal(reaps_out(w), 2);
+  StepOrder *first = g_ptr_array_steal_index(w->held, 0);
+  assert_int_equal(first->kind, STEP_GPU_REAP);
+  StepResult *freed = step_result_new(first);
+  step_result_add_vgpu(freed, first->vgpus->pdata[0]);
+  brain_result(w->brain, freed, w->now_us);
+  step_order_free(first);
+  world_settle(w);
+  assert_int_equal(only_claim(w)->state, VGPU_RELEASING); /* the other one may be at it */
+  w->hold = false;
+  world_release(w);
+  world_settle(w);
+  g_autoptr(GPtrArray) none = brain_names(w->brain, NOUN_VGPU);
+  assert_int_equal(none->len, 0);
+  world_free(w);
+}
+
+/* The run in which a function was found dirty is kept: a first try takes its type away, and only that run's end cleans it. */
+static void a_claim_remembers_in_which_run_it_was_found_dirty(void **state)
+{
+  World *w = world_with_left_over(functions_of(6, 0), "nvidia-558");
+  w->hold = true;
+  g_autofree char *claim = g_strdup(only_claim(w)->head.name), *plain = g_strdup_printf("{'clone':%d}", (int)only_claim(w)->clone);
+  static const char *const runs[] = { "11111111-1111-4111-8111-111111111111", "" };
+  for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+    assert_null(world_ask(w, API_VGPU_RELEASE, NULL, claim, plain)->error);
+    StepOrder *order = g_ptr_array_steal_index(w->held, 0);
+    StepResult *result = step_result_new(order);
+    error_set(&result->error, REASON_GPU_DIRTY, "what", "0000:65:00.4", "host", "h1", "detail", "no reset", "boot", runs[i], NULL);
+    brain_result(w->brain, result, w->now_us);
+    step_order_free(order);
+    world_settle(w);
+    assert_true(!g_strcmp0(only_claim(w)->boot, *runs[i] ? runs[i] : NULL));
+  }
+  world_free(w);
+}
+
 static void a_card_without_functions_says_so(void **state)
 {
   World *w = world_with(functions_of(4, 4), "nvidia-558");
@@ -506,6 +566,7 @@ int main(void)
     cmocka_unit_test(who_asked_for_what_no_card_has_is_told_what_there_is),
     cmocka_unit_test(who_takes_either_of_two_types_is_told_of_each_card_by_its_own),
     cmocka_unit_test(a_claim_whose_reset_never_works_is_freed_by_force_alone), cmocka_unit_test(a_card_without_functions_says_so),
+    cmocka_unit_test(a_claim_is_freed_by_one_order_and_ends_with_the_last), cmocka_unit_test(a_claim_remembers_in_which_run_it_was_found_dirty),
     cmocka_unit_test(a_whole_card_without_a_name_can_be_none),
     cmocka_unit_test(a_card_that_is_there_is_not_removed_and_what_to_do_is_told),
   };

@@ -185,6 +185,11 @@ static void reboot_does_not_clean_what_was_given_since(void **state)
   is_dirty(p, &order);
   fake_cards_reboot(p->dir);
   assert_int_equal(fake_cards_write(p->dir, "/" DEVICES FUNCTION "/nvidia/current_vgpu_type", "558"), 0);
+  g_autoptr(GError) err = NULL;
+  assert_false(gpu_release(&p->host, &order, &err));
+  assert_true(error_is(err, REASON_GPU_DIRTY) && g_uuid_string_is_valid(error_arg(err, "boot")));
+  assert_string_not_equal(error_arg(err, "boot"), handle.boot);
+  order.boot = error_arg(err, "boot"); /* its type is gone by now, and it is no cleaner */
   is_dirty(p, &order);
 }
 

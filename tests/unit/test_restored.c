@@ -173,10 +173,14 @@ static void a_claim_of_a_backup_may_be_made(void **state)
   w->hold = true;
   assert_null(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'gpu','template':'linux','image':'linux','gpu_class':'small','min':1,'max':1}")->error);
   for (int restored = 0; restored < 2; restored++) {
+    g_autoptr(GPtrArray) before = brain_names(w->brain, NOUN_VGPU);
+    text_set(&((Vgpu *)WORLD_GET(w, Vgpu, VGPU, before->pdata[0]))->boot, "11111111-1111-4111-8111-111111111111");
     again(w, restored);
     g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_VGPU);
     assert_int_equal(names->len, 1);
-    assert_int_equal(vgpu_may_be_made(WORLD_GET(w, Vgpu, VGPU, names->pdata[0])), restored);
+    const Vgpu *claim = WORLD_GET(w, Vgpu, VGPU, names->pdata[0]);
+    assert_int_equal(vgpu_may_be_made(claim), restored);
+    assert_int_equal(claim->boot == NULL, restored); /* nor is it known in which run of its host it was made last */
   }
   world_free(w);
 }
