@@ -6,6 +6,7 @@
 #include "drivers/gpu/pci.h"
 
 static const char type_id[] = "whole";
+static const char no_group[] = "it is in no IOMMU group: enable the IOMMU in firmware and on the kernel's command line";
 enum { BUS_CHARS = 7, SLOT_CHARS = 10 };  /* "0000:65", "0000:65:00": functions of one card differ only behind it */
 
 static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *cards, GError **err)
@@ -22,7 +23,7 @@ static bool whole_discover(const GpuHost *host, const GpuView *view, GPtrArray *
     bool passed = pci_is_passed(host, function), alone = !pci_pass(host)->groups || function->iommu_group >= 0;
     type->free = !passed && alone;
     if (!alone)
-      card->broken = g_strdup("it is in no IOMMU group: enable the IOMMU in firmware and on the kernel's command line");
+      card->broken = g_strdup(no_group);
     if (passed)
       g_strlcpy(gpu_card_add_part(card, type_id)->address, function->address, GPU_ADDRESS_BYTES);
     g_ptr_array_add(cards, card);
@@ -81,26 +82,40 @@ static bool bridge_read(const GpuHost *host, const char *card, bool *ret_behind,
   return pci_absent(there, why, err);
 }
 
+/* Those whose address begins like the card's. */
+static bool like_read(const GpuHost *host, const char *card, size_t chars, GStrv *ret_names, GError **err)
+{
+  g_autoptr(GStrvBuilder) like = g_strv_builder_new();
+  g_auto(GStrv) all = NULL;
+  if (!exec_list(host->exec, "/sys/bus/pci/devices", &all, err))
+    return false;
+  for (char **name = all; *name; name++)
+    if (!strncmp(*name, card, chars))
+      g_strv_builder_add(like, *name);
+  *ret_names = g_strv_builder_end(like);
+  return true;
+}
+
 /* Where sysfs has no groups: functions of a slot are told apart by no IOMMU for sure, and what is on one bus behind a bridge to conventional
  * PCI has the bridge's own id (behind a PCI Express port there is one slot alone, so nothing is refused there for nothing). */
 static bool neighbours_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
 {
-  g_autoptr(GStrvBuilder) near = g_strv_builder_new();
-  g_auto(GStrv) all = NULL;
   bool behind = false;
-  if (!bridge_read(host, card, &behind, err) || !exec_list(host->exec, "/sys/bus/pci/devices", &all, err))
-    return false;
-  for (char **name = all; *name; name++)
-    if (!strncmp(*name, card, behind ? BUS_CHARS : SLOT_CHARS))
-      g_strv_builder_add(near, *name);
-  *ret_names = g_strv_builder_end(near);
-  return true;
+  return bridge_read(host, card, &behind, err) && like_read(host, card, behind ? BUS_CHARS : SLOT_CHARS, ret_names, err);
+}
+
+/* A host that was started without its IOMMU has no groups: none of its guests can have a card then, and what was claimed is to be let go of. */
+static bool grouped_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
+{
+  g_autofree char *path = gpu_file(card, "iommu_group/devices");
+  GError *why = NULL;
+  bool there = exec_list(host->exec, path, ret_names, &why);
+  return pci_absent(there, why, err) && (there || like_read(host, card, SLOT_CHARS, ret_names, err));
 }
 
 static bool names_read(const GpuHost *host, const char *card, GStrv *ret_names, GError **err)
 {
-  g_autofree char *path = gpu_file(card, "iommu_group/devices");
-  return pci_pass(host)->groups ? exec_list(host->exec, path, ret_names, err) : neighbours_read(host, card, ret_names, err);
+  return pci_pass(host)->groups ? grouped_read(host, card, ret_names, err) : neighbours_read(host, card, ret_names, err);
 }
 
 /* Who goes with the card: the functions of its slot that are in its group. GPU_REFUSED where another device is in it, too. */
@@ -187,6 +202,8 @@ static bool whole_make(const GpuHost *host, const GpuOrder *order, GpuHandle *re
     return false;
   if (card->boot_vga == 1 && !order->force)
     return error_false(err, REASON_GPU_CONSOLE_CARD, "host", host->host, "card", order->card, NULL);
+  if (pci_pass(host)->groups && card->iommu_group < 0)
+    return error_false(err, REASON_GPU_REFUSED, "host", host->host, "what", "give away card", "detail", no_group, NULL);
   if (mdev_is_on(view, order->card) && pci_pass(host)->groups)
     return gpu_full(host, order, "mediated devices are made on it", err);
   if (card->vfs > 0)

@@ -1,4 +1,5 @@
 /* A whole card is all of its functions: bound, given, reset and given back together. */
+#include <glib/gstdio.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -146,11 +147,31 @@ static void what_is_no_part_of_a_card_is_bound_and_not_given(void **state)
   all_have(p, "nouveau");
 }
 
+/* Its host was started again without an IOMMU: sysfs has no groups, no guest can have it, and the claim on it can still end. */
+static void card_without_a_group_is_refused_and_let_go_of(void **state)
+{
+  GpuPlace *p = *state;
+  GpuHandle handle;
+  g_autoptr(GError) err = NULL;
+  make(p, &handle);
+  fake_cards_reboot(p->dir);
+  for (size_t i = 0; i < G_N_ELEMENTS(functions); i++) {
+    g_autofree char *link = g_build_filename(p->dir, DEVICES, functions[i], "iommu_group", NULL);
+    assert_int_equal(g_unlink(link), 0);
+  }
+  assert_true(gpu_release(&p->host, &order, NULL));
+  all_have(p, "nouveau");
+  assert_false(gpu_make(&p->host, &order, &handle, &err));
+  assert_true(error_is(err, REASON_GPU_REFUSED) && strstr(err->message, "no IOMMU group"));
+  all_have(p, "nouveau");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, up, down), { #f " on Xen", f, up_xen, down, NULL }
   const struct CMUnitTest tests[] = {
     T(guest_gets_every_function_and_each_is_reset_and_given_back), T(function_that_a_guest_still_has_keeps_the_card),
+    cmocka_unit_test_setup_teardown(card_without_a_group_is_refused_and_let_go_of, up, down),
     T(reset_that_a_function_has_must_be_confirmed), T(what_is_no_part_of_a_card_is_bound_and_not_given),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
