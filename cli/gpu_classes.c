@@ -48,14 +48,37 @@ static json_t *row_of(json_t *class, const char *type, const char *model)
   return json_array_get(rows, json_array_size(rows) - 1);
 }
 
-/* What was claimed on the card and is not made there yet: the card counts it as free. */
+static bool is_shown(json_t *gpu, json_t *v)
+{
+  size_t i;
+  json_t *part;
+  json_array_foreach(json_object_get(gpu, "parts"), i, part)
+    if (*member(part, "type") && (is(part, "uuid", member(v, "uuid")) || is(part, "address", member(v, "address"))))
+      return true;
+  return false;
+}
+
+/* The next generation's claim is in the very place of one that is let go of. */
+static bool is_succeeded(const Known *f, json_t *v)
+{
+  size_t i;
+  json_t *next;
+  json_array_foreach(f->vgpus, i, next)
+    if (is(next, "gpu", member(v, "gpu")) && is(next, "state", "claimed") && is(next, "address", member(v, "address")))
+      return true;
+  return false;
+}
+
+/* What was claimed on the card and is not made there yet, or was let go of and waits for its reset: the card counts it as free. */
 static int unmade_on(const Known *f, json_t *gpu)
 {
   int n = 0;
   size_t i;
   json_t *v;
-  json_array_foreach(f->vgpus, i, v)
-    n += is(v, "gpu", member(gpu, "name")) && is(v, "state", "claimed");
+  json_array_foreach(f->vgpus, i, v) {
+    bool waits = is(v, "state", "releasing") && !is_shown(gpu, v) && !is_succeeded(f, v);
+    n += is(v, "gpu", member(gpu, "name")) && (waits || is(v, "state", "claimed"));
+  }
   return n;
 }
 

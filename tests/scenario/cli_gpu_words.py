@@ -80,6 +80,31 @@ def a_class_tells_how_many_more_it_could_be_given_and_on_which_cards():
         assert told == {"hd": 0, "none": 0, "both": many} or told == {"hd": few, "none": 0, "both": few}, told
 
 
+def classes_free(sarang, name):
+    return next(row["free"] for row in sarang.ok("gpu classes -o json").json() if row["name"] == name)
+
+
+@test
+def what_waits_for_its_reset_is_not_told_as_free():
+    with Place() as sarang:
+        furnish(sarang)
+        sarang.command_host("card 0000:41:00.0 a40")
+        eventually(lambda: len(cards(sarang)) == 2, 40, "another card")
+        sarang.ok("gpu-class add vf --accepts nvidia-558")
+        before = classes_free(sarang, "vf")
+        sarang.ok("pool create vf --template linux-cli --image linux --gpu-class vf --min 1 --max 1")
+        eventually(lambda: [v for v in claims(sarang) if v["class"] == "vf" and v["state"] == "attached"], 40, "a desktop with a function")
+        claim = next(v for v in claims(sarang) if v["class"] == "vf")
+        assert classes_free(sarang, "vf") == before - 1
+        fails = sarang.folder / "cards/sys/bus/pci/devices" / claim["address"] / "fail"
+        fails.write_text("reset 25\n", encoding="utf-8")
+        sarang.ok("pool delete vf --force")
+        eventually(lambda: "is not reset" in sarang.ok(f"vgpu show {claim['name']}").out, 40, "its reset is not confirmed")
+        assert classes_free(sarang, "vf") == before - 1, "nobody can be given it"
+        fails.unlink()
+        eventually(lambda: classes_free(sarang, "vf") == before, 40, "it is reset")
+
+
 @test
 def a_class_of_types_that_no_card_has_is_made_and_warned_of():
     with Place() as sarang:
@@ -107,6 +132,8 @@ def a_claim_is_released_by_its_place_as_by_its_name():
         assert held.status == 5 and f"vGPU {first['name']} is that of desktop" in held.err, held
         by_part = sarang.type(f"gpu release {first['gpu']} {first['uuid']}")
         assert by_part.err == held.err, (by_part, held)
+        forced = sarang.type(f"gpu release {first['gpu']} {first['uuid']} --force")
+        assert forced.err == held.err, (forced, held)
         several = sarang.type(f"gpu release {first['gpu']}")
         assert several.status == 2 and first["name"] in several.err and second["name"] in several.err, several
         none = sarang.type(f"gpu release {first['gpu']} 0000:99:00.0")
