@@ -469,6 +469,15 @@ static void screenshot_done(Brain *b, const PendingCall *call, StepResult *resul
   reply_add(b, call->reply, answer, NULL);
 }
 
+/* Its desktop's task has begun another try meanwhile. */
+static bool task_frees(Brain *b, const char *claim)
+{
+  const Vgpu *v = GET(b, Vgpu, VGPU, claim);
+  const Desktop *d = v ? GET(b, Desktop, DESKTOP, v->desktop) : NULL;
+  const Task *task = d && d->task ? GET(b, Task, TASK, d->task) : NULL;
+  return task && task->state == TASK_RUNNING && (task->undoing || !g_strcmp0(task->step, step_rows[STEP_GPU_RELEASE].name));
+}
+
 static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
 {
   if (call->kind == STEP_GPU_DISCOVER) {
@@ -479,7 +488,7 @@ static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
       gpus_seen(b, call->object, result, true);
     return;
   }
-  if (result->error || reaps_of(b, call->object) == 1) /* what is still out would free the next one's: the last to come back ends the claim */
+  if (result->error || (reaps_of(b, call->object) == 1 && !task_frees(b, call->object))) /* what is out would free the next one's: the last ends the claim */
     gpu_step_ended(b, NULL, result);
   if (result->error)
     vgpu_not_freed(b, call->object, result->error);

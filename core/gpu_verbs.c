@@ -83,6 +83,13 @@ static bool is_dirty(const Vgpu *v)
   return error_is(told, REASON_GPU_DIRTY);
 }
 
+/* Its desktop's task waits to try the release again: no order of it is out. It goes on as if it had worked. */
+static bool waits_for_reset(Brain *b, const Desktop *d, const Vgpu *v)
+{
+  const Task *task = GET(b, Task, TASK, d->task);
+  return task && task->state == TASK_WAITING && is_dirty(v);
+}
+
 /* Names the generation it frees, so that a late word cannot free the next one's. A desktop's own claim goes with the desktop's reset or end, as long
  * as its card can give it. */
 bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
@@ -93,9 +100,10 @@ bool verb_vgpu_release(Brain *b, const Request *r, Answer *a, GError **err)
   if (clone != v->clone)
     return error_false(err, REASON_GENERATION, "kind", "vgpu", "name", r->name, "found", found, "expected", expected, NULL);
   const Desktop *d = GET(b, Desktop, DESKTOP, v->desktop);
-  if (d && (d->task || (v->state != VGPU_RELEASING && !may_go_before(b, d, v))))
-    return error_false(err, REASON_VGPU_HELD, "vgpu", r->name, "desktop", v->desktop, "state", desktop_state_name(d->state), NULL);
   bool force = json_is_true(json_object_get(r->body, "force"));
+  bool busy = d && d->task && !(force && waits_for_reset(b, d, v));
+  if (busy || (d && v->state != VGPU_RELEASING && !may_go_before(b, d, v)))
+    return error_false(err, REASON_VGPU_HELD, "vgpu", r->name, "desktop", v->desktop, "state", desktop_state_name(d->state), NULL);
   if (force && !is_dirty(v))
     return error_false(err, REASON_VGPU_NOT_DIRTY, "vgpu", r->name, "state", vgpu_state_name(v->state), NULL);
   if (force) /* whoever gets the next one's data asks who it was */
