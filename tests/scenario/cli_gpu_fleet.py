@@ -75,11 +75,9 @@ def one_class_takes_the_best_that_any_host_has():
 
 
 def driver_upgraded(folder):
-    """In place: what were mediated devices on functions are functions with types from now on, and the devices are gone with the driver before."""
+    """In place: what were mediated devices on functions are functions with types from now on, and the devices are gone with the driver before. They go
+    last: a look may come at any time, and a card of the old kind without them would be one that lost what it gave."""
     devices = folder / "sys/bus/pci/devices"
-    kept = {uuid: (folder / "mdev" / uuid).read_text() for uuid in os.listdir(folder / "mdev")}
-    for uuid in kept:
-        (folder / "mdev" / uuid).unlink()
     for name in os.listdir(devices):
         if (devices / name / "physfn").is_symlink():
             (devices / name / "nvidia").mkdir()
@@ -87,6 +85,8 @@ def driver_upgraded(folder):
                                ("creatable_vgpu_types", "ID    : vGPU Name\n558   : NVIDIA A40-8Q\n559   : NVIDIA A40-12Q")):
                 (devices / name / "nvidia" / file).write_text(text + "\n", encoding="utf-8")
     (devices / CARD / "model").write_text("a40\n", encoding="utf-8")
+    for uuid in os.listdir(folder / "mdev"):
+        (folder / "mdev" / uuid).unlink()
 
 
 @test
