@@ -5,7 +5,7 @@
  *
  * DIR/sys                 as the host's                 DIR/mdev/UUID           "ADDRESS TYPE"
  * DIR/mig/ADDRESS         GPU instances, one a line     DIR/held/DEVICE         a running guest has it
- * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so
+ * DIR/sys/…/ADDRESS/fail  "FILE ERRNO": writes to that file of the function fail so; ETIMEDOUT: they never end
  * DIR/sys/…/ADDRESS/unwanted  a driver for guests does not take the function
  * DIR/no-NAME             there is no such module: modprobe fails
  * DIR/modules/NAME        modprobe loaded it            DIR/xen                 it is dom0's: see fake_cards_xen()

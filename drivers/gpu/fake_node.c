@@ -1,4 +1,5 @@
 /* A fake host's cards as libvirt would tell them, and the way to its files. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -139,15 +140,18 @@ static void answer(ExecResult *result, char *out, const char *error, int status)
 }
 
 /* dd bs=… of=PATH: the one way a file is written */
-static void run_write(const FakeExec *exec, const char *const *argv, const char *input, ExecResult *result)
+static bool run_write(const FakeExec *exec, const char *const *argv, const char *input, ExecResult *result, GError **err)
 {
   const char *of = NULL;
   for (; *argv; argv++)
     if (g_str_has_prefix(*argv, "of="))
       of = *argv + 3 + strlen(exec->dir);
   int number = of ? fake_cards_write(exec->dir, of, input ? input : "") : 22;
+  if (number == ETIMEDOUT)
+    return error_false(err, REASON_TIMEOUT, "what", "dd", "limit", "30 s", NULL);
   g_autofree char *said = g_strdup_printf("dd: error writing '%s': %s", of, g_strerror(number));
   answer(result, g_strdup(""), number ? said : "", number != 0);
+  return true;
 }
 
 /* A host's own programs. false: it is none of them. */
@@ -174,10 +178,8 @@ static bool run_program(const FakeExec *exec, const char *const *argv, ExecResul
 static bool fake_run(Exec *base, const char *const *argv, const char *input, int timeout_s, ExecResult *ret_result, GError **err)
 {
   FakeExec *exec = (FakeExec *)base;
-  if (!strcmp(argv[0], "dd")) {
-    run_write(exec, argv, input, ret_result);
-    return true;
-  }
+  if (!strcmp(argv[0], "dd"))
+    return run_write(exec, argv, input, ret_result, err);
   if (run_program(exec, argv, ret_result))
     return true;
   if (!exec->local->driver->run(exec->local, argv, input, timeout_s, ret_result, err))

@@ -266,10 +266,11 @@ bool pci_reset(const GpuHost *host, const char *address, GError **err)
   g_autoptr(GError) why = NULL;
   if (pci_write(host, address, "reset", "1", &why))
     return true;
-  if (error_is(why, REASON_HOST_UNREACHABLE) || error_is(why, REASON_TIMEOUT)) {
+  if (error_is(why, REASON_HOST_UNREACHABLE)) {
     g_propagate_error(err, g_steal_pointer(&why));
     return false;
   }
+  /* also where it took too long: the kernel waits a minute for a function that does not come back */
   return error_false(err, REASON_GPU_DIRTY, "what", address, "host", host->host, "detail",
                      error_arg(why, "detail") ? error_arg(why, "detail") : why->message, NULL);
 }
