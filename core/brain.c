@@ -488,7 +488,8 @@ static void gpu_call_done(Brain *b, const PendingCall *call, StepResult *result)
       gpus_seen(b, call->object, result, true);
     return;
   }
-  if (result->error || (reaps_of(b, call->object) == 1 && !task_frees(b, call->object))) /* what is out would free the next one's: the last ends the claim */
+  /* what is out would free the next one's: the last ends the claim */
+  if (result->error || (reaps_of(b, call->object) == 1 && !task_frees(b, call->object)))
     gpu_step_ended(b, NULL, result);
   if (result->error)
     vgpu_not_freed(b, call->object, result->error);
