@@ -224,6 +224,12 @@ static void move_note(Brain *b, const char *pool, const char *size, const char *
   brain_event(b, "desktop.room-made", NOUN_DESKTOP, desktop, NULL, detail);
 }
 
+/* Later than it is ever put off to: the clock was set back since. */
+static bool is_put_off(const Brain *b, const Pool *pool)
+{
+  return pool->rebalance_next > b->now_us && pool->rebalance_next <= b->now_us + ((int64_t)FAILED_FIRST_S << FAILED_DOUBLED_MOST) * SECOND_US;
+}
+
 static void put_off(Brain *b, const char *name, const GError *why)
 {
   Pool *pool = EDIT(b, Pool, POOL, name);
@@ -301,7 +307,7 @@ static void rooms_make(Brain *b, const GPtrArray *lacking, GHashTable *left)
   for (guint i = 0; i < n; i++) {
     const char *name = lacking->pdata[(first + i) % lacking->len];
     b->rebalance_turn = first + i + 1;
-    if (GET(b, Pool, POOL, name)->rebalance_next <= b->now_us && room_make(b, name, left))
+    if (!is_put_off(b, GET(b, Pool, POOL, name)) && room_make(b, name, left))
       return;
   }
 }

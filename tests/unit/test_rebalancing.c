@@ -234,6 +234,21 @@ static void so_many_an_hour_are_moved(void **state)
   world_free(w);
 }
 
+static void a_clock_that_is_set_back_stops_nothing(void **state)
+{
+  World *w = world_of_small(",'rebalance':'always'");
+  fails = "";
+  change(w, "large", "{'min':1}");
+  pass(w, 60);
+  assert_true(pool(w, "large")->rebalance_next > w->now_us);
+  fails = NULL;
+  w->now_us -= 86400 * SECOND_US;
+  world_crash(w);
+  pass(w, 600);
+  assert_int_equal(desktops(w, "large"), 1);
+  world_free(w);
+}
+
 /* Its person has seen the console go once. */
 static void a_desktop_moves_once_an_hour(void **state)
 {
@@ -420,6 +435,7 @@ int main(void)
     cmocka_unit_test(without_a_word_nothing_moves),
     cmocka_unit_test(moves_wait_for_their_hours),
     cmocka_unit_test(hours_may_go_over_midnight),
+    cmocka_unit_test(a_clock_that_is_set_back_stops_nothing),
     cmocka_unit_test(a_desktop_moves_once_an_hour),
     cmocka_unit_test(the_hours_are_those_of_the_controller),
     cmocka_unit_test(windows_are_read_or_refused),
