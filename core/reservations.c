@@ -55,13 +55,25 @@ static void kept_count(Kept *k, const Session *s, GHashTable *counted)
   k->used += !waits;
 }
 
-static void count_named(Brain *b, Kept *k, GHashTable *counted)
+static bool may_ask(Brain *b, const Pool *pool, const char *name)
 {
+  const User *user = GET(b, User, USER, name);
+  return user && !user->disabled && pool && (!pool->users || g_strv_contains((const char *const *)pool->users, name));
+}
+
+/* How many may still come: a person has one session of a pool at most, so what is kept beyond them nobody gets. */
+static int64_t count_named(Brain *b, Kept *k, GHashTable *counted)
+{
+  int64_t may_come = 0;
+  const Pool *pool = GET(b, Pool, POOL, k->r->pool);
   for (char **user = k->r->users; *user; user++) {
     const Session *s = session_of(b, *user, k->r->pool);
+    int64_t waiting = k->waiting;
     if (s)
       kept_count(k, s, counted);
+    may_come += s ? k->waiting > waiting : may_ask(b, pool, *user);
   }
+  return may_come;
 }
 
 /* Whoever comes has come since it began: who was there before has what others ask for. */
@@ -81,11 +93,12 @@ static void count_anybody(Brain *b, Kept *k, GHashTable *counted)
 static void kept_add(Brain *b, Keeping *all, const Reservation *r, GHashTable *counted)
 {
   Kept k = { .r = r };
+  int64_t may_come = INT64_MAX;
   if (r->users)
-    count_named(b, &k, counted);
+    may_come = count_named(b, &k, counted);
   else
     count_anybody(b, &k, counted);
-  k.missing = MAX(0, r->count - k.used);
+  k.missing = MIN(MAX(0, r->count - k.used), may_come);
   k.ready = MIN(k.missing, all->free);
   k.coming = MIN(k.missing - k.ready, all->coming);
   all->free -= k.ready;
@@ -258,6 +271,15 @@ static GError *short_error(Brain *b, const Pool *pool)
   return err;
 }
 
+/* So many of those that it names may have a desktop of the pool; owned by the caller. */
+static GError *people_error(const Reservation *r, int64_t people)
+{
+  GError *err = NULL;
+  g_autofree char *n = g_strdup_printf("%" G_GINT64_FORMAT, people), *count = g_strdup_printf("%" G_GINT64_FORMAT, r->count);
+  error_set(&err, REASON_RESERVATION_PEOPLE, "reservation", r->head.name, "pool", r->pool, "n", n, "count", count, NULL);
+  return err;
+}
+
 static void state_tell(Brain *b, const char *name, ReservationState state, const char *why)
 {
   if (GET(b, Reservation, RESERVATION, name)->state == (int)state)
@@ -272,8 +294,10 @@ static void kept_tell(Brain *b, const Misses *m, const Pool *pool, const Kept *k
   g_autoptr(GError) why = NULL;
   int64_t seats = seats_for(b, m, k->r, pool, &why), ready = MIN(k->ready, seats), held = k->used + MIN(k->ready + k->coming, seats);
   bool all = held >= k->r->count;
-  if (!all && !why)
+  if (!all && !why && held < k->used + k->missing)
     why = short_error(b, pool);
+  if (!all && !why && k->used + k->missing < k->r->count)
+    why = people_error(k->r, k->used + k->missing);
   g_autofree char *text = !all && why ? brain_error_json(why) : NULL;
   const Reservation *r = k->r;
   if (r->held != held || r->ready != ready || r->used != k->used || g_strcmp0(r->error, text)) {
@@ -325,6 +349,52 @@ void reservations_drop(Brain *b, const char *pool)
       reservation_end(b, names->pdata[i], "reservation.removed");
 }
 
+/* ── people ───────────────────────────────────────────────────────────────── */
+
+static bool names_user(const Reservation *r, const char *user)
+{
+  return r->users && g_strv_contains((const char *const *)r->users, user);
+}
+
+void reservations_user_changed(Brain *b, const char *user)
+{
+  g_autoptr(GPtrArray) names = state_names(b->state, NOUN_RESERVATION);
+  for (guint i = 0; i < names->len; i++) {
+    const Reservation *r = GET(b, Reservation, RESERVATION, names->pdata[i]);
+    if (names_user(r, user))
+      brain_dirty(b, r->pool);
+  }
+}
+
+static char **users_without(char **users, const char *user)
+{
+  g_autoptr(GStrvBuilder) left = g_strv_builder_new();
+  for (; *users; users++)
+    if (strcmp(*users, user))
+      g_strv_builder_add(left, *users);
+  return g_strv_builder_end(left);
+}
+
+void reservations_user_gone(Brain *b, const char *user)
+{
+  g_autoptr(GPtrArray) names = names_copy(state_names(b->state, NOUN_RESERVATION));
+  for (guint i = 0; i < names->len; i++) {
+    const Reservation *r = GET(b, Reservation, RESERVATION, names->pdata[i]);
+    if (!names_user(r, user))
+      continue;
+    g_auto(GStrv) left = users_without(r->users, user);
+    if (!left[0]) { /* without names it would be for whoever comes */
+      reservation_end(b, names->pdata[i], "reservation.removed");
+      continue;
+    }
+    Reservation *changed = EDIT(b, Reservation, RESERVATION, names->pdata[i]);
+    g_strfreev(changed->users);
+    changed->users = g_steal_pointer(&left);
+    brain_event(b, "reservation.changed", NOUN_RESERVATION, changed->head.name, NULL, NULL);
+    brain_dirty(b, changed->pool);
+  }
+}
+
 /* ── verbs ────────────────────────────────────────────────────────────────── */
 
 static bool bad(const char *field, const char *value, const char *limit, GError **err)
@@ -355,6 +425,20 @@ static bool times_read(Brain *b, const Request *r, Reservation *v, GError **err)
   return v->until > v->from || bad("until", request_text(r, "until"), "later than from", err);
 }
 
+/* Who is named twice is one. */
+static void users_once(Reservation *v)
+{
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  g_autoptr(GStrvBuilder) once = g_strv_builder_new();
+  for (char **user = v->users; user && *user; user++)
+    if (g_hash_table_add(seen, *user))
+      g_strv_builder_add(once, *user);
+  if (!v->users || g_hash_table_size(seen) == g_strv_length(v->users))
+    return;
+  g_auto(GStrv) all = v->users;
+  v->users = g_strv_builder_end(once);
+}
+
 static bool users_ok(Brain *b, const Reservation *v, const Pool *pool, GError **err)
 {
   for (char **user = v->users; user && *user; user++) {
@@ -366,7 +450,7 @@ static bool users_ok(Brain *b, const Reservation *v, const Pool *pool, GError **
   return true;
 }
 
-static bool reservation_ok(Brain *b, const Reservation *v, GError **err)
+static bool reservation_ok(Brain *b, const Request *r, const Reservation *v, GError **err)
 {
   const Pool *pool = NEED(b, Pool, POOL, v->pool, err);
   if (!pool)
@@ -377,7 +461,17 @@ static bool reservation_ok(Brain *b, const Reservation *v, GError **err)
     return error_false(err, REASON_POOL_CLOSED, "pool", v->pool, "state", pool_state_name(pool->state), NULL);
   g_autofree char *count = g_strdup_printf("%" G_GINT64_FORMAT, v->count);
   g_autofree char *limit = g_strdup_printf("at most max, which is %" G_GINT64_FORMAT, pool->max);
-  return (v->count <= pool->max || bad("count", count, limit, err)) && users_ok(b, v, pool, err);
+  bool names = json_object_get(r->body, "users"); /* who was named before may have lost the pool since: that hinders no other change */
+  return (v->count <= pool->max || bad("count", count, limit, err)) && (!names || users_ok(b, v, pool, err));
+}
+
+/* How many of its people have a desktop of the pool, or may. */
+static int64_t people_of(Brain *b, const Reservation *v, const Pool *pool)
+{
+  int64_t n = 0;
+  for (char **user = v->users; *user; user++)
+    n += may_ask(b, pool, *user) || session_of(b, *user, v->pool);
+  return n;
 }
 
 /* Whether there would be room for it now: things may change until then, so that is told, and refuses nothing. */
@@ -391,24 +485,30 @@ static void room_tell(Brain *b, Reservation *v)
     if (!strcmp(k->r->head.name, v->head.name)) /* it is changed while it is held */
       ready += k->used + k->ready + k->coming;
   }
-  ready = MIN(v->count, ready);
-  int64_t wanted = v->count - ready, may = MIN(wanted, MAX(0, pool->max - standing(b, pool)));
+  int64_t people = v->users ? people_of(b, v, pool) : v->count, useful = MIN(v->count, people);
+  ready = MIN(useful, ready);
+  int64_t wanted = useful - ready, may = MIN(wanted, MAX(0, pool->max - standing(b, pool)));
   g_autoptr(GError) why = NULL;
   int64_t placed = may ? plan_room(b, pool, (int)may, &why) : 0;
   if (!why && may < wanted)
     why = full_error(b, pool);
+  if (!why && useful < v->count)
+    why = people_error(v, people);
   v->fits = ready + placed;
   g_autofree char *text = why ? brain_error_json(why) : NULL;
   text_set(&v->error, text);
 }
 
-/* Kept as one whose time comes, even if that is now. */
+/* Kept as one whose time comes, even if that is now; or as it is, if its time has come and still has. */
 static void reservation_keep(Brain *b, Reservation *take_v)
 {
-  take_v->state = RESERVATION_PLANNED;
-  take_v->held = take_v->ready = take_v->used = 0;
+  bool has_come = reservation_begins_us(take_v) <= b->now_us, begins = has_come && take_v->state == RESERVATION_PLANNED;
+  if (!has_come) {
+    take_v->state = RESERVATION_PLANNED;
+    take_v->held = take_v->ready = take_v->used = 0;
+  }
+  users_once(take_v);
   room_tell(b, take_v);
-  bool begins = reservation_begins_us(take_v) <= b->now_us;
   g_autofree char *name = g_strdup(take_v->head.name), *pool = g_strdup(take_v->pool);
   verb_keep(b, NOUN_RESERVATION, take_v);
   if (begins)
@@ -430,7 +530,7 @@ bool verb_reservation_add(Brain *b, const Request *r, Answer *a, GError **err)
   if (!v)
     return false;
   v->from = b->now_us;
-  if (!times_read(b, r, v, err) || !reservation_ok(b, v, err))
+  if (!times_read(b, r, v, err) || !reservation_ok(b, r, v, err))
     return verb_drop(NOUN_RESERVATION, v);
   reservation_keep(b, v);
   answer_object(b, a, 201, name);
@@ -442,7 +542,7 @@ bool verb_reservation_change(Brain *b, const Request *r, Answer *a, GError **err
   Reservation *v = verb_changed_object(b, r, NOUN_RESERVATION, err);
   if (!v)
     return false;
-  if (!times_read(b, r, v, err) || !reservation_ok(b, v, err))
+  if (!times_read(b, r, v, err) || !reservation_ok(b, r, v, err))
     return verb_drop(NOUN_RESERVATION, v);
   reservation_keep(b, v);
   answer_object(b, a, 200, r->name);

@@ -8,7 +8,7 @@
 typedef struct {
   const Reservation *r;  /* borrowed until the batch is closed */
   int64_t used;          /* desktops that its people have */
-  int64_t missing;       /* that they may still ask for */
+  int64_t missing;       /* that they may still ask for: no more than there are people left who may */
   int64_t waiting;       /* of its people in line, so many of these are for */
   int64_t ready, coming; /* of these, kept now, and on their way */
 } Kept;
@@ -47,6 +47,10 @@ int64_t reservations_seats(Brain *b, const Misses *misses, const char *licence, 
 void reservations_tell(Brain *b, const char *pool);
 /* The pool goes. */
 void reservations_drop(Brain *b, const char *pool);
+/* Whether user may have desktops at all is another matter now. */
+void reservations_user_changed(Brain *b, const char *user);
+/* The user goes: who is made anew under that name has none of it. One that named nobody else ends. */
+void reservations_user_gone(Brain *b, const char *user);
 void reservation_due(Brain *b, const char *name);
 
 bool verb_reservation_add(Brain *b, const Request *r, Answer *a, GError **err);

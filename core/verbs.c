@@ -265,6 +265,7 @@ static bool verb_user_change(Brain *b, const Request *r, Answer *a, GError **err
   if (!user_ok(user, err))
     return verb_drop(NOUN_USER, user);
   verb_keep(b, NOUN_USER, user);
+  reservations_user_changed(b, r->name);
   answer_object(b, a, 200, r->name);
   return true;
 }
@@ -302,6 +303,7 @@ static bool verb_user_remove(Brain *b, const Request *r, Answer *a, GError **err
     session_end(b, names->pdata[i], END_BY_OPERATOR, r->caller.user);
   tokens_revoke(b, r->name, NULL);
   pace_forget(b, r->name);
+  reservations_user_gone(b, r->name);
   state_delete(b->state, NOUN_USER, r->name);
   return true;
 }

@@ -9,8 +9,9 @@ def what_is_kept_is_given_to_its_people_alone():
     with Place() as sarang:
         sarang.furnish(spare=0, most=2)
         sarang.ok("user add mina")
-        made = sarang.ok("reservation add class --pool cad --count 2 --until 2h --users jihye -o json").json()
-        assert made["count"] == 2 and made["users"] == ["jihye"] and made["until"], made
+        sarang.ok("user add yuna")
+        made = sarang.ok("reservation add class --pool cad --count 2 --until 2h --users jihye,yuna -o json").json()
+        assert made["count"] == 2 and made["users"] == ["jihye", "yuna"] and made["until"], made
         eventually(lambda: sarang.ok("reservation show class -o json").json()["ready"] == 2, 30, "both desktops are ready")
         assert sarang.ok("reservation show class -o json").json()["state"] == "held"
         refused = sarang.type("session request cad --user mina")
@@ -27,6 +28,28 @@ def what_is_kept_is_given_to_its_people_alone():
         sarang.ok("session request cad --user mina --wait=30")
         kinds = [e["kind"] for e in sarang.ok("event list -o json").json()]
         assert "reservation.added" in kinds and "reservation.begun" in kinds and "reservation.removed" in kinds, kinds
+
+
+@test
+def no_more_is_kept_than_there_are_people_for():
+    with Place() as sarang:
+        sarang.furnish(spare=0, most=2)
+        sarang.ok("user add mina")
+        sarang.ok("user add yuna")
+        sarang.ok("reservation add class --pool cad --count 2 --until 2h --users jihye,yuna")
+        eventually(lambda: sarang.ok("reservation show class -o json").json()["ready"] == 2, 30, "both desktops are ready")
+        sarang.ok("user remove yuna")
+        left = sarang.ok("reservation show class -o json").json()
+        assert (left["state"], left["held"], left["users"]) == ("short", 1, ["jihye"]), left
+        assert left["error"]["code"] == "reservation-people", left
+        told, korean = sarang.ok("reservation show class").out, sarang.ok("reservation show class --lang ko").out
+        assert "names 1 may have a desktop of pool" in told and "받을 수 있는 사람은 1명" in korean, (told, korean)
+        sarang.ok("session request cad --user mina --wait=30")
+        sarang.ok("reservation change class --count 1")
+        kept = sarang.ok("reservation show class -o json").json()
+        assert (kept["state"], kept["held"]) == ("held", 1), kept
+        begun = [e for e in sarang.ok("event list -o json").json() if e["kind"] == "reservation.begun"]
+        assert len(begun) == 1, begun
 
 
 @test

@@ -10,6 +10,7 @@
 typedef struct {
   const Reservation *r;
   int64_t ready, used;
+  int64_t missing;      /* that its people may still ask for */
   int changing;         /* desktops of the pool that changed since the last look */
   bool left;            /* somebody who counted left since then */
   const Session *waits; /* one of its people in line */
@@ -32,6 +33,28 @@ static void desktops_count(Sim *s, Reserved *v)
   }
 }
 
+/* Those that may ask for what is kept; -1 = who may changed since the last look. */
+static int64_t askers(Sim *s, const Reservation *r, const GPtrArray *sessions)
+{
+  int64_t n = 0;
+  const Pool *pool = LIVE(s, Pool, POOL, r->pool);
+  if (pool->users && pool->head.changed_us >= s->reserved_us)
+    return -1;
+  for (char **name = r->users; *name; name++) {
+    const User *user = LIVE(s, User, USER, *name);
+    bool lives = false, waits = false;
+    for (guint i = 0; i < sessions->len; i++) {
+      const Session *session = sessions->pdata[i];
+      lives |= !strcmp(session->user, *name) && session_state_is_live(session->state);
+      waits |= !strcmp(session->user, *name) && session_state_is_waiting(session->state);
+    }
+    if (user && user->head.changed_us >= s->reserved_us)
+      return -1;
+    n += !lives && (waits || (user && !user->disabled && (!pool->users || g_strv_contains((const char *const *)pool->users, *name))));
+  }
+  return n;
+}
+
 static void session_count(Sim *s, Reserved *v, const Session *session)
 {
   if (!is_for(v->r, session))
@@ -49,9 +72,9 @@ static void check_others(Sim *s, const Reserved *v, const Session *session)
   bool given_now = session_state_is_live(session->state) && session->assigned >= s->reserved_us;
   if (is_for(v->r, session) || !given_now || v->changing != 1 || v->left || v->r->head.changed_us >= s->reserved_us)
     return;
-  if (v->ready < v->r->count - v->used)
+  if (v->ready < v->missing)
     broken(s, "what is kept for some goes to nobody else", "%s of %s got %s, and %d are ready for the %d that %s has not used", session->head.name,
-           session->user, session->desktop, (int)v->ready, (int)(v->r->count - v->used), v->r->head.name);
+           session->user, session->desktop, (int)v->ready, (int)v->missing, v->r->head.name);
 }
 
 static void check_one(Sim *s, const Reservation *r)
@@ -66,6 +89,7 @@ static void check_one(Sim *s, const Reservation *r)
   desktops_count(s, &v);
   for (guint i = 0; i < of_pool->len; i++)
     session_count(s, &v, of_pool->pdata[i]);
+  v.missing = r->users ? MIN(r->count - v.used, askers(s, r, of_pool)) : r->count - v.used;
   if (v.waits && v.ready && v.used < r->count)
     broken(s, "who has a reservation is served while something is kept", "%s of %s waits, %d are ready, and %s has used %d of %d", v.waits->head.name,
            v.waits->user, (int)v.ready, r->head.name, (int)v.used, (int)r->count);

@@ -71,7 +71,7 @@ static int ready(World *w) { return world_count(w, NOUN_DESKTOP, DESKTOP_AVAILAB
 static void they_are_made_in_time_and_go_when_it_is_over(void **state)
 {
   World *w = house(8, ",'min':0,'max':8,'surplus_s':60");
-  reserve(w, "'count':3,'from':'2h','until':'3h','users':['ann','bea']");
+  reserve(w, "'count':3,'from':'2h','until':'3h','users':['ann','bea','cho']");
   assert_null(class_is(w, RESERVATION_PLANNED, 0, 0)->error);
   assert_int_equal(WORLD_GET(w, Reservation, RESERVATION, "class")->fits, 3);
   assert_int_equal(ready(w), 0);
@@ -119,6 +119,90 @@ static void nobody_else_gets_what_is_kept(void **state)
   done(world_ask(w, API_RESERVATION_REMOVE, NULL, "class", NULL), 200);
   g_autofree char *cho = ask(w, "cho");
   assert_true(holds(w, cho));
+  world_free(w);
+}
+
+static int begun(World *w)
+{
+  int n = 0;
+  for (guint i = 0; i < w->events->len; i++)
+    n += !strcmp(((const Event *)w->events->pdata[i])->kind, "reservation.begun");
+  return n;
+}
+
+static void assert_people(const Reservation *r, const char *few)
+{
+  g_autofree char *n = g_strdup_printf("\"n\":\"%s\"", few);
+  if (!r->error || !strstr(r->error, "reservation-people") || !strstr(r->error, n))
+    fail_msg("%s instead of %s people", r->error ? r->error : "nothing", few);
+}
+
+/* A person has one desktop of a pool: what is beyond that is told, and left to others. */
+static void no_more_are_kept_than_there_are_people_for(void **state)
+{
+  World *w = house(4, ",'min':0,'max':4");
+  reserve(w, "'count':4,'until':'3h','users':['ann','ann','bea']");
+  assert_people(class_is(w, RESERVATION_SHORT, 2, 0), "2");
+  assert_int_equal(WORLD_GET(w, Reservation, RESERVATION, "class")->fits, 2);
+  assert_int_equal(g_strv_length(WORLD_GET(w, Reservation, RESERVATION, "class")->users), 2);
+  assert_int_equal(ready(w), 2);
+  g_autofree char *cho = ask(w, "cho"), *ann = ask(w, "ann");
+  assert_true(holds(w, cho) && holds(w, ann));
+  assert_people(class_is(w, RESERVATION_SHORT, 2, 1), "2");
+  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':2}"), 200);
+  assert_null(class_is(w, RESERVATION_HELD, 2, 1)->error);
+  done(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':true}"), 200);
+  assert_people(class_is(w, RESERVATION_SHORT, 1, 1), "1");
+  done(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':false}"), 200);
+  class_is(w, RESERVATION_HELD, 2, 1);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'users':['ann','cho']}"), 200);
+  assert_people(class_is(w, RESERVATION_SHORT, 1, 1), "1");
+  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200); /* bea is not asked about */
+  class_is(w, RESERVATION_HELD, 1, 1);
+  refused(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'users':['ann','bea']}"), REASON_BAD_VALUE);
+  world_free(w);
+}
+
+static void what_is_to_come_for_too_few_is_told_at_once(void **state)
+{
+  World *w = house(4, ",'min':0,'max':4");
+  reserve(w, "'count':3,'from':'2h','until':'3h','users':['ann','bea']");
+  const Reservation *r = class_is(w, RESERVATION_PLANNED, 0, 0);
+  assert_people(r, "2");
+  assert_int_equal(r->fits, 2);
+  world_free(w);
+}
+
+static void who_is_removed_leaves_nothing_to_who_comes_by_that_name(void **state)
+{
+  World *w = house(2, ",'min':0,'max':2");
+  reserve(w, "'count':2,'until':'3h','users':['ann','bea']");
+  done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, "{'name':'hers','pool':'p','count':1,'from':'2h','until':'3h','users':['bea']}"), 201);
+  done(world_ask(w, API_USER_REMOVE, NULL, "bea", NULL), 200);
+  assert_null(WORLD_GET(w, Reservation, RESERVATION, "hers")); /* it is not for all now */
+  assert_people(class_is(w, RESERVATION_SHORT, 1, 0), "1");
+  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
+  assert_people(class_is(w, RESERVATION_SHORT, 1, 0), "1");
+  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200);
+  class_is(w, RESERVATION_HELD, 1, 0);
+  world_free(w);
+}
+
+static void one_that_is_changed_begins_once(void **state)
+{
+  World *w = house(2, ",'min':0,'max':4");
+  reserve(w, "'count':3,'until':'3h'");
+  class_is(w, RESERVATION_SHORT, 2, 0);
+  guint before = w->events->len;
+  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'title':'A class','until':'4h'}"), 200);
+  class_is(w, RESERVATION_SHORT, 2, 0);
+  assert_int_equal(begun(w), 1);
+  for (guint i = before; i < w->events->len; i++)
+    assert_string_not_equal(((const Event *)w->events->pdata[i])->kind, "reservation.short");
+  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'from':'2h'}"), 200);
+  class_is(w, RESERVATION_PLANNED, 0, 0);
+  world_pass(w, 7200);
+  assert_int_equal(begun(w), 2);
   world_free(w);
 }
 
@@ -307,6 +391,10 @@ int main(void)
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(they_are_made_in_time_and_go_when_it_is_over),
     cmocka_unit_test(nobody_else_gets_what_is_kept),
+    cmocka_unit_test(no_more_are_kept_than_there_are_people_for),
+    cmocka_unit_test(what_is_to_come_for_too_few_is_told_at_once),
+    cmocka_unit_test(who_is_removed_leaves_nothing_to_who_comes_by_that_name),
+    cmocka_unit_test(one_that_is_changed_begins_once),
     cmocka_unit_test(who_has_a_reservation_is_served_before_who_waits_longer),
     cmocka_unit_test(other_pools_do_not_get_its_room),
     cmocka_unit_test(what_there_is_no_room_for_is_told_and_held_as_far_as_it_goes),
