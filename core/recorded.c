@@ -42,13 +42,11 @@ void recorded_free(Recorded *r)
 
 bool recorded_time(const char *text, int64_t *ret_us)
 {
-  g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
   g_autofree char *midnight = strlen(text) == strlen("2026-11-23") && text[4] == '-' ? g_strconcat(text, "T00:00:00Z", NULL) : NULL;
-  g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(midnight ? midnight : text, utc);
   int64_t seconds;
-  if (date)
-    *ret_us = g_date_time_to_unix(date) * G_USEC_PER_SEC + g_date_time_get_microsecond(date);
-  else if (number_parse(text, 0, INT64_C(253402300799), &seconds))
+  if (date_parse(midnight ? midnight : text, ret_us))
+    return *ret_us >= 0;
+  if (number_parse(text, 0, INT64_C(253402300799), &seconds))
     *ret_us = seconds * G_USEC_PER_SEC;
   else
     return false;

@@ -145,6 +145,27 @@ static const char *unit_of(const char *text, int64_t *ret_us)
   return NULL;
 }
 
+/* "2026-11-23T14:05" and then a zone or nothing: how long what comes before the zone is; 0 = it is not so. */
+static size_t minutes_end(const char *text)
+{
+  static const char shape[] = "0000-00-00T00:00";
+  size_t bytes = sizeof shape - 1;
+  for (size_t i = 0; i < bytes; i++)
+    if (shape[i] == '0' ? !g_ascii_isdigit(text[i]) : shape[i] == 'T' ? !text[i] || !strchr("Tt ", text[i]) : text[i] != shape[i])
+      return 0;
+  return text[bytes] && !strchr("Zz+-", text[bytes]) ? 0 : bytes;
+}
+
+bool date_parse(const char *text, int64_t *ret_us)
+{
+  size_t end = minutes_end(text); /* GLib wants seconds, people do not */
+  g_autofree char *whole = end ? g_strdup_printf("%.*s:00%s", (int)end, text, text + end) : g_strdup(text);
+  g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+  g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(whole, utc);
+  *ret_us = date ? g_date_time_to_unix(date) * G_USEC_PER_SEC + g_date_time_get_microsecond(date) : 0;
+  return date;
+}
+
 bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us)
 {
   int64_t unit_us, n;
@@ -155,10 +176,7 @@ bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us)
     *ret_us = good ? now_us + n * unit_us : 0;
     return good;
   }
-  g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
-  g_autoptr(GDateTime) date = g_date_time_new_from_iso8601(text, utc);
-  *ret_us = date ? g_date_time_to_unix(date) * G_USEC_PER_SEC + g_date_time_get_microsecond(date) : 0;
-  return date;
+  return date_parse(text, ret_us);
 }
 
 bool path_holds(const char *outer, const char *inner)

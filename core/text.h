@@ -32,8 +32,10 @@ bool locale_check(const char *field, const char *text, GError **err);
 /* True where path is absolute and names something below directory (absolute, without a slash at its end) by its text alone: no "..", no "." and no
  * empty part. Where directory has no link in it and path is opened without following any, what is opened is below it. NULL is not. */
 bool path_is_below(const char *directory, const char *path);
-/* A time in text as µs since 1970: "90s", "15m", "2h" or "7d" from now on, or a time of ISO 8601 with a date ("2026-11-23T14:05:00Z"; without a zone it is
- * UTC). False where it is neither, or the count is beyond a million. */
+/* A time of ISO 8601 with a date, with seconds or without ("2026-11-23T14:05:00Z", "2026-11-23 14:05"; without a zone it is UTC), as µs since 1970,
+ * negative before. False, and 0, where it is none. */
+bool date_parse(const char *text, int64_t *ret_us);
+/* A time in text as µs since 1970: "90s", "15m", "2h" or "7d" from now on, or one of date_parse. False where it is neither, or the count is beyond a million. */
 bool moment_parse(const char *text, int64_t now_us, int64_t *ret_us);
 /* A time in µs since 1970 as "2026-11-23T14:05:00Z", owned by the caller. To whole seconds it goes down, so that nobody comes too late by it (a
  * deadline), or up, so that nobody is told too early what is there by then (an end). */

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """Reservations: desktops that are kept for some people for a time, through the shipped daemon and command line, and a restart."""
+import time
+
 from clilab import Place, eventually
 from gatewaylab import main, test
 
@@ -50,6 +52,15 @@ def no_more_is_kept_than_there_are_people_for():
         assert (kept["state"], kept["held"]) == ("held", 1), kept
         begun = [e for e in sarang.ok("event list -o json").json() if e["kind"] == "reservation.begun"]
         assert len(begun) == 1, begun
+
+
+@test
+def a_time_needs_no_seconds():
+    with Place() as sarang:
+        sarang.furnish(spare=0, most=1)
+        until = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(time.time() + 7200))
+        made = sarang.ok(f"reservation add class --pool cad --count 1 --until {until} -o json").json()
+        assert made["until"].startswith(until + ":00"), made
 
 
 @test

@@ -194,11 +194,18 @@ static void moments_are_read(void **state)
   static const struct {
     const char *text;
     int64_t us;
-  } rows[] = { { "90s", 90 }, { "15m", 900 }, { "2h", 7200 }, { "7d", 604800 }, { "1970-01-01T00:00:10Z", 9 }, { "1970-01-01T09:00:10+09:00", 9 } };
+  } rows[] = { { "90s", 90 }, { "15m", 900 }, { "2h", 7200 }, { "7d", 604800 }, { "1970-01-01T00:00:10Z", 9 }, { "1970-01-01T09:00:10+09:00", 9 },
+             { "1970-01-01T00:05:01", 300 }, { "1970-01-01T01:00", 3599 }, { "1970-01-01 01:00", 3599 }, { "1970-01-01T01:00Z", 3599 },
+             { "1970-01-01T10:00+09:00", 3599 } };
+  static const char *const wrong[] = { "1970-01-01", "1970-01-01T01", "1970-01-01T01:0", "1970-01-01T01:60", "1970-01-01T01:00x", "1970-01-01T01:00:", "" };
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     int64_t at_us;
     assert_true(moment_parse(rows[i].text, G_USEC_PER_SEC, &at_us));
     assert_int_equal(at_us, (rows[i].us + 1) * G_USEC_PER_SEC);
+  }
+  for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+    int64_t at_us;
+    assert_false(moment_parse(wrong[i], G_USEC_PER_SEC, &at_us));
   }
 }
 
