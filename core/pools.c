@@ -131,6 +131,17 @@ static void shrink(Brain *b, const char *name, int64_t surplus)
   }
 }
 
+/* How many were too many for long enough, once; see surplus_due. */
+static int64_t surplus_take(Brain *b, const char *name)
+{
+  const Pool *pool = GET(b, Pool, POOL, name);
+  int64_t surplus = pool->surplus_since ? 0 : pool->surplus;
+  if (!surplus)
+    return 0;
+  EDIT(b, Pool, POOL, name)->surplus = 0;
+  return pool->state == POOL_READY ? surplus : 0;
+}
+
 static void delete_when_empty(Brain *b, const char *name)
 {
   if (state_pool_use(b->state, name).total)
@@ -160,6 +171,11 @@ void pool_reconcile(Brain *b, const char *name)
   sessions_serve(b, name);
   shrink(b, name, balance.standing + balance.lost - pool->max);
   balance = pool_balance(b, GET(b, Pool, POOL, name));
+  int64_t surplus = surplus_take(b, name), too_many = MIN(surplus, balance.standing - balance.wanted);
+  if (too_many > 0) {
+    shrink(b, name, too_many);
+    balance = pool_balance(b, GET(b, Pool, POOL, name));
+  }
   surplus_note(b, name, balance.standing - balance.wanted);
   reservations_tell(b, name);
 }
@@ -194,13 +210,10 @@ static void pool_release_brake(Brain *b, const char *name)
   brain_dirty(b, name);
 }
 
+/* They go when all that is due at this moment has been said: a reservation that begins now wants them. */
 static void surplus_due(Brain *b, const char *name)
 {
-  Pool *pool = EDIT(b, Pool, POOL, name);
-  int64_t surplus = pool->surplus;
-  pool->surplus = pool->surplus_since = 0;
-  if (pool->state == POOL_READY)
-    shrink(b, name, surplus);
+  EDIT(b, Pool, POOL, name)->surplus_since = 0;
   brain_dirty(b, name);
 }
 

@@ -206,6 +206,23 @@ static void one_that_is_changed_begins_once(void **state)
   world_free(w);
 }
 
+/* Both are due at the same moment, or were while nobody looked. */
+static void what_is_too_many_as_it_begins_is_not(void **state)
+{
+  World *w = house(8, ",'min':3,'max':8,'surplus_s':60");
+  assert_int_equal(ready(w), 3);
+  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':0}"), 200);
+  reserve(w, "'count':2,'from':'61s','until':'3h','lead_s':1");
+  int64_t changed_us = w->now_us += SECOND_US / 1000;
+  world_pass(w, 60);
+  class_is(w, RESERVATION_HELD, 2, 0);
+  assert_int_equal(ready(w), 2); /* only the third went */
+  g_autoptr(GPtrArray) after = brain_names(w->brain, NOUN_DESKTOP);
+  for (guint i = 0; i < after->len; i++)
+    assert_true(WORLD_GET(w, Desktop, DESKTOP, after->pdata[i])->head.created_us < changed_us);
+  world_free(w);
+}
+
 /* Which event it was that told of a session's desktop. */
 static guint offered_as(World *w, const char *session)
 {
@@ -395,6 +412,7 @@ int main(void)
     cmocka_unit_test(what_is_to_come_for_too_few_is_told_at_once),
     cmocka_unit_test(who_is_removed_leaves_nothing_to_who_comes_by_that_name),
     cmocka_unit_test(one_that_is_changed_begins_once),
+    cmocka_unit_test(what_is_too_many_as_it_begins_is_not),
     cmocka_unit_test(who_has_a_reservation_is_served_before_who_waits_longer),
     cmocka_unit_test(other_pools_do_not_get_its_room),
     cmocka_unit_test(what_there_is_no_room_for_is_told_and_held_as_far_as_it_goes),
