@@ -1,6 +1,11 @@
 #include "tests/unit/brain_world.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "core/cells.h"
 #include "core/ledger.h"
@@ -249,6 +254,42 @@ const Answer *world_ask(World *w, ApiVerb verb, const char *user, const char *na
   return w->answers > before ? w->last : NULL;
 }
 
+void world_answered(const Answer *a, int status)
+{
+  if (a->error)
+    fail_msg("%s", a->error->message);
+  assert_int_equal(a->status, status);
+}
+
+const Session *world_session_is(World *w, const char *name, SessionState state)
+{
+  const Session *s = WORLD_GET(w, Session, SESSION, name);
+  assert_non_null(s);
+  assert_string_equal(session_state_name(s->state), session_state_name(state));
+  return s;
+}
+
+const Session *world_session_holds(World *w, const char *name)
+{
+  const Session *s = WORLD_GET(w, Session, SESSION, name);
+  if (!s || !session_state_is_live(s->state))
+    fail_msg("%s is %s", name, s ? session_state_name(s->state) : "no more");
+  return s;
+}
+
+World *world_one_seat(const char *fields)
+{
+  World *w = world_new();
+  world_furnish(w, 0, 0, 0);
+  world_answered(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
+  world_answered(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':1}"), 201);
+  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':2,"
+                                          "'licences':['cad']%s}", fields);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
+  return w;
+}
+
 /* What the stories take for granted must hold. */
 static void must(const Answer *answer)
 {
@@ -352,6 +393,25 @@ void world_same_fleet(World *w)
 {
   g_autofree char *kept = ledger_text(w->brain, false), *anew = ledger_text(w->brain, true);
   g_assert_cmpstr(kept, ==, anew);
+}
+
+int world_on_host(World *w, const char *host)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
+  int n = 0;
+  for (guint i = 0; i < names->len; i++)
+    n += !strcmp(WORLD_GET(w, Desktop, DESKTOP, names->pdata[i])->host, host);
+  return n;
+}
+
+const Gpu *world_gpu_at(const World *w, const char *address)
+{
+  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_GPU);
+  for (guint i = 0; i < names->len; i++)
+    if (!strcmp(WORLD_GET(w, Gpu, GPU, names->pdata[i])->address, address))
+      return WORLD_GET(w, Gpu, GPU, names->pdata[i]);
+  fail_msg("no card at %s", address);
+  return NULL;
 }
 
 int world_count(World *w, Noun noun, int state)

@@ -57,6 +57,14 @@ void world_same_fleet(World *world);
 
 /* Asks as root at the controller, or over the network as user where it is not NULL; body is JSON with single quotes. The answer is world->last. */
 const Answer *world_ask(World *world, ApiVerb verb, const char *user, const char *name, const char *body);
+/* That this was the answer's status; fails with the words of its error where it has one. */
+void world_answered(const Answer *answer, int status);
+/* The session in that state. */
+const Session *world_session_is(World *world, const char *name, SessionState state);
+/* The session, which lives: with a desktop or in line for one. */
+const Session *world_session_holds(World *world, const char *name);
+/* A pool p of two desktops, for which there is one seat of licence cad; users ann and bea. fields is more of its JSON, beginning with a comma, or "". */
+World *world_one_seat(const char *fields);
 /* Takes what the brain put out, answers its orders, until nothing comes any more. */
 void world_settle(World *world);
 void world_release(World *world);
@@ -72,3 +80,7 @@ void world_look_at(World *world, GpuCard *const *take_cards, int n);
 const Event *world_event(World *world, const char *kind);
 /* How many objects of noun are in a state. */
 int world_count(World *world, Noun noun, int state);
+/* How many desktops are on that host. */
+int world_on_host(World *world, const char *host);
+/* The card at that PCI address; there is one. */
+const Gpu *world_gpu_at(const World *world, const char *address);

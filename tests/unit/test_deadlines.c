@@ -13,48 +13,18 @@
 
 #define MINUTE_US (INT64_C(60) * G_USEC_PER_SEC)
 
-static void done(const Answer *a, int status)
-{
-  if (a->error)
-    fail_msg("%s", a->error->message);
-  assert_int_equal(a->status, status);
-}
-
-/* One seat of cad, which pool p wants; plain wants none. more: of p's JSON. */
+/* Whom a desktop is offered to may take a day for it. */
 static World *one_seat(const char *more)
 {
-  World *w = world_new();
-  world_furnish(w, 0, 0, 0);
-  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
-  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':1}"), 201);
-  g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':2,'offer_s':86400,'licences':['cad']%s}", more);
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
-  return w;
+  g_autofree char *fields = g_strconcat(",'offer_s':86400", more, NULL);
+  return world_one_seat(fields);
 }
 
 static char *ask(World *w, const char *user, const char *more)
 {
   g_autofree char *body = g_strdup_printf("{'pool':'p','user':'%s'%s}", user, more);
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, body), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, body), 201);
   return g_strdup(w->last->object->name);
-}
-
-static const Session *session_is(World *w, const char *name, SessionState state)
-{
-  const Session *s = WORLD_GET(w, Session, SESSION, name);
-  assert_non_null(s);
-  assert_string_equal(session_state_name(s->state), session_state_name(state));
-  return s;
-}
-
-/* A desktop, whether it waited for it or not. */
-static const Session *holds(World *w, const char *name)
-{
-  const Session *s = WORLD_GET(w, Session, SESSION, name);
-  if (!s || !session_state_is_live(s->state))
-    fail_msg("%s is %s", name, s ? session_state_name(s->state) : "no more");
-  return s;
 }
 
 static void in_text(const char *text, const char *what)
@@ -67,16 +37,16 @@ static void who_still_waits_at_the_deadline_is_denied_with_the_reason(void **sta
 {
   World *w = one_seat("");
   g_autofree char *holder = ask(w, "ann", ""), *late = ask(w, "bea", ",'by':'15m'");
-  assert_int_equal(session_is(w, late, SESSION_QUEUED)->by, w->now_us + 15 * MINUTE_US);
+  assert_int_equal(world_session_is(w, late, SESSION_QUEUED)->by, w->now_us + 15 * MINUTE_US);
   assert_true(w->wake_us <= w->now_us + 15 * MINUTE_US);
   world_pass(w, 15 * 60 - 1);
-  session_is(w, late, SESSION_QUEUED);
+  world_session_is(w, late, SESSION_QUEUED);
   world_pass(w, 1);
-  const Session *s = session_is(w, late, SESSION_ENDED);
+  const Session *s = world_session_is(w, late, SESSION_ENDED);
   assert_int_equal(s->reason, END_DENIED);
   in_text(s->error, "licence-full");
   in_text(s->error, "1 of 1 seats are held");
-  holds(w, holder);
+  world_session_holds(w, holder);
   assert_int_equal(WORLD_GET(w, Licence, LICENCE, "cad")->waiting, 0);
   in_text(world_event(w, "session.denied")->detail, "licence-full");
   assert_int_equal(w->demands->len, 1);
@@ -94,22 +64,22 @@ static void who_is_served_in_time_stays(void **state)
   World *w = one_seat("");
   g_autofree char *holder = ask(w, "ann", ""), *next = ask(w, "bea", ",'by':'15m'");
   world_pass(w, 600);
-  done(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
-  holds(w, next);
+  world_answered(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
+  world_session_holds(w, next);
   world_pass(w, 3600);
-  holds(w, next);
+  world_session_holds(w, next);
   world_free(w);
 }
 
 static void a_desktop_that_is_not_ready_in_time_is_the_reason_too(void **state)
 {
   World *w = one_seat("");
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'max':1}"), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'max':1}"), 201);
   w->hold = true;
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea','by':'30s'}"), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea','by':'30s'}"), 201);
   g_autofree char *name = g_strdup(w->last->object->name);
   world_pass(w, 30);
-  const Session *s = session_is(w, name, SESSION_ENDED);
+  const Session *s = world_session_is(w, name, SESSION_ENDED);
   assert_int_equal(s->reason, END_DENIED);
   in_text(s->error, "deadline-passed");
   world_free(w);
@@ -118,21 +88,21 @@ static void a_desktop_that_is_not_ready_in_time_is_the_reason_too(void **state)
 static void who_has_a_deadline_waits_for_room_until_then(void **state)
 {
   World *w = one_seat("");
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'max':1}"), 201);
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'ann'}"), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'max':1}"), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'ann'}"), 201);
   g_autofree char *holder = g_strdup(w->last->object->name);
   const Answer *a = world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea'}");
   assert_true(a->error && error_is(a->error, REASON_POOL_FULL)); /* who has none is told at once */
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea','by':'15m'}"), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'bea','by':'15m'}"), 201);
   g_autofree char *served = g_strdup(w->last->object->name);
-  in_text(session_is(w, served, SESSION_QUEUED)->error, "pool-full");
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'minsu','by':'18m'}"), 201);
+  in_text(world_session_is(w, served, SESSION_QUEUED)->error, "pool-full");
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'q','user':'minsu','by':'18m'}"), 201);
   g_autofree char *late = g_strdup(w->last->object->name);
   world_pass(w, 600);
-  done(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
-  assert_null(session_is(w, served, SESSION_OFFERED)->error);
+  world_answered(world_ask(w, API_SESSION_END, NULL, holder, NULL), 200);
+  assert_null(world_session_is(w, served, SESSION_OFFERED)->error);
   world_pass(w, 480);
-  in_text(session_is(w, late, SESSION_ENDED)->error, "pool-full");
+  in_text(world_session_is(w, late, SESSION_ENDED)->error, "pool-full");
   const DemandRow *d = w->demands->pdata[w->demands->len - 1];
   assert_int_equal(d->outcome, DEMAND_DENIED);
   assert_int_equal(d->by - d->asked, 18 * MINUTE_US);
@@ -149,15 +119,15 @@ static void a_deadline_that_is_too_early_is_told_at_once(void **state)
   const char *when = json_string_value(json_object_get(json_object_get(told, "args"), "when"));
   g_autofree char *korean = word_argument(REASON_LICENCE_FULL, "when", when, (const char *const[]){ NULL });
   in_text(korean, "기한은 ");
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'p','user':'bea','by':'2h'}"), 200); /* asked again: that one counts */
-  const Session *s = session_is(w, late, SESSION_QUEUED);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, "{'pool':'p','user':'bea','by':'2h'}"), 200); /* asked again: that one counts */
+  const Session *s = world_session_is(w, late, SESSION_QUEUED);
   assert_int_equal(s->by, w->now_us + 120 * MINUTE_US);
   in_text(s->error, "at the latest\"");
   world_pass(w, 16 * 60);
-  session_is(w, late, SESSION_QUEUED);
+  world_session_is(w, late, SESSION_QUEUED);
   world_pass(w, 44 * 60); /* and it was said rightly when it would be free */
-  assert_int_equal(session_is(w, holder, SESSION_ENDED)->reason, END_OVER);
-  holds(w, late);
+  assert_int_equal(world_session_is(w, holder, SESSION_ENDED)->reason, END_OVER);
+  world_session_holds(w, late);
   world_free(w);
 }
 
@@ -167,8 +137,8 @@ static void a_deadline_outlives_the_controller(void **state)
   g_autofree char *holder = ask(w, "ann", ""), *late = ask(w, "bea", ",'by':'15m'");
   w->now_us += 20 * MINUTE_US;
   world_crash(w);
-  assert_int_equal(session_is(w, late, SESSION_ENDED)->reason, END_DENIED);
-  holds(w, holder);
+  assert_int_equal(world_session_is(w, late, SESSION_ENDED)->reason, END_DENIED);
+  world_session_holds(w, holder);
   world_free(w);
 }
 
@@ -213,14 +183,14 @@ static void a_session_ends_when_its_time_is_over_whatever_becomes_of_the_pool(vo
 {
   World *w = one_seat(",'lasts_s':3600");
   g_autofree char *name = ask(w, "ann", "");
-  assert_int_equal(holds(w, name)->ends, w->now_us + 60 * MINUTE_US);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':0}"), 200);
+  assert_int_equal(world_session_holds(w, name)->ends, w->now_us + 60 * MINUTE_US);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':0}"), 200);
   world_pass(w, 3599);
-  holds(w, name);
+  world_session_holds(w, name);
   world_pass(w, 1);
-  assert_int_equal(session_is(w, name, SESSION_ENDED)->reason, END_OVER);
+  assert_int_equal(world_session_is(w, name, SESSION_ENDED)->reason, END_OVER);
   g_autofree char *next = ask(w, "ann", "");
-  assert_int_equal(holds(w, next)->ends, 0);
+  assert_int_equal(world_session_holds(w, next)->ends, 0);
   world_free(w);
 }
 
@@ -233,7 +203,7 @@ static void who_left_may_go_before_the_time_is_over(void **state)
   left->disconnected = w->now_us;
   world_crash(w);
   world_pass(w, 600);
-  assert_int_equal(session_is(w, name, SESSION_ENDED)->reason, END_TIMEOUT);
+  assert_int_equal(world_session_is(w, name, SESSION_ENDED)->reason, END_TIMEOUT);
   world_free(w);
 }
 
@@ -243,9 +213,9 @@ static World *full_pool(const char *more)
   World *w = world_new();
   world_furnish(w, 0, 0, 0);
   world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'vcpus':2}");
-  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
+  world_answered(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'ann'}"), 201);
   g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':2,'max':4,'offer_s':86400%s}", more);
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
   return w;
 }
 
@@ -255,8 +225,8 @@ static void the_nearest_end_is_a_way_out(void **state)
   g_autofree char *first = ask(w, "ann", "");
   world_pass(w, 60);
   g_autofree char *second = ask(w, "root", "");
-  done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
-  const Session *s = holds(w, first);
+  world_answered(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
+  const Session *s = world_session_holds(w, first);
   g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(s->ends / G_USEC_PER_SEC);
   g_autofree char *said = g_date_time_format(date, "comes back to the pool at %Y-%m-%dT%H:%M:%SZ at the latest");
   in_text(w->last->json, "place-fix-over");
@@ -265,7 +235,7 @@ static void the_nearest_end_is_a_way_out(void **state)
   in_text(w->last->json, "of ann ends then");
   world_pass(w, 3600); /* and then there is one */
   g_autofree char *third = ask(w, "ann", "");
-  holds(w, third);
+  world_session_holds(w, third);
   world_free(w);
 }
 
@@ -273,12 +243,12 @@ static void that_no_end_is_set_is_told(void **state)
 {
   World *w = full_pool("");
   g_autofree char *first = ask(w, "ann", ""), *second = ask(w, "root", "");
-  done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
+  world_answered(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
   in_text(w->last->json, "in at most 1440 minutes desktop ");
   in_text(w->last->json, "unless the person of session ");
   ((Session *)WORLD_GET(w, Session, SESSION, first))->take_by = 0; /* as when they have come */
   ((Session *)WORLD_GET(w, Session, SESSION, second))->take_by = 0;
-  done(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
+  world_answered(world_ask(w, API_POOL_PLAN, NULL, "p", NULL), 200);
   in_text(w->last->json, "no end is set for the 2 desktops");
   world_free(w);
 }

@@ -89,42 +89,32 @@ static void world_done(World *w)
   world_free(w);
 }
 
-static const Gpu *card_of(World *w, const char *address)
-{
-  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_GPU);
-  for (guint i = 0; i < names->len; i++)
-    if (!strcmp(WORLD_GET(w, Gpu, GPU, names->pdata[i])->address, address))
-      return WORLD_GET(w, Gpu, GPU, names->pdata[i]);
-  fail_msg("no card at %s", address);
-  return NULL;
-}
-
 /* Until a look some minutes later, or an operator. */
 static void who_claims_next_goes_elsewhere(void **state)
 {
   for (int operator = 0; operator < 2; operator++) {
     World *w = world_with(2, NULL);
     pool_of(w, 1);
-    assert_int_equal(card_of(w, host.bad)->state, GPU_READY); /* once is nothing yet */
+    assert_int_equal(world_gpu_at(w, host.bad)->state, GPU_READY); /* once is nothing yet */
     world_pass(w, AGAIN_S);
     world_pass(w, AGAIN_S);
     assert_int_equal(world_count(w, NOUN_VGPU, VGPU_ATTACHED), 1);
     g_autofree char *wanted = g_strdup_printf("%.2s %.2s %s ", host.bad + 5, host.bad + 5, g_str_has_prefix(host.bad, "0000:65") ? "66" : "65");
     assert_string_equal(host.asked->str, wanted);
     for (int i = 0; i < 2; i++) {
-      const Gpu *bad = card_of(w, host.bad);
+      const Gpu *bad = world_gpu_at(w, host.bad);
       assert_int_equal(bad->state, GPU_BROKEN);
       assert_true(bad->error && strstr(bad->error, "gpu-refused") && strstr(bad->error, "Input/output error"));
       look(w, 2);
     }
-    g_autofree char *name = g_strdup(card_of(w, host.bad)->head.name);
+    g_autofree char *name = g_strdup(world_gpu_at(w, host.bad)->head.name);
     if (operator)
       assert_null(world_ask(w, API_GPU_ACTIVATE, NULL, name, NULL)->error);
     else
       world_pass(w, LATER_S);
     look(w, 2);
-    assert_int_equal(card_of(w, host.bad)->state, GPU_READY);
-    assert_null(card_of(w, host.bad)->error);
+    assert_int_equal(world_gpu_at(w, host.bad)->state, GPU_READY);
+    assert_null(world_gpu_at(w, host.bad)->error);
     world_same_fleet(w);
     world_done(w);
   }
@@ -134,7 +124,7 @@ static void who_claims_next_goes_elsewhere(void **state)
 static void what_the_card_gave_before_stays(void **state)
 {
   World *w = world_with(2, "none");
-  g_autofree char *other = g_strdup(card_of(w, "0000:66:00.0")->head.name);
+  g_autofree char *other = g_strdup(world_gpu_at(w, "0000:66:00.0")->head.name);
   assert_null(world_ask(w, API_GPU_QUARANTINE, NULL, other, NULL)->error);
   pool_of(w, 1);
   look(w, 2);
@@ -145,7 +135,7 @@ static void what_the_card_gave_before_stays(void **state)
   world_pass(w, AGAIN_S);
   look(w, 2);
   assert_string_equal(host.asked->str, "65 65 65 66 ");
-  assert_int_equal(card_of(w, host.bad)->state, GPU_BROKEN);
+  assert_int_equal(world_gpu_at(w, host.bad)->state, GPU_BROKEN);
   assert_int_equal(world_count(w, NOUN_VGPU, VGPU_ATTACHED), 2);
   assert_int_equal(world_count(w, NOUN_DESKTOP, DESKTOP_AVAILABLE), 2);
   assert_null(world_event(w, "vgpu.missing"));

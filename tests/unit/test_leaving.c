@@ -43,15 +43,6 @@ static World *world_held(int n)
   return w;
 }
 
-static int on_host(World *w, const char *host)
-{
-  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
-  int n = 0;
-  for (guint i = 0; i < names->len; i++)
-    n += !strcmp(WORLD_GET(w, Desktop, DESKTOP, names->pdata[i])->host, host);
-  return n;
-}
-
 static int on_their_way(World *w)
 {
   g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
@@ -87,19 +78,19 @@ static int events(World *w, const char *kind)
 static void a_host_is_left_two_at_a_time_until_it_is_empty(void **state)
 {
   World *w = world_held(5);
-  assert_int_equal(on_host(w, "a"), 5);
+  assert_int_equal(world_on_host(w, "a"), 5);
   w->hold = true;
   drain(w);
   world_settle(w);
   assert_int_equal(on_their_way(w), 2);
   assert_true(host_a(w)->leaving);
-  for (int i = 0; i < 30 && on_host(w, "a"); i++) {
+  for (int i = 0; i < 30 && world_on_host(w, "a"); i++) {
     world_release(w);
     world_settle(w);
     assert_in_range(on_their_way(w), 0, 2);
     world_same_fleet(w);
   }
-  assert_int_equal(on_host(w, "a"), 0);
+  assert_int_equal(world_on_host(w, "a"), 0);
   assert_int_equal(events(w, "desktop.migrated"), 5);
   assert_int_equal(host_a(w)->state, HOST_MAINTENANCE);
   assert_false(host_a(w)->leaving);
@@ -126,7 +117,7 @@ static void who_waits_for_what_is_told(void **state)
   change(w, API_POOL_CHANGE, "bound", "{'min':1}");
   assert_null(world_ask(w, API_SESSION_REQUEST, "u0", NULL, "{'pool':'bound'}")->error);
   change(w, API_POOL_CHANGE, "p", "{'hosts':['a'],'spare':1}");
-  assert_int_equal(on_host(w, "a"), 6);
+  assert_int_equal(world_on_host(w, "a"), 6);
   change(w, API_POOL_CHANGE, "p", "{'hosts':[]}");
   w->hold = true;
   drain(w);
@@ -154,11 +145,11 @@ static void without_the_word_nothing_moves(void **state)
   World *w = world_held(2);
   assert_null(world_ask(w, API_HOST_DRAIN, NULL, "a", "{}")->error);
   world_pass(w, 120);
-  assert_int_equal(on_host(w, "a"), 2);
+  assert_int_equal(world_on_host(w, "a"), 2);
   assert_int_equal(host_a(w)->state, HOST_DRAINING);
   drain(w); /* said later */
   world_pass(w, 60);
-  assert_int_equal(on_host(w, "a"), 0);
+  assert_int_equal(world_on_host(w, "a"), 0);
   world_free(w);
 }
 
@@ -169,7 +160,7 @@ static void what_cannot_go_is_told_and_goes_when_it_can(void **state)
   assert_null(world_ask(w, API_HOST_CHANGE, NULL, "c", "{'vcpus':1}")->error);
   drain(w);
   world_pass(w, 60);
-  assert_int_equal(on_host(w, "a"), 1);
+  assert_int_equal(world_on_host(w, "a"), 1);
   assert_int_equal(host_a(w)->state, HOST_DRAINING);
   const char *stays = host_a(w)->stays;
   g_autofree char *told = g_strdup_printf("1 desktops are still on host a: %s: no other host", first_on(w, "a"));
@@ -177,7 +168,7 @@ static void what_cannot_go_is_told_and_goes_when_it_can(void **state)
     fail_msg("%s, not %s", stays, told);
   assert_null(world_ask(w, API_HOST_CHANGE, NULL, "c", "{'vcpus':8}")->error);
   world_pass(w, 60);
-  assert_int_equal(on_host(w, "a"), 0);
+  assert_int_equal(world_on_host(w, "a"), 0);
   assert_null(host_a(w)->stays);
   assert_int_equal(host_a(w)->state, HOST_MAINTENANCE);
   world_free(w);
@@ -190,14 +181,14 @@ static void a_move_that_failed_rests_and_the_others_go(void **state)
   fails = bad;
   drain(w);
   world_pass(w, 300);
-  assert_int_equal(on_host(w, "a"), 1);
+  assert_int_equal(world_on_host(w, "a"), 1);
   assert_string_equal(first_on(w, "a"), bad);
   assert_int_equal(events(w, "desktop.not-migrated"), 1);
   assert_told(w, LANG_EN, ": its move failed, the next is tried later: host \"a\" does not move domain u: it does not know its storage as shared: not shared");
   assert_told(w, LANG_KO, ": 옮기지 못해 나중에 다시 시도합니다: 호스트 \"a\"이(가) 도메인 u을(를) 옮기지 않습니다.");
   fails = NULL;
   world_pass(w, 900);
-  assert_int_equal(on_host(w, "a"), 0);
+  assert_int_equal(world_on_host(w, "a"), 0);
   assert_int_equal(host_a(w)->state, HOST_MAINTENANCE);
   world_free(w);
 }
@@ -214,7 +205,7 @@ static void used_again_no_more_moves_are_begun(void **state)
   world_release(w);
   world_settle(w);
   world_pass(w, 120);
-  assert_int_equal(on_host(w, "a"), 3);
+  assert_int_equal(world_on_host(w, "a"), 3);
   assert_false(host_a(w)->leaving);
   assert_int_equal(host_a(w)->state, HOST_UP);
   world_free(w);
@@ -228,14 +219,14 @@ static void it_goes_on_after_a_crash(void **state)
   world_settle(w);
   world_crash(w);
   w->hold = false;
-  for (int i = 0; i < 20 && on_host(w, "a"); i++)
+  for (int i = 0; i < 20 && world_on_host(w, "a"); i++)
     world_pass(w, 60);
   world_host_answers(w, "a", "kvm");
   world_host_answers(w, "b", "kvm");
   world_host_answers(w, "c", "kvm");
-  for (int i = 0; i < 60 && on_host(w, "a"); i++)
+  for (int i = 0; i < 60 && world_on_host(w, "a"); i++)
     world_pass(w, 60);
-  assert_int_equal(on_host(w, "a"), 0);
+  assert_int_equal(world_on_host(w, "a"), 0);
   assert_int_equal(host_a(w)->state, HOST_MAINTENANCE);
   assert_int_equal(world_count(w, NOUN_SESSION, SESSION_ENDED), 0);
   world_free(w);

@@ -190,16 +190,6 @@ static void a_quarantined_card_offers_nothing_and_keeps_what_it_gave(void **stat
   world_free(w);
 }
 
-static const Gpu *gpu_at(const World *w, const char *address)
-{
-  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_GPU);
-  for (guint i = 0; i < names->len; i++)
-    if (!strcmp(WORLD_GET(w, Gpu, GPU, names->pdata[i])->address, address))
-      return WORLD_GET(w, Gpu, GPU, names->pdata[i]);
-  fail_msg("no card at %s", address);
-  return NULL;
-}
-
 static GpuCard *card_of_serial(const char *address, const char *serial)
 {
   GpuCard *card = card_new(false, 4, (Parts){ NULL, 0 });
@@ -214,24 +204,24 @@ static void quarantine_is_the_cards_until_an_operator_ends_it(void **state)
 {
   static const char here[] = "0000:41:00.0", there[] = "0000:61:00.0";
   World *w = world_with(card_of_serial(here, "S1"));
-  g_autofree char *gpu = g_strdup(gpu_at(w, here)->head.name);
+  g_autofree char *gpu = g_strdup(world_gpu_at(w, here)->head.name);
   assert_null(world_ask(w, API_GPU_QUARANTINE, NULL, gpu, NULL)->error);
   GpuCard *broken = card_of_serial(here, "S1");
   broken->broken = g_strdup("it fell off the bus");
   world_look(w, broken);
-  assert_int_equal(gpu_at(w, here)->state, GPU_BROKEN);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_BROKEN);
   world_look(w, card_of_serial(here, "S1"));
-  assert_int_equal(gpu_at(w, here)->state, GPU_QUARANTINED);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_QUARANTINED);
   world_look(w, card_of_serial(there, "S1"));
-  assert_int_equal(gpu_at(w, here)->state, GPU_STATE_GONE);
-  assert_int_equal(gpu_at(w, there)->state, GPU_QUARANTINED);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_STATE_GONE);
+  assert_int_equal(world_gpu_at(w, there)->state, GPU_QUARANTINED);
   world_look(w, card_of_serial(here, "S2"));
-  assert_int_equal(gpu_at(w, here)->state, GPU_QUARANTINED);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_QUARANTINED);
   assert_null(world_ask(w, API_GPU_ACTIVATE, NULL, gpu, NULL)->error);
-  assert_int_equal(gpu_at(w, here)->state, GPU_READY);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_READY);
   world_look(w, card_of_serial(here, "S2"));
-  assert_int_equal(gpu_at(w, here)->state, GPU_READY);
-  assert_true(gpu_at(w, there)->quarantined);
+  assert_int_equal(world_gpu_at(w, here)->state, GPU_READY);
+  assert_true(world_gpu_at(w, there)->quarantined);
   world_free(w);
 }
 

@@ -10,17 +10,10 @@
 #include "core/lifecycle.h"
 #include "tests/unit/brain_world.h"
 
-static void done(const Answer *a, int status)
-{
-  if (a->error)
-    fail_msg("%s", a->error->message);
-  assert_int_equal(a->status, status);
-}
-
 static void pool_add(World *w, const char *name, const char *more)
 {
   g_autofree char *body = g_strdup_printf("{'name':'%s','template':'linux','image':'linux','vcpus':1,'memory_mib':256%s}", name, more);
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, body), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, body), 201);
 }
 
 static void users_add(World *w)
@@ -28,7 +21,7 @@ static void users_add(World *w)
   static const char *const names[] = { "a1", "a2", "a3", "a4", "a5", "a6" };
   for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
     g_autofree char *body = g_strdup_printf("{'name':'%s'}", names[i]);
-    done(world_ask(w, API_USER_ADD, NULL, NULL, body), 201);
+    world_answered(world_ask(w, API_USER_ADD, NULL, NULL, body), 201);
   }
 }
 
@@ -38,7 +31,7 @@ static World *two_seats(void)
   World *w = world_new();
   world_furnish(w, 0, 0, 0);
   users_add(w);
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':2,'vendor':'ACME'}"), 201);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':2,'vendor':'ACME'}"), 201);
   pool_add(w, "p", ",'min':3,'max':4,'licences':['cad=1']");
   pool_add(w, "q", ",'min':2,'max':4,'licences':['cad']");
   return w;
@@ -47,28 +40,11 @@ static World *two_seats(void)
 static char *ask(World *w, const char *user, const char *pool)
 {
   g_autofree char *body = g_strdup_printf("{'pool':'%s','user':'%s'}", pool, user);
-  done(world_ask(w, API_SESSION_REQUEST, NULL, NULL, body), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, NULL, NULL, body), 201);
   return g_strdup(w->last->object->name);
 }
 
-static void ends(World *w, const char *session) { done(world_ask(w, API_SESSION_END, NULL, session, NULL), 200); }
-
-static const Session *session_is(World *w, const char *name, SessionState state)
-{
-  const Session *s = WORLD_GET(w, Session, SESSION, name);
-  assert_non_null(s);
-  assert_string_equal(session_state_name(s->state), session_state_name(state));
-  return s;
-}
-
-/* A desktop, whether it waited for it or not. */
-static const Session *holds(World *w, const char *name)
-{
-  const Session *s = WORLD_GET(w, Session, SESSION, name);
-  if (!s || !session_state_is_live(s->state))
-    fail_msg("%s is %s", name, s ? session_state_name(s->state) : "no more");
-  return s;
-}
+static void ends(World *w, const char *session) { world_answered(world_ask(w, API_SESSION_END, NULL, session, NULL), 200); }
 
 static void cad_is(World *w, int total, int held, int waiting)
 {
@@ -81,7 +57,7 @@ static void cad_is(World *w, int total, int held, int waiting)
 /* That is why it waits, and text says what is in it. */
 static void waits_for(World *w, const char *session, const char *code, const char *text)
 {
-  const Session *s = session_is(w, session, SESSION_QUEUED);
+  const Session *s = world_session_is(w, session, SESSION_QUEUED);
   if (!s->error || !strstr(s->error, code) || !strstr(s->error, text))
     fail_msg("\"%s\" and \"%s\" are not in: %s", code, text, s->error ? s->error : "nothing");
 }
@@ -91,12 +67,12 @@ static void seats_are_never_more_than_there_are(void **state)
   World *w = two_seats();
   cad_is(w, 2, 0, 0);
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "p"), *four = ask(w, "a4", "q");
-  const Session *held = holds(w, one);
+  const Session *held = world_session_holds(w, one);
   assert_string_equal(held->licences[0], "cad=1");
-  holds(w, two);
+  world_session_holds(w, two);
   waits_for(w, three, "licence-full", "2 of 2 seats are held, 1 wanted, 0 wait before; no end is set");
   waits_for(w, four, "licence-full", "2 of 2 seats are held, 1 wanted, 1 wait before; no end is set");
-  assert_null(session_is(w, three, SESSION_QUEUED)->licences);
+  assert_null(world_session_is(w, three, SESSION_QUEUED)->licences);
   cad_is(w, 2, 2, 2);
   world_free(w);
 }
@@ -106,14 +82,14 @@ static void who_waits_longest_gets_the_next_whichever_pool_frees_it(void **state
   World *w = two_seats();
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "q"), *three = ask(w, "a3", "q"), *four = ask(w, "a4", "p"), *five = ask(w, "a5", "q");
   ends(w, one); /* of p: q's is first in line */
-  assert_null(holds(w, three)->error);
+  assert_null(world_session_holds(w, three)->error);
   waits_for(w, four, "licence-full", "0 wait before");
   waits_for(w, five, "licence-full", "1 wait before");
   cad_is(w, 2, 2, 2);
   ends(w, two);
-  holds(w, four);
+  world_session_holds(w, four);
   ends(w, three);
-  holds(w, five);
+  world_session_holds(w, five);
   ends(w, four);
   ends(w, five);
   cad_is(w, 2, 0, 0);
@@ -126,15 +102,15 @@ static void one_pool_in_line_holds_up_no_other(void **state)
   pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=2']");
   pool_add(w, "free", ",'min':1,'max':1");
   g_autofree char *one = ask(w, "a1", "p"), *big = ask(w, "a2", "big"), *other = ask(w, "a3", "free");
-  holds(w, one);
+  world_session_holds(w, one);
   waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
-  holds(w, other);
+  world_session_holds(w, other);
   g_autofree char *small = ask(w, "a4", "q"); /* one seat is free, and not enough for the one before */
-  holds(w, small);
+  world_session_holds(w, small);
   ends(w, one);
   waits_for(w, big, "licence-full", "1 of 2 seats are held, 2 wanted");
   ends(w, small);
-  holds(w, big);
+  world_session_holds(w, big);
   world_free(w);
 }
 
@@ -142,18 +118,18 @@ static void fewer_seats_throw_nobody_out(void **state)
 {
   World *w = two_seats();
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *three = ask(w, "a3", "p");
-  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
+  world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
   cad_is(w, 1, 2, 1);
   assert_non_null(strstr(WORLD_GET(w, Licence, LICENCE, "cad")->error, "licence-over"));
-  holds(w, one);
-  holds(w, two);
+  world_session_holds(w, one);
+  world_session_holds(w, two);
   ends(w, one);
   waits_for(w, three, "licence-full", "1 of 1 seats are held");
   assert_null(WORLD_GET(w, Licence, LICENCE, "cad")->error);
-  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':0}"), 200);
+  world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':0}"), 200);
   waits_for(w, three, "licence-few", "0 seats in all");
-  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
-  holds(w, three);
+  world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
+  world_session_holds(w, three);
   cad_is(w, 3, 2, 0);
   world_free(w);
 }
@@ -162,13 +138,13 @@ static void what_is_held_does_not_change_with_the_pool(void **state)
 {
   World *w = two_seats();
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p");
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
   cad_is(w, 2, 2, 0);
   g_autofree char *third = ask(w, "a3", "p"), *fourth = ask(w, "a4", "q");
-  holds(w, third);
+  world_session_holds(w, third);
   waits_for(w, fourth, "licence-full", "2 of 2");
-  done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200); /* it waits for nothing any more */
-  assert_null(holds(w, fourth)->error);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200); /* it waits for nothing any more */
+  assert_null(world_session_holds(w, fourth)->error);
   ends(w, one);
   ends(w, two);
   ends(w, third);
@@ -179,14 +155,14 @@ static void what_is_held_does_not_change_with_the_pool(void **state)
 static void several_licences_are_held_together_or_not_at_all(void **state)
 {
   World *w = two_seats();
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
   pool_add(w, "both", ",'min':2,'max':2,'licences':['cad=1','sim=1']");
   g_autofree char *one = ask(w, "a1", "both"), *two = ask(w, "a2", "both");
-  holds(w, one);
+  world_session_holds(w, one);
   waits_for(w, two, "licence-full", "\\\"sim\\\": 1 of 1");
   cad_is(w, 2, 1, 1);
   ends(w, one);
-  holds(w, two);
+  world_session_holds(w, two);
   cad_is(w, 2, 1, 0);
   assert_int_equal(WORLD_GET(w, Licence, LICENCE, "sim")->held, 1);
   world_free(w);
@@ -209,12 +185,12 @@ static void a_pool_makes_no_desktops_for_whom_there_are_no_seats(void **state)
   waits_for(w, head, "licence-full", "2 of 2");
   assert_int_equal(desktops(w), 5 + 1);
   ends(w, one);
-  holds(w, head);
+  world_session_holds(w, head);
   world_pass(w, 10);
   assert_int_equal(desktops(w), 5 + 2); /* next is the head now */
   ends(w, two);
-  holds(w, next);
-  session_is(w, other, SESSION_QUEUED);
+  world_session_holds(w, next);
+  world_session_is(w, other, SESSION_QUEUED);
   world_free(w);
 }
 
@@ -224,12 +200,12 @@ static void who_can_never_have_a_seat_is_no_head(void **state)
   pool_add(w, "big", ",'min':0,'max':4,'licences':['cad=2']");
   pool_add(w, "r", ",'min':0,'max':4,'licences':['cad=1']");
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *big = ask(w, "a3", "big"), *small = ask(w, "a4", "r");
-  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
+  world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':1}"), 200);
   world_pass(w, 10);
   waits_for(w, big, "licence-few", "1 seats in all");
   ends(w, one);
   ends(w, two);
-  holds(w, small);
+  world_session_holds(w, small);
   world_free(w);
 }
 
@@ -265,7 +241,7 @@ static void no_head_waits_for_ever(void **state)
         continue;
       ends(w, holder);
       if (first)
-        holds(w, first);
+        world_session_holds(w, first);
     }
     g_rand_free(rand);
     world_free(w);
@@ -277,13 +253,13 @@ static void a_dedicated_desktop_waits_for_its_seat_too(void **state)
   World *w = two_seats();
   pool_add(w, "own", ",'kind':'dedicated','min':1,'max':3,'licences':['cad=1']");
   g_autofree char *first = ask(w, "a1", "own");
-  g_autofree char *desktop = g_strdup(holds(w, first)->desktop);
+  g_autofree char *desktop = g_strdup(world_session_holds(w, first)->desktop);
   ends(w, first);
   cad_is(w, 2, 0, 0);
   g_autofree char *one = ask(w, "a2", "p"), *two = ask(w, "a3", "p"), *again = ask(w, "a1", "own");
   waits_for(w, again, "licence-full", "2 of 2");
   ends(w, one);
-  assert_string_equal(holds(w, again)->desktop, desktop);
+  assert_string_equal(world_session_holds(w, again)->desktop, desktop);
   world_free(w);
 }
 
@@ -300,8 +276,8 @@ static void what_is_held_and_the_line_outlive_the_controller(void **state)
   waits_for(w, three, "licence-full", "0 wait before");
   waits_for(w, four, "licence-full", "1 wait before");
   ends(w, two);
-  holds(w, three);
-  session_is(w, four, SESSION_QUEUED);
+  world_session_holds(w, three);
+  world_session_is(w, four, SESSION_QUEUED);
   world_free(w);
 }
 
@@ -316,9 +292,9 @@ static void the_line_of_a_pool_outlives_the_controller(void **state)
   world_crash(w);
   ends(w, one);
   for (size_t i = 0; i < G_N_ELEMENTS(users); i++) {
-    holds(w, line[i]);
+    world_session_holds(w, line[i]);
     for (size_t k = i + 1; k < G_N_ELEMENTS(users); k++)
-      session_is(w, line[k], SESSION_QUEUED);
+      world_session_is(w, line[k], SESSION_QUEUED);
     ends(w, line[i]);
     world_pass(w, 5);
     g_free(line[i]);
@@ -329,7 +305,7 @@ static void the_line_of_a_pool_outlives_the_controller(void **state)
 static void an_end_that_is_known_is_told(void **state)
 {
   World *w = two_seats();
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':600}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':600}"), 200);
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p");
   Session *left = (Session *)WORLD_GET(w, Session, SESSION, one);
   left->state = SESSION_DISCONNECTED; /* as its gateway would have said */
@@ -337,10 +313,10 @@ static void an_end_that_is_known_is_told(void **state)
   g_autofree char *three = ask(w, "a3", "q"), *four = ask(w, "a4", "q");
   waits_for(w, three, "licence-full", "; free at ");
   waits_for(w, four, "licence-full", "; no end is set");
-  done(world_ask(w, API_SESSION_EXPLAIN, NULL, three, NULL), 200);
+  world_answered(world_ask(w, API_SESSION_EXPLAIN, NULL, three, NULL), 200);
   if (!strstr(w->last->json, "place-fix-licence-may-end") || !strstr(w->last->json, one) || !strstr(w->last->json, "of a1 ends"))
     fail_msg("%s", w->last->json);
-  done(world_ask(w, API_SESSION_EXPLAIN, NULL, four, NULL), 200);
+  world_answered(world_ask(w, API_SESSION_EXPLAIN, NULL, four, NULL), 200);
   if (!strstr(w->last->json, "place-fix-licence-open") || !strstr(w->last->json, "2 more seats") || !strstr(w->last->json, "--total 4"))
     fail_msg("%s", w->last->json);
   world_free(w);
@@ -350,8 +326,8 @@ static void an_end_that_is_known_is_told(void **state)
 static void only_what_is_sure_is_told_as_sure(void **state)
 {
   World *w = two_seats();
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':600}"), 200);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'sim','total':1}"), 201);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'lasts_s':600}"), 200);
   pool_add(w, "big", ",'min':1,'max':1,'licences':['cad=2']");
   pool_add(w, "both", ",'min':1,'max':1,'licences':['cad=1','sim=1']");
   g_autofree char *one = ask(w, "a1", "p"), *two = ask(w, "a2", "p"), *small = ask(w, "a3", "p"), *big = ask(w, "a4", "big"), *both = ask(w, "a5", "both");
@@ -360,7 +336,7 @@ static void only_what_is_sure_is_told_as_sure(void **state)
   ends(w, small);
   waits_for(w, big, "licence-full", " as things are now");
   waits_for(w, both, "licence-full", "; no end is set");
-  done(world_ask(w, API_SESSION_EXPLAIN, NULL, big, NULL), 200);
+  world_answered(world_ask(w, API_SESSION_EXPLAIN, NULL, big, NULL), 200);
   if (!strstr(w->last->json, "place-fix-licence-may-end") || strstr(w->last->json, "place-fix-licence-end\""))
     fail_msg("%s", w->last->json);
   ends(w, big);
@@ -369,7 +345,7 @@ static void only_what_is_sure_is_told_as_sure(void **state)
   g_autofree char *last = ask(w, "a6", "q");
   waits_for(w, last, "licence-full", "at the latest");
   Session *left = (Session *)WORLD_GET(w, Session, SESSION, one);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':60}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'disconnected_s':60}"), 200);
   left->state = SESSION_DISCONNECTED; /* as its gateway would have said */
   left->disconnected = w->now_us;
   ends(w, last);
@@ -380,7 +356,7 @@ static void only_what_is_sure_is_told_as_sure(void **state)
 
 static int64_t planned(World *w, const char *pool, const char *body)
 {
-  done(world_ask(w, API_POOL_PLAN, NULL, pool, body), 200);
+  world_answered(world_ask(w, API_POOL_PLAN, NULL, pool, body), 200);
   json_auto_t *plan = json_loads(w->last->json, 0, NULL);
   return json_integer_value(json_object_get(plan, "placed"));
 }
@@ -395,7 +371,7 @@ static void a_plan_has_no_more_places_than_seats(void **state)
   assert_int_equal(planned(w, "p", "{'count':3}"), 1);
   assert_non_null(strstr(w->last->json, "place-fix-licence-open"));
   assert_non_null(strstr(w->last->json, "--total 4"));
-  done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':4}"), 200);
+  world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':4}"), 200);
   assert_int_equal(planned(w, "p", "{'count':3}"), 3); /* the way out that was told */
   world_same_fleet(w);
   world_free(w);
@@ -447,8 +423,8 @@ static void a_licence_goes_when_nobody_wants_or_holds_it(void **state)
 {
   World *w = two_seats();
   g_autofree char *one = ask(w, "a1", "p");
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':[]}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'licences':[]}"), 200);
   refuses(w, API_LICENCE_REMOVE, "cad", NULL, REASON_IN_USE);
   ends(w, one);
   assert_null(world_ask(w, API_LICENCE_REMOVE, NULL, "cad", NULL)->error);
@@ -464,7 +440,7 @@ static void random_days_add_up(void **state)
     World *w = two_seats();
     GRand *rand = g_rand_new_with_seed(seed);
     pool_add(w, "big", ",'min':2,'max':4,'licences':['cad=2']");
-    done(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
+    world_answered(world_ask(w, API_LICENCE_CHANGE, NULL, "cad", "{'total':3}"), 200);
     for (int step = 0; step < 60; step++) {
       g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_SESSION);
       g_autofree char *user = g_strdup_printf("a%d", g_rand_int_range(rand, 1, 7));

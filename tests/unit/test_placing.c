@@ -16,15 +16,6 @@ static World *three_hosts(void)
                         ",'labels':['rack-2'],'cpu_overcommit_pct':200");
 }
 
-static int on_host(World *w, const char *host)
-{
-  g_autoptr(GPtrArray) names = brain_names(w->brain, NOUN_DESKTOP);
-  int n = 0;
-  for (guint i = 0; i < names->len; i++)
-    n += !strcmp(WORLD_GET(w, Desktop, DESKTOP, names->pdata[i])->host, host);
-  return n;
-}
-
 static const struct {
   const char *why, *fields;
   int wanted;
@@ -52,7 +43,7 @@ static void a_pool_s_fields_say_where_its_desktops_go(void **state)
                                             sized ? "" : ",'vcpus':1,'memory_mib':1024", *rows[i].fields ? "," : "", rows[i].fields,
                                             rows[i].wanted, rows[i].wanted);
     assert_int_equal(world_ask(w, API_POOL_CREATE, NULL, NULL, body)->status, 201);
-    int a = on_host(w, "a"), b = on_host(w, "b"), c = on_host(w, "c");
+    int a = world_on_host(w, "a"), b = world_on_host(w, "b"), c = world_on_host(w, "c");
     if (a != rows[i].a || b != rows[i].b || c != rows[i].c)
       fail_msg("%s: %d, %d and %d", rows[i].why, a, b, c);
     const char *error = WORLD_GET(w, Pool, POOL, "p")->error;
@@ -68,7 +59,7 @@ static void packed_desktops_share_a_host(void **state)
   World *w = three_hosts();
   world_ask(w, API_POOL_CREATE, NULL, NULL,
             "{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':1024,'policy':'pack','min':5,'max':5}");
-  int most = MAX(MAX(on_host(w, "a"), on_host(w, "b")), on_host(w, "c"));
+  int most = MAX(MAX(world_on_host(w, "a"), world_on_host(w, "b")), world_on_host(w, "c"));
   assert_int_equal(most, 5);
   world_same_fleet(w);
   world_free(w);
@@ -91,7 +82,7 @@ static void what_a_host_keeps_for_itself_is_not_handed_out(void **state)
   world_ask(w, API_HOST_CHANGE, NULL, "b", "{'cpu_reserve':8}");
   world_ask(w, API_HOST_CHANGE, NULL, "c", "{'memory_reserve_mib':16000}");
   world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':1024,'min':4,'max':4}");
-  assert_int_equal(on_host(w, "a"), 4);
+  assert_int_equal(world_on_host(w, "a"), 4);
   world_ask(w, API_HOST_CHANGE, NULL, "b", "{'cpu_reserve':0}");
   world_same_fleet(w);
   world_free(w);
@@ -104,7 +95,7 @@ static void hosts_come_and_go_and_the_fleet_with_them(void **state)
   world_same_fleet(w);
   world_host_add(w, "d", "");
   world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':9}");
-  assert_true(on_host(w, "d") > 0);
+  assert_true(world_on_host(w, "d") > 0);
   world_same_fleet(w);
   world_ask(w, API_HOST_REMOVE, NULL, "h1", NULL);
   world_ask(w, API_HOST_DRAIN, NULL, "a", NULL);
@@ -146,7 +137,7 @@ static void a_plan_tells_the_same_as_doing_it_and_does_nothing(void **state)
   assert_string_equal(before, after);
   assert_int_equal(w->batches, batches);
   world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':8}");
-  assert_int_equal(on_host(w, "a") + on_host(w, "b") + on_host(w, "c"), 6);
+  assert_int_equal(world_on_host(w, "a") + world_on_host(w, "b") + world_on_host(w, "c"), 6);
   world_free(w);
 }
 
@@ -278,7 +269,7 @@ static void who_was_first_on_a_crowded_card_was_forgotten(void **state)
     assert_int_equal(names->len, 2);
     assert_null(world_ask(w, API_DESKTOP_RETIRE, NULL, names->pdata[goes], NULL)->error);
     world_same_fleet(w);
-    assert_int_equal(on_host(w, "h1"), 1);
+    assert_int_equal(world_on_host(w, "h1"), 1);
     world_free(w);
   }
 }

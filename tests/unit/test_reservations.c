@@ -9,13 +9,6 @@
 #include "core/lifecycle.h"
 #include "tests/unit/brain_world.h"
 
-static void done(const Answer *a, int status)
-{
-  if (a->error)
-    fail_msg("%s", a->error->message);
-  assert_int_equal(a->status, status);
-}
-
 static void refused(const Answer *a, Reason reason)
 {
   if (!a->error || !error_is(a->error, reason))
@@ -32,17 +25,17 @@ static World *house(int vcpus, const char *more)
   world_ask(w, API_HOST_CHANGE, NULL, "h1", host);
   for (size_t i = 0; i < G_N_ELEMENTS(people); i++) {
     g_autofree char *user = g_strdup_printf("{'name':'%s'}", people[i]);
-    done(world_ask(w, API_USER_ADD, NULL, NULL, user), 201);
+    world_answered(world_ask(w, API_USER_ADD, NULL, NULL, user), 201);
   }
   g_autofree char *pool = g_strdup_printf("{'name':'p','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'offer_s':604800%s}", more);
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, pool), 201);
   return w;
 }
 
 static void reserve(World *w, const char *body)
 {
   g_autofree char *all = g_strdup_printf("{'name':'class','pool':'p',%s}", body);
-  done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, all), 201);
+  world_answered(world_ask(w, API_RESERVATION_ADD, NULL, NULL, all), 201);
 }
 
 static const Reservation *class_is(World *w, ReservationState state, int held, int used)
@@ -57,7 +50,7 @@ static const Reservation *class_is(World *w, ReservationState state, int held, i
 
 static char *ask(World *w, const char *user)
 {
-  done(world_ask(w, API_SESSION_REQUEST, user, NULL, "{'pool':'p'}"), 201);
+  world_answered(world_ask(w, API_SESSION_REQUEST, user, NULL, "{'pool':'p'}"), 201);
   return g_strdup(w->last->object->name);
 }
 
@@ -108,15 +101,15 @@ static void nobody_else_gets_what_is_kept(void **state)
   refused(world_ask(w, API_SESSION_REQUEST, "cho", NULL, "{'pool':'p'}"), REASON_POOL_RESERVED);
   g_autofree char *ann = ask(w, "ann"), *bea = ask(w, "bea");
   assert_true(holds(w, ann) && holds(w, bea));
-  done(world_ask(w, API_SESSION_END, "ann", ann, NULL), 200); /* it was reset, and is ann's again if she comes back */
+  world_answered(world_ask(w, API_SESSION_END, "ann", ann, NULL), 200); /* it was reset, and is ann's again if she comes back */
   class_is(w, RESERVATION_HELD, 2, 1);
   refused(world_ask(w, API_SESSION_REQUEST, "cho", NULL, "{'pool':'p'}"), REASON_POOL_RESERVED);
   g_autofree char *again = ask(w, "ann");
   assert_true(holds(w, again));
-  done(world_ask(w, API_SESSION_END, "ann", again, NULL), 200);
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'title':'A class','until':'4h'}"), 200);
+  world_answered(world_ask(w, API_SESSION_END, "ann", again, NULL), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'title':'A class','until':'4h'}"), 200);
   assert_int_equal(class_is(w, RESERVATION_HELD, 2, 1)->fits, 2); /* what it has counts */
-  done(world_ask(w, API_RESERVATION_REMOVE, NULL, "class", NULL), 200);
+  world_answered(world_ask(w, API_RESERVATION_REMOVE, NULL, "class", NULL), 200);
   g_autofree char *cho = ask(w, "cho");
   assert_true(holds(w, cho));
   world_free(w);
@@ -149,15 +142,15 @@ static void no_more_are_kept_than_there_are_people_for(void **state)
   g_autofree char *cho = ask(w, "cho"), *ann = ask(w, "ann");
   assert_true(holds(w, cho) && holds(w, ann));
   assert_people(class_is(w, RESERVATION_SHORT, 2, 1), "2");
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':2}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':2}"), 200);
   assert_null(class_is(w, RESERVATION_HELD, 2, 1)->error);
-  done(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':true}"), 200);
+  world_answered(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':true}"), 200);
   assert_people(class_is(w, RESERVATION_SHORT, 1, 1), "1");
-  done(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':false}"), 200);
+  world_answered(world_ask(w, API_USER_CHANGE, NULL, "bea", "{'disabled':false}"), 200);
   class_is(w, RESERVATION_HELD, 2, 1);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'users':['ann','cho']}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'users':['ann','cho']}"), 200);
   assert_people(class_is(w, RESERVATION_SHORT, 1, 1), "1");
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200); /* bea is not asked about */
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200); /* bea is not asked about */
   class_is(w, RESERVATION_HELD, 1, 1);
   refused(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'users':['ann','bea']}"), REASON_BAD_VALUE);
   world_free(w);
@@ -177,13 +170,13 @@ static void who_is_removed_leaves_nothing_to_who_comes_by_that_name(void **state
 {
   World *w = house(2, ",'min':0,'max':2");
   reserve(w, "'count':2,'until':'3h','users':['ann','bea']");
-  done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, "{'name':'hers','pool':'p','count':1,'from':'2h','until':'3h','users':['bea']}"), 201);
-  done(world_ask(w, API_USER_REMOVE, NULL, "bea", NULL), 200);
+  world_answered(world_ask(w, API_RESERVATION_ADD, NULL, NULL, "{'name':'hers','pool':'p','count':1,'from':'2h','until':'3h','users':['bea']}"), 201);
+  world_answered(world_ask(w, API_USER_REMOVE, NULL, "bea", NULL), 200);
   assert_null(WORLD_GET(w, Reservation, RESERVATION, "hers")); /* it is not for all now */
   assert_people(class_is(w, RESERVATION_SHORT, 1, 0), "1");
-  done(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
+  world_answered(world_ask(w, API_USER_ADD, NULL, NULL, "{'name':'bea'}"), 201);
   assert_people(class_is(w, RESERVATION_SHORT, 1, 0), "1");
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200);
   class_is(w, RESERVATION_HELD, 1, 0);
   world_free(w);
 }
@@ -194,12 +187,12 @@ static void one_that_is_changed_begins_once(void **state)
   reserve(w, "'count':3,'until':'3h'");
   class_is(w, RESERVATION_SHORT, 2, 0);
   guint before = w->events->len;
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'title':'A class','until':'4h'}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'title':'A class','until':'4h'}"), 200);
   class_is(w, RESERVATION_SHORT, 2, 0);
   assert_int_equal(begun(w), 1);
   for (guint i = before; i < w->events->len; i++)
     assert_string_not_equal(((const Event *)w->events->pdata[i])->kind, "reservation.short");
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'from':'2h'}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'from':'2h'}"), 200);
   class_is(w, RESERVATION_PLANNED, 0, 0);
   world_pass(w, 7200);
   assert_int_equal(begun(w), 2);
@@ -211,7 +204,7 @@ static void what_is_too_many_as_it_begins_is_not(void **state)
 {
   World *w = house(8, ",'min':3,'max':8,'surplus_s':60");
   assert_int_equal(ready(w), 3);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':0}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'min':0}"), 200);
   reserve(w, "'count':2,'from':'61s','until':'3h','lead_s':1");
   int64_t changed_us = w->now_us += SECOND_US / 1000;
   world_pass(w, 60);
@@ -257,10 +250,10 @@ static void who_has_a_reservation_is_served_before_who_waits_longer(void **state
 static void other_pools_do_not_get_its_room(void **state)
 {
   World *w = house(2, ",'min':0,'max':2");
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL,
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL,
                  "{'name':'q','template':'linux','image':'linux','vcpus':1,'memory_mib':256,'min':0,'spare':0,'max':4}"), 201);
   reserve(w, "'count':2,'until':'3h','users':['ann','bea']");
-  done(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'spare':2}"), 200);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "q", "{'spare':2}"), 200);
   assert_int_equal(ready(w), 2);
   refused(world_ask(w, API_SESSION_REQUEST, "cho", NULL, "{'pool':'q'}"), REASON_NO_ROOM);
   g_autofree char *ann = ask(w, "ann");
@@ -305,8 +298,8 @@ static void whoever_comes_takes_of_what_is_kept_for_all(void **state)
 static void seats_are_kept_with_it(void **state)
 {
   World *w = house(8, ",'min':4,'max':8");
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':2}"), 201);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':['cad']}"), 200);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':2}"), 201);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':['cad']}"), 200);
   reserve(w, "'count':2,'until':'3h','users':['ann','bea']");
   class_is(w, RESERVATION_HELD, 2, 0);
   g_autofree char *cho = ask(w, "cho"), *ann = ask(w, "ann");
@@ -314,9 +307,9 @@ static void seats_are_kept_with_it(void **state)
   assert_true(holds(w, ann));
   assert_non_null(strstr(WORLD_GET(w, Session, SESSION, cho)->error, "licence-kept"));
   assert_non_null(strstr(WORLD_GET(w, Session, SESSION, cho)->error, "\"kept\":\"1\""));
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':1}"), 200);
   assert_true(holds(w, cho));
-  done(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':2}"), 200);
+  world_answered(world_ask(w, API_RESERVATION_CHANGE, NULL, "class", "{'count':2}"), 200);
   const Reservation *r = class_is(w, RESERVATION_SHORT, 1, 1);
   assert_non_null(strstr(r->error, "licence-kept"));
   world_free(w);
@@ -327,13 +320,13 @@ static void many_of_a_pool_with_licences_hold_nothing_up(void **state)
 {
   enum { MANY = 96 };
   World *w = house(2 * MANY, ",'min':0,'max':200");
-  done(world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'memory_mib':1000000}"), 200);
-  done(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':100}"), 201);
-  done(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':['cad']}"), 200);
+  world_answered(world_ask(w, API_HOST_CHANGE, NULL, "h1", "{'memory_mib':1000000}"), 200);
+  world_answered(world_ask(w, API_LICENCE_ADD, NULL, NULL, "{'name':'cad','total':100}"), 201);
+  world_answered(world_ask(w, API_POOL_CHANGE, NULL, "p", "{'licences':['cad']}"), 200);
   int64_t begun_us = g_get_monotonic_time();
   for (int i = 0; i < MANY; i++) {
     g_autofree char *one = g_strdup_printf("{'name':'c%d','pool':'p','count':1,'until':'3h'%s}", i, i ? "" : ",'users':['ann']");
-    done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, one), 201);
+    world_answered(world_ask(w, API_RESERVATION_ADD, NULL, NULL, one), 201);
   }
   assert_int_equal(ready(w), MANY);
   g_autofree char *ann = ask(w, "ann"), *cho = ask(w, "cho");
@@ -349,7 +342,7 @@ static void of_two_the_earlier_is_held_first(void **state)
   World *w = house(2, ",'min':0,'max':2");
   reserve(w, "'count':2,'until':'3h','users':['ann','bea']");
   world_pass(w, 1);
-  done(world_ask(w, API_RESERVATION_ADD, NULL, NULL, "{'name':'late','pool':'p','count':2,'until':'2h','users':['cho','dan']}"), 201);
+  world_answered(world_ask(w, API_RESERVATION_ADD, NULL, NULL, "{'name':'late','pool':'p','count':2,'until':'2h','users':['cho','dan']}"), 201);
   class_is(w, RESERVATION_HELD, 2, 0);
   assert_int_equal(WORLD_GET(w, Reservation, RESERVATION, "late")->held, 0);
   assert_non_null(strstr(WORLD_GET(w, Reservation, RESERVATION, "late")->error, "pool-full"));
@@ -379,15 +372,15 @@ static void what_cannot_be_is_refused(void **state)
     { "'pool':'shut','count':1,'until':'1h','users':['bea']", REASON_BAD_VALUE },
   };
   World *w = house(8, ",'min':0,'max':8");
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','kind':'dedicated','template':'linux','image':'linux','max':2}"), 201);
-  done(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'shut','template':'linux','image':'linux','max':2,'users':['ann']}"), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'own','kind':'dedicated','template':'linux','image':'linux','max':2}"), 201);
+  world_answered(world_ask(w, API_POOL_CREATE, NULL, NULL, "{'name':'shut','template':'linux','image':'linux','max':2,'users':['ann']}"), 201);
   for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
     g_autofree char *body = g_strdup_printf("{'name':'class',%s}", rows[i].body);
     refused(world_ask(w, API_RESERVATION_ADD, NULL, NULL, body), rows[i].reason);
   }
   refused(world_ask(w, API_RESERVATION_ADD, "ann", NULL, "{'name':'class','pool':'p','count':1,'until':'1h'}"), REASON_DENIED);
   reserve(w, "'count':2,'until':'1h'");
-  done(world_ask(w, API_POOL_DELETE, NULL, "p", NULL), 202); /* goes with its pool */
+  world_answered(world_ask(w, API_POOL_DELETE, NULL, "p", NULL), 202); /* goes with its pool */
   assert_null(WORLD_GET(w, Reservation, RESERVATION, "class"));
   world_free(w);
 }
